@@ -1,0 +1,35 @@
+"""Search the ways to compress a neural network, by measuring each on the target.
+
+Names are loaded on first use: ``import hamerspace`` imports no framework.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hamerspace.constraints import Constraints, Objective
+    from hamerspace.errors import HamerspaceError
+    from hamerspace.recipe import Recipe
+    from hamerspace.study import Study
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Constraints": "hamerspace.constraints",
+    "HamerspaceError": "hamerspace.errors",
+    "Objective": "hamerspace.constraints",
+    "Recipe": "hamerspace.recipe",
+    "Study": "hamerspace.study",
+}
+
+__all__ = ["Constraints", "HamerspaceError", "Objective", "Recipe", "Study", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'hamerspace' has no attribute '{name}'")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,183 @@
+"""A study as the plain values that its report tells."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.report.run_data import (
+    Confirmation,
+    EndedAt,
+    Metric,
+    Miss,
+    Nearest,
+    Origin,
+    RunData,
+    SourceRecord,
+    TrialRecord,
+)
+from hamerspace.search.record import BUILDS, LIMITED, Record, observed
+from hamerspace.space.describe import recipe_label
+
+if TYPE_CHECKING:
+    from hamerspace.study import Study
+
+_MOST_NEAREST = 3
+_ENDED: dict[Gate, EndedAt] = {
+    Gate.BUILD: "build",
+    Gate.LOAD: "build",
+    Gate.SIZE: "size",
+    Gate.MEMORY: "size",
+    Gate.LATENCY: "latency",
+    Gate.QUALITY: "quality",
+    Gate.COMPLETE: "complete",
+}
+
+
+def summarize(study: "Study") -> RunData:
+    """Collect a study's trials, confirmations and facts."""
+    config = study.loaded.config
+    facts = study.folder.read("facts.json") or {}
+    records, result, state = study.records(), study.result, study.folder.read("run.json") or {}
+    metric = facts.get("metric", {"name": "quality", "direction": "maximize", "drop_unit": "points"})
+    limits = config.constraints.constraints().limits()
+    start = min((r.started_s for r in records.values()), default=0.0)
+    best = study.best
+    return RunData(
+        name=config.name,
+        source=_source(study, facts),
+        metric=Metric(
+            metric["name"],
+            metric["direction"],
+            "points" if metric["drop_unit"] == "points" else "%",
+        ),
+        trials=tuple(_trial(number, record, start) for number, record in records.items()),
+        confirmations=tuple(
+            Confirmation(
+                c.number,
+                recipe_label(records[c.number].recipe),
+                c.recipe_id,
+                values_of(c.measurement),
+                c.verdicts,
+                best is not None and c.number == best.number,
+            )
+            for c in study.confirmed
+            if c.number in records
+        ),
+        constraints=limits,
+        objectives=tuple(o.value for o in config.objectives),
+        feasible_winner=best is not None,
+        nearest=() if best is not None else _nearest(records, limits),
+        confirm_rows=facts.get("rows", {}).get("confirm"),
+        warnings=_warnings(facts, study),
+        environment=_environment(study),
+        command=state.get("command", ""),
+        stopped_because=result.get("stopped_because", "it has not ended yet"),
+    )
+
+
+def values_of(measurement: Measurement) -> dict[str, float | None]:
+    """The values of a report, with intervals, of one measurement."""
+    latency, quality = measurement.latency, measurement.quality
+    return {
+        "quality": None if quality is None else quality.value,
+        "drop_points": None if quality is None else quality.drop.estimate,
+        "drop_low": None if quality is None else quality.drop.low,
+        "drop_high": None if quality is None else quality.drop.high,
+        "latency_ms": None if latency is None else latency.latency_ms.estimate,
+        "latency_low_ms": None if latency is None else latency.latency_ms.low,
+        "latency_high_ms": None if latency is None else latency.latency_ms.high,
+        "latency_ratio": None if latency is None else latency.ratio.estimate,
+        "size_mb": measurement.size_mb,
+        "memory_mb": measurement.peak_memory_mb,
+        "throughput_per_s": None if latency is None else latency.throughput_per_s,
+        "load_time_ms": measurement.load_time_ms,
+    }
+
+
+def _trial(number: int, record: Record, start: float) -> TrialRecord:
+    measurement = record.measurement
+    reused = record.reused_from is not None
+    reason = measurement.reason or "measured in full"
+    seconds: dict[str, float] = {}
+    if not reused:
+        seconds = {"build": sum(record.evaluation.build_seconds.values()), **measurement.seconds}
+        taken = record.finished_s - record.started_s
+        seconds["overhead"] = max(taken - sum(seconds.values()), 0.0)
+    return TrialRecord(
+        number=number,
+        recipe_id=record.recipe.id,
+        label=recipe_label(record.recipe),
+        parameters=dict(record.recipe.parameters),
+        ended_at="reused" if reused else _ENDED[measurement.ended_at],
+        reason=f"same recipe as trial {record.reused_from}" if reused else reason,
+        feasible=record.feasible,
+        origin=cast(Origin, record.origin),
+        values=values_of(measurement),
+        violations={k: v for k, v in record.violations.items() if k != BUILDS or v > 0},
+        seconds=seconds,
+        started_s=record.started_s - start,
+        finished_s=record.finished_s - start,
+    )
+
+
+def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:
+    about = facts.get("source", {})
+    described = {
+        "format": about.get("format"),
+        "parameters": f"{about['parameters']:,}" if about else None,
+        "layers": ", ".join(about.get("op_families", [])),
+        "inputs": "; ".join(about.get("inputs", [])),
+        "outputs": "; ".join(about.get("outputs", [])),
+    }
+    measurement = study.source
+    values = {} if measurement is None else values_of(measurement)
+    again = [c.measurement.quality for c in study.confirmed if c.measurement.quality is not None]
+    return SourceRecord(
+        label=f"source ({about.get('format', 'model')})",
+        values=values,
+        confirm_values={**values, "quality": again[0].source_value} if again else {},
+        description={k: str(v) for k, v in described.items() if v},
+    )
+
+
+def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tuple[Nearest, ...]:
+    """The built candidates with the least total violation."""
+    built = [
+        (number, record)
+        for number, record in records.items()
+        if record.reused_from is None and not record.measurement.failed and not record.feasible
+    ]
+    built.sort(key=lambda pair: sum(max(v, 0.0) for v in pair[1].violations.values()))
+    found = []
+    for number, record in built[:_MOST_NEAREST]:
+        values = observed(record.measurement)
+        misses = {
+            name: Miss(values[LIMITED[name]], limit)
+            for name, limit in limits.items()
+            if record.violations.get(name, 0.0) > 0
+        }
+        found.append(Nearest(recipe_label(record.recipe), number, misses))
+    return tuple(found)
+
+
+def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
+    found = list(facts.get("notes", []))
+    source = study.source
+    if source is not None and source.latency is not None and source.latency.basis == "cpu":
+        found.append(
+            "The machine was busy while the source model was measured (wall over CPU time "
+            f"{source.latency.wall_over_cpu:.2f}): its latency rests on CPU time."
+        )
+    return tuple(found)
+
+
+def _environment(study: "Study") -> dict[str, str]:
+    from hamerspace import __version__
+    from hamerspace.backends import BACKENDS
+
+    saved = study.folder.read("source.json") or {}
+    environment = dict(saved.get("environment", {}))
+    environment["hamerspace"] = __version__
+    for name in BACKENDS:
+        environment.update(BACKENDS.load(name).versions())
+    return environment

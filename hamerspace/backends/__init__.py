@@ -1,0 +1,16 @@
+"""Adapters to runtimes. A new one is one folder and one line here, or an entry point."""
+
+from hamerspace._registry import Registry
+from hamerspace.backends.base import BackendConfig
+
+BACKENDS: Registry[BackendConfig] = Registry(
+    "backend",
+    "hamerspace.backends",
+    {
+        "onnxruntime": "hamerspace.backends.onnxruntime.config:CONFIG",
+        "openvino": "hamerspace.backends.openvino.config:CONFIG",
+        "pytorch": "hamerspace.backends.pytorch.config:CONFIG",
+    },
+)
+
+__all__ = ["BACKENDS", "BackendConfig"]

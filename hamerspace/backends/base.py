@@ -1,0 +1,253 @@
+"""The contract of a backend: an adapter to one runtime.
+
+A backend is a folder with two modules. ``config.py`` holds a :class:`BackendConfig`: what it
+offers and what it refuses, known without importing the runtime. ``backend.py`` holds a
+:class:`Backend`, which builds and runs; it imports the runtime inside its methods, so that a
+measuring process loads no more than it runs. One line in ``hamerspace/backends/__init__.py``, or
+an entry point ``hamerspace.backends`` of another package, registers it. The conformance suite in
+:mod:`hamerspace.testing` is the judge.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hamerspace._registry import import_string
+from hamerspace.errors import BuildError
+from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
+from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact, SourceInfo, TensorSpec
+
+
+@dataclass(frozen=True)
+class Host:
+    """What of a device decides which choices make sense.
+
+    Attributes:
+        machine: As ``platform.machine()`` says: ``x86_64``, ``aarch64``.
+        cpu_flags: Feature flags of the processor, such as ``avx512_bf16``.
+    """
+
+    machine: str
+    cpu_flags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A built recipe: a folder with model files and a manifest.
+
+    Attributes:
+        folder: Where the files lie.
+        backend: Name of the backend that runs it.
+        files: File names within ``folder`` that the runtime needs; they make up the size.
+        inputs: Specifications in call order.
+        outputs: Specifications in return order.
+        runtime: Options of the load, such as a graph optimisation level.
+        metadata: Free for the backend.
+    """
+
+    folder: Path
+    backend: str
+    files: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    runtime: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of every file that the runtime needs."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+    def with_runtime(self, options: Mapping[str, Scalar]) -> "Candidate":
+        """The same files, loaded with other options."""
+        return replace(self, runtime=dict(options))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON value that holds everything, the folder included."""
+        return {
+            "folder": str(self.folder),
+            "backend": self.backend,
+            "files": list(self.files),
+            "inputs": [asdict(t) for t in self.inputs],
+            "outputs": [asdict(t) for t in self.outputs],
+            "runtime": dict(self.runtime),
+            "metadata": dict(self.metadata),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Candidate":
+        """Read what :meth:`to_dict` wrote."""
+        return cls(
+            Path(value["folder"]),
+            value["backend"],
+            tuple(value["files"]),
+            tuple(TensorSpec.from_dict(v) for v in value["inputs"]),
+            tuple(TensorSpec.from_dict(v) for v in value["outputs"]),
+            value["runtime"],
+            value["metadata"],
+        )
+
+    def save(self, folder: Path | None = None) -> "Candidate":
+        """Write the manifest into ``folder`` (default: the candidate's own) and return self."""
+        value = self.to_dict()
+        del value["folder"]  # a candidate may move, so its manifest does not say where it lies
+        target = (folder or self.folder) / MANIFEST
+        target.write_text(json.dumps(value, indent=1, sort_keys=True))
+        return self
+
+    @classmethod
+    def load(cls, folder: Path) -> "Candidate":
+        """Read the manifest of ``folder``."""
+        return cls.from_dict({"folder": folder, **json.loads((folder / MANIFEST).read_text())})
+
+
+class BackendConfig(ABC):
+    """What a backend offers, known without importing its runtime.
+
+    Attributes:
+        name: Registry name, and prefix of its parameters.
+        title: Name for people.
+        modules: Top-level modules that must be importable; the first is the runtime itself.
+        distributions: Package names whose versions enter the store's keys.
+        extra: The extra of ``pip install 'hamerspace[EXTRA]'`` that brings them.
+        model_formats: Formats of :class:`ModelArtifact` that :meth:`Backend.build` takes, best
+            first; the build converts a model that has none of them.
+        implementation: Import string of the :class:`Backend`.
+    """
+
+    name: str
+    title: str
+    modules: tuple[str, ...]
+    distributions: tuple[str, ...]
+    extra: str
+    model_formats: tuple[str, ...]
+    implementation: str
+
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every choice, with its legal values and conditions, in the order of the decisions."""
+
+    @abstractmethod
+    def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:
+        """What cannot be built from ``source`` or makes no sense on ``host``, with the reasons.
+
+        To refuse a source as a whole, mask the value of the parameter ``backend``.
+        """
+
+    def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
+        """Recipes worth trying first; the fp32 baseline is the first of them."""
+        return ()
+
+    def missing(self) -> tuple[str, ...]:
+        """Modules that are not installed."""
+        return tuple(name for name in self.modules if find_spec(name) is None)
+
+    def versions(self) -> dict[str, str]:
+        """Installed versions of :attr:`distributions`; those not installed are left out."""
+        found = {}
+        for name in self.distributions:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        return found
+
+    def create(self) -> "Backend":
+        """Import the implementation and return a new backend."""
+        backend: Backend = import_string(self.implementation)()
+        return backend
+
+
+class Session(ABC):
+    """A loaded candidate. ``run`` is what gets timed, so it must add next to nothing."""
+
+    @abstractmethod
+    def run(self, batch: Arrays) -> Arrays:
+        """Run once.
+
+        Args:
+            batch: Every input by name, with the dtype and shape of the candidate's manifest.
+
+        Returns:
+            Every output by name, in the manifest's order. The arrays may be overwritten by the
+            next run; floating-point outputs are float32 or float64.
+        """
+
+
+class Backend(ABC):
+    """Builds candidates of one runtime and runs them."""
+
+    @abstractmethod
+    def build(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,
+    ) -> Candidate:
+        """Build a candidate in ``workdir``.
+
+        Args:
+            source: A model in one of the config's ``model_formats``.
+            parameters: The active parameters of this backend, without its name as prefix
+                (``quantization``, not ``onnxruntime.quantization``), runtime ones left out.
+            calibration: Batches of inputs at the deployment batch size; ``None`` without data.
+            workdir: An empty folder, also the current directory. What is not in the candidate's
+                ``files`` is deleted afterwards.
+
+        Returns:
+            The candidate. It keeps the names and the order of the inputs and outputs.
+
+        Raises:
+            BuildError: The recipe cannot be built from this model. Any other exception counts
+                the same, only with a less friendly text.
+        """
+
+    def wrap_source(self, source: ModelArtifact) -> Candidate:
+        """The source model as its user runs it: the reference of a study.
+
+        Nothing is built or written: the candidate's folder is the source's own.
+
+        Raises:
+            BuildError: The backend runs no source format, which is the default.
+        """
+        raise BuildError(f"{type(self).__name__} runs no source format, '{source.format}' included")
+
+    @abstractmethod
+    def load(self, candidate: Candidate, threads: int) -> Session:
+        """Load a candidate for inference on ``threads`` threads."""
+
+    @abstractmethod
+    def predict_source(self, candidate: Candidate) -> str:
+        """Python source of ``load(folder) -> run``, where ``run`` maps arrays to arrays.
+
+        It becomes part of the exported ``predict.py`` and imports the runtime and numpy only.
+        """
+
+
+def batches(arrays: Arrays, size: int, rows: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield consecutive batches of exactly ``size`` rows.
+
+    The last batch is filled up by repeating its last row, so that a model with a fixed batch
+    dimension takes it; whoever collects outputs drops the surplus.
+    """
+    total = len(next(iter(arrays.values())))
+    total = total if rows is None else min(rows, total)
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        batch = {name: array[start:stop] for name, array in arrays.items()}
+        if stop - start < size:
+            fill = size - (stop - start)
+            batch = {name: _repeat_last(array, fill) for name, array in batch.items()}
+        yield batch
+
+
+def _repeat_last(array: Any, times: int) -> Any:
+    import numpy as np
+
+    return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])

@@ -1,0 +1,1 @@
+"""ONNX Runtime: fp32, static and dynamic int8, fp16."""

@@ -1,0 +1,129 @@
+"""ONNX files together with the external data that may stand beside them."""
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hamerspace.errors import BuildError
+
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "model.onnx.data"
+
+# A protobuf message cannot exceed 2 GiB; the margin leaves room for the graph itself.
+INLINE_LIMIT_BYTES = 1_900_000_000
+
+
+def copy_model(model: Path, folder: Path) -> tuple[str, ...]:
+    """Copy a model file and its external data into ``folder``, unchanged.
+
+    Returns:
+        The names of the copies, :data:`MODEL_FILE` first.
+
+    Raises:
+        BuildError: The external data are missing, or lie outside the model's folder.
+    """
+    shutil.copyfile(model, folder / MODEL_FILE)
+    names = external_data(model)
+    for name in names:
+        origin, target = model.parent / name, folder / name
+        if not origin.is_file():
+            raise BuildError(
+                f"{model.name} keeps weights in '{name}', which does not stand beside it; "
+                "copy the data file into the model's folder"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin, target)
+    return (MODEL_FILE, *names)
+
+
+def load_model(model: Path) -> Any:
+    """Read a model with all its weights into memory, as an ``onnx.ModelProto``.
+
+    Raises:
+        BuildError: As :func:`copy_model` does.
+    """
+    import onnx
+
+    for name in external_data(model):
+        if not (model.parent / name).is_file():
+            raise BuildError(f"{model.name} keeps weights in '{name}', which is not beside it")
+    return onnx.load(model)
+
+
+def save_model(model: Any, path: Path) -> tuple[str, ...]:
+    """Write a model, with its weights inside where they fit; return the names of the files."""
+    import onnx
+
+    if model.ByteSize() < INLINE_LIMIT_BYTES:
+        onnx.save_model(model, path)
+        return (path.name,)
+    onnx.save_model(model, path, save_as_external_data=True, location=path.name + ".data")
+    return (path.name, path.name + ".data")
+
+
+def strip_annotations(model: Path) -> None:
+    """Drop what exporters note down for people at every node, such as Python stack traces.
+
+    No runtime reads it, and in a small model it is a tenth of the bytes. Properties of the model
+    as a whole, and weights in external files, stay as they are.
+    """
+    import onnx
+
+    proto = onnx.load(model, load_external_data=False)
+    _strip(proto.graph)
+    for function in proto.functions:
+        _strip(function)
+    model.write_bytes(proto.SerializeToString())
+
+
+def external_data(model: Path) -> tuple[str, ...]:
+    """Names of the files in which a model keeps weights, relative to its folder; sorted.
+
+    Raises:
+        BuildError: A name leads out of the model's folder.
+    """
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    proto = onnx.load(model, load_external_data=False)
+    names = {
+        str(ExternalDataInfo(tensor).location)
+        for tensor in _tensors(proto.graph)
+        if uses_external_data(tensor)
+    }
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise BuildError(
+                f"{model.name} names external data outside its folder: '{name}'; "
+                "save it again with the data beside the model"
+            )
+    return tuple(sorted(names))
+
+
+def _tensors(graph: Any) -> list[Any]:
+    tensors = list(graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                tensors.append(attribute.t)
+            if attribute.HasField("g"):
+                tensors += _tensors(attribute.g)
+            tensors += attribute.tensors
+            for inner in attribute.graphs:
+                tensors += _tensors(inner)
+    return tensors
+
+
+def _strip(body: Any) -> None:
+    """Annotations of a graph or a function, and of the graphs inside."""
+    values = [*getattr(body, "input", ()), *getattr(body, "output", ()), *body.value_info]
+    for item in (body, *body.node, *(v for v in values if not isinstance(v, str))):
+        item.ClearField("doc_string")
+        item.ClearField("metadata_props")
+    for node in body.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _strip(attribute.g)
+            for graph in attribute.graphs:
+                _strip(graph)

@@ -1,0 +1,117 @@
+"""What the OpenVINO backend offers, known without importing OpenVINO."""
+
+from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
+from hamerspace.tasks.model import SourceInfo
+
+_QUANTIZATION = "openvino.quantization"
+_INT8 = (Condition(_QUANTIZATION, ("int8",)),)
+
+
+class OpenVinoConfig(BackendConfig):
+    """OpenVINO on the CPU, models compressed with NNCF."""
+
+    name = "openvino"
+    title = "OpenVINO"
+    modules = ("openvino", "nncf")
+    distributions = ("openvino", "nncf")
+    extra = "openvino"
+    model_formats = ("onnx",)
+    implementation = "hamerspace.backends.openvino.backend:OpenVinoBackend"
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter(
+                _QUANTIZATION,
+                "none",
+                "int8 quantises activations too and needs calibration data; the others only "
+                "store weights in fewer bits.",
+                ("none", "int8", "weights_int8", "weights_int4"),
+            ),
+            Parameter(
+                "openvino.preset",
+                "mixed",
+                "Activations asymmetric where that helps (mixed), or always symmetric.",
+                ("mixed", "performance"),
+                when=_INT8,
+            ),
+            Parameter(
+                "openvino.smooth_quant",
+                default=False,
+                description="Treat as a transformer and move activation outliers into weights.",
+                choices=(False, True),
+                when=_INT8,
+            ),
+            Parameter(
+                "openvino.group_size",
+                32,
+                "Weights that share a scale; a layer that it does not divide takes a smaller "
+                "power of two, or int8.",
+                (32, 64, 128, -1),
+                when=(Condition(_QUANTIZATION, ("weights_int4",)),),
+            ),
+            # Also for int8: what stays in floating point between quantised operators follows it.
+            Parameter(
+                "openvino.precision",
+                "f32",
+                "Floating-point precision of the computation.",
+                ("f32", "bf16"),
+                runtime=True,
+            ),
+        )
+
+    def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:
+        families = set(source.op_families)
+        masks = []
+        if not families & {"conv", "linear", "attention", "rnn"}:
+            reason = "int8 needs a convolution, a matrix product or a recurrent layer"
+            masks.append(Mask(_QUANTIZATION, ("int8",), reason))
+        elif not families & {"linear", "attention"}:
+            reason = "SmoothQuant works on matrix products; the model has none"
+            masks.append(Mask("openvino.smooth_quant", (True,), reason))
+        # NNCF leaves the weights of LSTM and GRU layers as they are.
+        if not families & {"conv", "linear", "attention", "embedding"}:
+            reason = "the model has no weights that NNCF can compress"
+            masks.append(Mask(_QUANTIZATION, ("weights_int8", "weights_int4"), reason))
+        elif not families & {"linear", "attention"}:
+            reason = "4-bit weights are for matrix products; the rest would be int8 anyway"
+            masks.append(Mask(_QUANTIZATION, ("weights_int4",), reason))
+        if host.machine not in ("x86_64", "AMD64"):
+            reason = f"OpenVINO computes bf16 on x86-64 only, not on {host.machine}"
+            masks.append(Mask("openvino.precision", ("bf16",), reason))
+        elif not host.cpu_flags & {"amx_bf16", "avx512_bf16"}:
+            reason = "the processor has neither amx_bf16 nor avx512_bf16"
+            masks.append(Mask("openvino.precision", ("bf16",), reason))
+        return tuple(masks)
+
+    def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
+        """The f32 baseline, then fewer bits; ratios were measured on one thread at batch 1."""
+        families = set(source.op_families)
+        if "rnn" in families:
+            f32, bf16, int8, weights = 0.57, 0.7, 1.0, 1.0
+        elif "attention" in families:
+            f32, bf16, int8, weights = 0.39, 0.63, 0.5, 0.65
+        elif "conv" in families:
+            f32, bf16, int8, weights = 0.3, 0.57, 0.4, 0.97
+        else:
+            f32, bf16, int8, weights = 0.4, 0.63, 0.5, 0.7
+        recipes = [
+            _recipe(f32, 1.0, 0.0, quantization="none", precision="f32"),
+            _recipe(f32 * bf16, 1.0, 0.05, quantization="none", precision="bf16"),
+        ]
+        if "rnn" not in families and families & {"conv", "linear", "attention"}:
+            recipes.append(_recipe(f32 * int8, 0.3, 0.2, quantization="int8", preset="mixed"))
+        if "rnn" not in families and families & {"conv", "linear", "attention", "embedding"}:
+            recipes.append(_recipe(f32 * weights, 0.3, 0.05, quantization="weights_int8"))
+        if "attention" in families:
+            int4 = _recipe(f32 * weights, 0.15, 0.5, quantization="weights_int4", group_size=32)
+            recipes.append(int4)
+        return tuple(recipes)
+
+
+def _recipe(latency: float, size: float, drop: float, **parameters: Scalar) -> KnownRecipe:
+    named = {f"openvino.{name}": value for name, value in parameters.items()}
+    return KnownRecipe({"backend": "openvino", **named}, latency, size, drop)
+
+
+CONFIG = OpenVinoConfig()

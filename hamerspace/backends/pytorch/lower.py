@@ -1,0 +1,96 @@
+"""Turn a module into one file that runs without its Python code."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hamerspace.backends.pytorch.quantize import slow_attention
+from hamerspace.errors import BuildError
+from hamerspace.tasks.example import resized
+from hamerspace.tasks.model import Arrays, TensorSpec
+from hamerspace.tasks.torch_module import NamedModule, to_tensor
+
+EXPORTED = "model.pt2"
+SCRIPTED = "model.pt"
+
+# What export notes for debugging only; it outweighs the weights of a small model.
+_NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+
+
+def export(
+    module: NamedModule, example: tuple[Tensor, ...], inputs: Sequence[TensorSpec], folder: Path
+) -> dict[str, Any]:
+    """Save as a ``torch.export`` archive, with every free dimension left free.
+
+    Returns:
+        The candidate's metadata.
+    """
+    free = torch.export.Dim.DYNAMIC
+    shapes = tuple({i: free for i, d in enumerate(spec.shape) if d is None} for spec in inputs)
+    with torch.no_grad():
+        # forward takes *inputs, one entry of which describes them all.
+        try:
+            program = torch.export.export(module, example, dynamic_shapes=(shapes,), strict=False)
+        except Exception:  # noqa: BLE001 - what one tracer cannot follow the other may
+            program = torch.export.export(module, example, dynamic_shapes=(shapes,), strict=True)
+    for graph_module in program.graph_module.modules():
+        for node in getattr(getattr(graph_module, "graph", None), "nodes", ()):
+            for note in _NOTES:
+                node.meta.pop(note, None)
+    program.example_inputs = None
+    torch.export.save(program, folder / EXPORTED)
+    return {"model": EXPORTED, "kind": "export"}
+
+
+def trace(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> dict[str, Any]:
+    """Save as a traced TorchScript archive, as it is."""
+    _trace(module, example).save(str(folder / SCRIPTED))
+    return {"model": SCRIPTED, "kind": "script"}
+
+
+def freeze(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> dict[str, Any]:
+    """Save as a frozen TorchScript archive, to be optimised for inference at load.
+
+    What ``optimize_for_inference`` makes cannot be saved; where it fails, the frozen model is run.
+    """
+    frozen: Any = torch.jit.freeze(_trace(module, example))
+    frozen.save(str(folder / SCRIPTED))
+    kind = "script"
+    with contextlib.suppress(Exception), torch.inference_mode():
+        optimized: Any = torch.jit.optimize_for_inference(torch.jit.load(folder / SCRIPTED))  # type: ignore[no-untyped-call]
+        optimized(*example)
+        kind = "optimized"
+    return {"model": SCRIPTED, "kind": kind}
+
+
+def check(built: Any, module: NamedModule, inputs: Sequence[TensorSpec], example: Arrays) -> None:
+    """Run what was saved, where the batch is free with other numbers of rows than it was made with.
+
+    Raises:
+        BuildError: It fails, or its outputs have other shapes than those of the module.
+    """
+    fixed = inputs[0].shape[0]
+    for rows in (1, 3) if fixed is None else (fixed,):
+        tensors = [to_tensor(array) for array in resized(example, rows).values()]
+        with torch.inference_mode(), slow_attention():
+            wanted = [tuple(t.shape) for t in module(*tensors)]
+        try:
+            with torch.inference_mode():
+                found = [tuple(t.shape) for t in built(*tensors)]
+        except Exception as error:
+            text = (str(error).strip().splitlines() or [""])[0]
+            raise BuildError(
+                f"the built model fails on {rows} rows: {type(error).__name__}: {text}"
+            ) from error
+        if found != wanted:
+            raise BuildError(f"the built model returns {found} for {rows} rows, not {wanted}")
+
+
+def _trace(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+    quantized = any("quantized" in type(m).__module__ for m in module.modules())
+    with torch.no_grad(), slow_attention() if quantized else contextlib.nullcontext():
+        return torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]

@@ -1,0 +1,45 @@
+"""Arguments and flags that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/fashion_mnist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY|MODEL",
+        help="A study.yaml; or a model: .onnx, .pt2, TorchScript .pt, or module:function.",
+    ),
+]
+Data = Annotated[
+    str | None, typer.Option(help="An .npz of named arrays: the inputs, and 'labels'.")
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", help="Shape of an input where no data tell it: NAME=1x3x224x224[:dtype]."
+    ),
+]
+Weights = Annotated[
+    str | None, typer.Option(help="Weights for module:function: .safetensors or a state dict.")
+]
+Metric = Annotated[
+    str | None, typer.Option(help="A metric's name, or module:function(outputs, labels).")
+]
+Direction = Annotated[str | None, typer.Option(help="Of your own metric: maximize or minimize.")]
+BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle", help="Load a pickled model: it can run any code, so only if it is yours."
+    ),
+]
+
+
+def is_study(target: str) -> bool:
+    """Whether a positional argument names a study file rather than a model."""
+    return target.endswith((".yaml", ".yml"))

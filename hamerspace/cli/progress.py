@@ -1,0 +1,192 @@
+"""How a search goes on: a live display on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections import deque
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from hamerspace.cli.console import console
+from hamerspace.recipe import Recipe
+from hamerspace.search.record import Record, observed
+from hamerspace.space.describe import recipe_label
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from hamerspace.study import Study
+
+_SHOWN = 8
+
+
+def progress_display(study: "Study", *, quiet: bool) -> "Progress":
+    """The display that suits the output; nothing at all where ``quiet``."""
+    if quiet:
+        return Progress(study)
+    return LiveProgress(study) if sys.stdout.isatty() else PlainProgress(study)
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Keeps count of a search and shows nothing."""
+
+    def __init__(self, study: "Study") -> None:
+        self._budget = study.loaded.config.budget
+        self._constraints = study.loaded.config.constraints.constraints()
+        self._objectives = study.loaded.config.objectives
+        self._study = study
+        self._done = 0
+        self._started: float | None = None
+        self._fresh = 0
+        self._best: tuple[float, int, Record] | None = None
+        self._front = 0
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the display as it is."""
+
+    def phase(self, text: str) -> None:
+        """A new part of the work has begun."""
+        if text == "searching":
+            self._started = time.monotonic()
+            self._done = len(self._study.records())
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        """A recipe is about to be built and measured."""
+
+    def trial_finished(self, number: int, record: Record) -> None:
+        """A trial has ended."""
+        from hamerspace.search.confirm import cost
+
+        self._done += 1
+        self._fresh += 1
+        source = self._study.source
+        if record.feasible and record.reused_from is None and source is not None:
+            value = cost(
+                record.measurement, self._objectives, self._constraints, observed(source)
+            )
+            if self._best is None or value < self._best[0]:
+                self._best = (value, number, record)
+            self._front = len(self._study.front())
+
+    def time_left(self) -> str:
+        """How long it may still take, at the pace so far."""
+        if self._started is None or not self._fresh:
+            return "unknown"
+        elapsed = time.monotonic() - self._started
+        left_s = elapsed / self._fresh * max(self._budget.trials - self._done, 0)
+        if self._budget.timeout_s is not None:
+            left_s = min(left_s, self._budget.timeout_s - elapsed)
+        minutes, seconds = divmod(int(max(left_s, 0)), 60)
+        return f"{minutes}:{seconds:02d}"
+
+    def best_text(self) -> str:
+        """The best feasible trial so far."""
+        if self._best is None:
+            return "none yet"
+        _, number, record = self._best
+        return f"#{number} {recipe_label(record.recipe)}: {figures(record)}"
+
+
+class PlainProgress(Progress):
+    """A line for each phase and trial."""
+
+    def phase(self, text: str) -> None:
+        super().phase(text)
+        self._line(f"{text} ...")
+
+    def trial_finished(self, number: int, record: Record) -> None:
+        super().trial_finished(number, record)
+        self._line(
+            f"trial {number} ({self._done}/{self._budget.trials}) {recipe_label(record.recipe)}: "
+            f"{fate(record)}; front {self._front}; {self.time_left()} left"
+        )
+
+    def _line(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+class LiveProgress(Progress):
+    """A table of the latest trials under a bar, renewed in place."""
+
+    def __init__(self, study: "Study") -> None:
+        super().__init__(study)
+        from rich.live import Live
+
+        self._phase = "starting"
+        self._current = ""
+        self._latest: deque[tuple[int, Record]] = deque(maxlen=_SHOWN)
+        self._live = Live(
+            console=console(), get_renderable=self._render, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> "LiveProgress":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def phase(self, text: str) -> None:
+        super().phase(text)
+        self._phase, self._current = text, ""
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        self._current = f"#{number} {recipe_label(recipe)} ({origin})"
+
+    def trial_finished(self, number: int, record: Record) -> None:
+        super().trial_finished(number, record)
+        self._latest.append((number, record))
+        self._current = ""
+
+    def _render(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        head = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=self._budget.trials, completed=self._done, width=30)
+        head.add_row(
+            bar, f"{self._done}/{self._budget.trials} trials", f"{self.time_left()} left"
+        )
+        table = Table("trial", "recipe", "gate reached", "result", box=None, header_style="dim")
+        for number, record in self._latest:
+            style = "" if record.feasible else "dim"
+            gate = "reused" if record.reused_from is not None else record.measurement.ended_at
+            table.add_row(
+                f"#{number}",
+                Text(recipe_label(record.recipe)),
+                str(gate),
+                Text(fate(record)),
+                style=style,
+            )
+        parts: list[Any] = [head, Text(f"{self._phase}  {self._current}", style="cyan")]
+        if self._latest:
+            parts += [table, Text(f"best: {self.best_text()}", style="green")]
+            parts.append(Text(f"front: {self._front} candidates"))
+        return Group(*parts)
+
+
+def fate(record: Record) -> str:
+    """What a trial came to, in a few words."""
+    if record.reused_from is not None:
+        return f"same as trial {record.reused_from}"
+    if record.measurement.reason:
+        return record.measurement.reason.splitlines()[0][:120]
+    return figures(record) + ("" if record.feasible else " (misses a limit)")
+
+
+def figures(record: Record) -> str:
+    """The main figures of a measurement."""
+    values = observed(record.measurement)
+    latency = record.measurement.latency
+    parts = []
+    if "size" in values:
+        parts.append(f"{values['size']:.3g} MB")
+    if latency is not None:
+        ratio = latency.ratio.estimate
+        speed = f"{1 / ratio:.1f}x faster" if ratio < 1 else f"{ratio:.1f}x slower"
+        parts.append(f"{values['latency']:.3g} ms ({speed})")
+    if "drop" in values:
+        parts.append(f"drop {values['drop']:+.2f}")
+    return ", ".join(parts)

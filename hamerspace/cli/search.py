@@ -1,0 +1,104 @@
+"""``hamerspace search``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hamerspace.cli import options
+
+if TYPE_CHECKING:
+    from hamerspace.study import Study
+
+NOTHING_FEASIBLE = 3
+
+
+def search(
+    target: options.Target,
+    data: options.Data = None,
+    inputs: options.Inputs = None,
+    weights: options.Weights = None,
+    metric: options.Metric = None,
+    direction: options.Direction = None,
+    space: Annotated[str | None, typer.Option(help="A space's name, or a space file.")] = None,
+    backends: Annotated[
+        str | None, typer.Option(help="Search only these, separated by commas.")
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(help="Of quality, latency, size, memory, throughput; separated by commas."),
+    ] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Limit on the median latency of one batch.")
+    ] = None,
+    max_size_mb: Annotated[
+        float | None, typer.Option(help="Limit on the size of all files, MB of 10^6 bytes.")
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None, typer.Option(help="Limit on the loss of quality, in points (hundredths).")
+    ] = None,
+    max_memory_mb: Annotated[
+        float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Finished trials of the study.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that this call may search.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="auto, tpe, nsgaii, gp or random.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage URL; default: study.db in the run's folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the outputs; default: runs/NAME.")
+    ] = None,
+    trust_pickle: options.TrustPickle = False,
+    json: options.Json = False,
+) -> None:
+    """Search for the best compressed form of a model.
+
+    An interrupted search goes on where it was when the same command is given again. Exit codes: 0
+    a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits.
+    """
+    from hamerspace.cli.outcome import print_outcome
+    from hamerspace.cli.progress import progress_display
+    from hamerspace.study import Study
+
+    flags = {
+        "data": data,
+        "weights": weights,
+        "metric": metric,
+        "direction": direction,
+        "space": space,
+        "objectives": None if objectives is None else objectives.split(","),
+        "max_latency_ms": max_latency_ms,
+        "max_size_mb": max_size_mb,
+        "max_accuracy_drop": max_accuracy_drop,
+        "max_memory_mb": max_memory_mb,
+        "trials": trials,
+        "timeout_s": timeout,
+        "sampler": sampler,
+        "seed": seed,
+        "batch_size": batch_size,
+        "threads": threads,
+    }
+    common = {
+        "out": out,
+        "storage": storage,
+        "backends": None if backends is None else tuple(backends.split(",")),
+        "trust_pickle": trust_pickle,
+    }
+    study: Study
+    if options.is_study(target):
+        study = Study.from_yaml(target, **common, **flags)  # type: ignore[arg-type]
+    else:
+        study = Study.from_model(
+            target, inputs=tuple(inputs or ()), **common, **flags  # type: ignore[arg-type]
+        )
+    with progress_display(study, quiet=json) as display:
+        study.optimize(listener=display)
+    print_outcome(study, as_json=json)
+    if study.best is None:
+        raise typer.Exit(NOTHING_FEASIBLE)

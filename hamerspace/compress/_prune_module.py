@@ -1,0 +1,167 @@
+"""Remove whole channels of a module by group magnitude, and record what that changed."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+
+from hamerspace.compress._structure import attention_layers, output_layers
+from hamerspace.errors import BuildError
+from hamerspace.tasks.torch_module import NamedModule
+
+logger = logging.getLogger(__name__)
+
+
+def prune_module(
+    module: NamedModule,
+    example: tuple[Tensor, ...],
+    ratio: float,
+    round_to: int,
+    skipped: set[str],
+) -> dict[str, dict[str, Any]]:
+    """Prune ``module`` in place.
+
+    Layers that depend on each other's channels form a group (Fang et al. 2023, "DepGraph"); of
+    each group the channels of least group magnitude go. Output layers keep their width, and groups
+    that touch an attention projection are left as they are, as heads fix their width.
+
+    Args:
+        module: Loaded for inference.
+        example: Inputs in call order.
+        ratio: Share of the channels of every group that goes, in (0, 1).
+        round_to: Channels that stay are the nearest multiple of this, and at least this many.
+        skipped: Names of layers whose group is left as it is.
+
+    Returns:
+        Changed attributes by module name, for :func:`hamerspace.tasks.torch_module.shrink`.
+
+    Raises:
+        GroupBreaksModelError: Without a group's channels the model fails or returns other shapes.
+        BuildError: No group can lose a channel.
+    """
+    inner = module.inner
+    before = _attributes(inner)
+    names = {m: name for name, m in inner.named_modules()}
+    frozen_parameters = [p for p in inner.parameters() if not p.requires_grad]
+    for parameter in frozen_parameters:
+        parameter.requires_grad_(parameter.is_floating_point())
+    with torch.enable_grad():
+        outputs = module(*example)
+        fixed = output_layers(inner, outputs)
+        attention = attention_layers(inner, outputs)
+        graph = tp.DependencyGraph().build_dependency(
+            inner,
+            example_inputs=example,
+            forward_fn=lambda _, inputs: module(*inputs),
+            output_transform=None,
+            verbose=False,
+        )
+    shapes = [tuple(t.shape) for t in outputs]
+    importance = tp.importance.GroupMagnitudeImportance(p=2)
+    removed = 0
+    for group in graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear]):  # noqa: SLF001 - the common base
+        root = names[group[0].dep.target.module]
+        if root in skipped or _touches(graph, group, fixed, attention):
+            continue
+        chosen = _least(group, importance, _divisions(graph, group), ratio, round_to)
+        if not chosen:
+            continue
+        handler = group[0].dep.handler
+        smaller = graph.get_pruning_group(group[0].dep.target.module, handler, chosen)
+        if not graph.check_pruning_group(smaller):
+            continue
+        smaller.prune()
+        removed += len(chosen)
+        _check(module, example, shapes, root)
+    if not removed:
+        raise BuildError(
+            f"no layer can lose channels at prune.ratio {ratio:g} and prune.round_to {round_to}; "
+            "choose a higher ratio or a lower round_to"
+        )
+    after = _attributes(inner)
+    logger.info("pruned %d channels", removed)
+    return {
+        name: {k: v for k, v in values.items() if before[name].get(k) != v}
+        for name, values in after.items()
+        if values != before[name]
+    }
+
+
+class GroupBreaksModelError(BuildError):
+    """The model does not work any more once a group lost channels."""
+
+    def __init__(self, root: str, reason: str) -> None:
+        super().__init__(f"pruning the group of '{root}' breaks the model: {reason}")
+        self.root = root
+
+
+def _check(
+    module: NamedModule, example: tuple[Tensor, ...], shapes: Sequence[tuple[int, ...]], root: str
+) -> None:
+    try:
+        with torch.inference_mode():
+            outputs = module(*example)
+    except Exception as error:
+        raise GroupBreaksModelError(root, repr(error)) from error
+    found = [tuple(t.shape) for t in outputs]
+    if found != shapes:
+        raise GroupBreaksModelError(root, f"its outputs become {found}, not {shapes}")
+
+
+def _touches(graph: Any, group: Any, fixed: set[nn.Module], attention: set[nn.Module]) -> bool:
+    """Whether a group would narrow an output layer, or touches attention or recurrence."""
+    for dep, _ in group:
+        target = dep.target.module
+        narrows = graph.is_out_channel_pruning_fn(dep.handler)
+        if target in attention or (narrows and target in fixed):
+            return True
+        if isinstance(target, nn.RNNBase | nn.MultiheadAttention):
+            return True
+    return False
+
+
+def _divisions(graph: Any, group: Any) -> int:
+    """Number of equal parts that must lose the same channels: grouped convolutions and norms."""
+    parts = 1
+    for dep, _ in group:
+        layer = dep.target.module
+        pruner = graph.get_pruner_of_module(layer)
+        if pruner is None or (
+            isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.out_channels  # noqa: SLF001
+        ):
+            continue
+        narrows = graph.is_out_channel_pruning_fn(dep.handler)
+        count = pruner.get_out_channel_groups if narrows else pruner.get_in_channel_groups
+        parts = max(parts, int(count(layer)))
+    return parts
+
+
+def _least(group: Any, importance: Any, parts: int, ratio: float, round_to: int) -> list[int]:
+    """Indices of the channels of least importance, as many in each part."""
+    scores = importance(group)
+    if scores is None or len(scores) % parts:
+        return []
+    size = len(scores) // parts
+    unit = max(1, round_to // parts)
+    keep = max(unit, int((1 - ratio) * size / unit + 0.5) * unit)
+    if keep >= size:
+        return []
+    per_part = scores.view(parts, size).mean(dim=0)
+    least = torch.argsort(per_part, stable=True)[: size - keep].tolist()
+    return sorted(index + part * size for part in range(parts) for index in least)
+
+
+def _attributes(module: nn.Module) -> dict[str, dict[str, Any]]:
+    """The integers, and tuples of integers, that modules keep beside their parameters."""
+    return {
+        name: {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in vars(child).items()
+            if type(value) is int
+            or (isinstance(value, tuple) and value and all(type(v) is int for v in value))
+        }
+        for name, child in module.named_modules()
+    }

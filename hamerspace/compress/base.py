@@ -1,0 +1,80 @@
+"""The contract of a technique: framework-side work on a model before any backend sees it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hamerspace.recipe import Mask, Parameter, Scalar
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a technique may learn from.
+
+    Attributes:
+        arrays: The train split, memory-mapped: inputs by name, and ``labels`` where there are any.
+        inputs: Names of the arrays that are inputs.
+        loss: ``cross_entropy``, ``mse`` or ``none`` (no labels: only the source model teaches).
+    """
+
+    arrays: Arrays
+    inputs: tuple[str, ...]
+    loss: str
+
+
+class Technique(ABC):
+    """One build stage that maps a model to a model of the same format.
+
+    Attributes:
+        name: Registry name, and the prefix of its first parameter.
+        modules: Modules that must be importable.
+        extra: The extra that brings them.
+        distributions: Package names whose versions enter the store's keys.
+        needs_training_data: Whether :meth:`apply` needs the train split.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    extra: str
+    distributions: tuple[str, ...]
+    needs_training_data: bool = False
+
+    @abstractmethod
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every choice, with its legal values and conditions."""
+
+    @abstractmethod
+    def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:
+        """What cannot be done to ``source``, with the reasons.
+
+        Args:
+            source: The inspected model.
+            loss: As in :class:`TrainingData`, or ``None`` where there is no train split.
+        """
+
+    @abstractmethod
+    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        """The parameters of this stage in ``recipe``; ``None`` where the stage does nothing."""
+
+    @abstractmethod
+    def apply(
+        self,
+        source: ModelArtifact,
+        model: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        data: TrainingData | None,
+        workdir: Path,
+        seed: int,
+    ) -> ModelArtifact:
+        """Write the changed model into ``workdir`` and return it.
+
+        Args:
+            source: The source model: the teacher.
+            model: What the stages before made of it.
+            parameters: What :meth:`stage_parameters` returned.
+            data: The train split, where there is one.
+            workdir: An empty folder, also the current directory.
+            seed: Seeds every random draw.
+        """

@@ -1,0 +1,104 @@
+"""Structured pruning: whole channels go, so that every runtime gets a smaller dense model."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
+from hamerspace.tasks.example import example_batch
+from hamerspace.tasks.model import ModelArtifact, SourceInfo
+
+logger = logging.getLogger(__name__)
+
+_MOST_RESTARTS = 20
+
+
+class StructuredPruning(Technique):
+    """Removes the channels of least group magnitude with torch-pruning.
+
+    Fang et al. 2023, "DepGraph: Towards Any Structural Pruning", https://arxiv.org/abs/2301.12900.
+    """
+
+    name = "prune"
+    modules = ("torch", "torch_pruning", "safetensors")
+    extra = "pytorch"
+    distributions = ("torch", "torch-pruning")
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter(
+                "prune.ratio",
+                0.0,
+                "Share of the channels of every layer that is removed.",
+                low=0.0,
+                high=0.9,
+            ),
+            Parameter(
+                "prune.round_to",
+                8,
+                "Channels that stay are a multiple of this; runtimes like 16.",
+                choices=(1, 8, 16),
+                when=(Condition("prune.ratio", excluded=(0.0,)),),
+            ),
+        )
+
+    def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:  # noqa: ARG002 - pruning itself needs no data
+        if source.format != "pytorch":
+            reason = (
+                f"channels can be removed from a pytorch module only, and the source is "
+                f"{source.format}; give a 'builder'"
+            )
+        elif not {"conv", "linear"} & set(source.op_families):
+            reason = "the model has no convolution or linear layer"
+        else:
+            return ()
+        return (Mask("prune.ratio", (), reason, excluded=(0.0,)),)
+
+    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        ratio = float(recipe.get("prune.ratio", 0.0))
+        if ratio == 0.0:
+            return None
+        return {"prune.ratio": ratio, "prune.round_to": int(recipe.get("prune.round_to", 8))}
+
+    def apply(
+        self,
+        source: ModelArtifact,  # noqa: ARG002 - part of the contract
+        model: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        data: TrainingData | None,
+        workdir: Path,
+        seed: int,  # noqa: ARG002 - part of the contract
+    ) -> ModelArtifact:
+        if model.format != "pytorch":
+            raise BuildError(f"only a pytorch module can be pruned, not a {model.format} model")
+        from hamerspace.compress._prune_module import GroupBreaksModelError, prune_module
+        from hamerspace.tasks.torch_module import load_module, save_module, to_tensor
+
+        rows = example_batch(model.inputs, None if data is None else data.arrays)
+        example = tuple(to_tensor(array) for array in rows.values())
+        skipped: set[str] = set()
+        for _ in range(_MOST_RESTARTS):
+            module = load_module(model)
+            try:
+                pruned = prune_module(
+                    module,
+                    example,
+                    float(parameters["prune.ratio"]),
+                    int(parameters["prune.round_to"]),
+                    skipped,
+                )
+            except GroupBreaksModelError as error:
+                # A forward that names a width, such as x.view(-1, 1568): leave that group alone.
+                logger.info("%s", error)
+                skipped.add(error.root)
+                continue
+            return save_module(module.inner, model, workdir, pruned)
+        raise BuildError(
+            f"pruning breaks the model in {_MOST_RESTARTS} groups of layers, "
+            f"'{min(skipped)}' among them; does its forward name fixed widths?"
+        )
+
+
+TECHNIQUE = StructuredPruning()

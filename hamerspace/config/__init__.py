@@ -1,0 +1,1 @@
+"""What a user may write in YAML, checked key by key."""

@@ -1,0 +1,195 @@
+"""Studies from flags of the command line, and flags over a study file.
+
+Messages name the flag that was wrong (``--max-size-mb``), not a key that nobody wrote.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from pydantic import ValidationError
+
+from hamerspace.config.loading import missing_files
+from hamerspace.config.problems import Problem, problems_of
+from hamerspace.config.study import REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
+from hamerspace.config.yaml_file import Location
+from hamerspace.errors import ConfigError
+
+
+class StudyFlags(TypedDict, total=False):
+    """What a flag may set; ``None`` is not given. Units stand in the names."""
+
+    name: str | None
+    weights: str | None
+    data: str | None
+    labels: str | None
+    metric: str | None
+    direction: str | None
+    output: str | None
+    batch_size: int | None
+    space: str | None
+    objectives: Sequence[str] | None
+    max_size_mb: float | None
+    max_latency_ms: float | None
+    max_accuracy_drop: float | None
+    max_memory_mb: float | None
+    trials: int | None
+    timeout_s: float | None
+    build_timeout_s: float | None
+    build_memory_mb: float | None
+    measure_timeout_s: float | None
+    target: str | None
+    threads: int | None
+    sampler: str | None
+    seed: int | None
+
+
+LOCATIONS: dict[str, Location] = {
+    "name": ("name",),
+    "weights": ("task", "source", "weights"),
+    "data": ("task", "data", "path"),
+    "labels": ("task", "data", "labels"),
+    "metric": ("task", "quality", "metric"),
+    "direction": ("task", "quality", "direction"),
+    "output": ("task", "quality", "output"),
+    "batch_size": ("task", "batch_size"),
+    "space": ("space",),
+    "objectives": ("objectives",),
+    "max_size_mb": ("constraints", "max_size_mb"),
+    "max_latency_ms": ("constraints", "max_latency_ms"),
+    "max_accuracy_drop": ("constraints", "max_accuracy_drop"),
+    "max_memory_mb": ("constraints", "max_memory_mb"),
+    "trials": ("budget", "trials"),
+    "timeout_s": ("budget", "timeout_s"),
+    "build_timeout_s": ("budget", "build_timeout_s"),
+    "build_memory_mb": ("budget", "build_memory_mb"),
+    "measure_timeout_s": ("budget", "measure_timeout_s"),
+    "target": ("target", "name"),
+    "threads": ("target", "threads"),
+    "sampler": ("search", "sampler"),
+    "seed": ("search", "seed"),
+}
+"""Where in a study file the value of each flag stands."""
+
+_SHAPE = re.compile(r"^(?P<name>.+)=(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")
+
+
+def study_from_flags(
+    model: str,
+    *,
+    inputs: Sequence[str] = (),
+    trust_pickle: bool = False,
+    **flags: Unpack[StudyFlags],
+) -> LoadedStudy:
+    """Make a study without a file.
+
+    Args:
+        model: Path of a model file, or ``module:function`` that builds a PyTorch module.
+        inputs: ``NAME=1x3x224x224`` or ``NAME=?x128:int64``; ``?`` is a free dimension.
+        trust_pickle: Whether pickled weights may be loaded.
+        flags: As in :class:`StudyFlags`. The name defaults to that of the model.
+
+    Raises:
+        ConfigError: With one line for each wrong flag.
+    """
+    builds = _is_reference(model)
+    source: dict[str, Any] = {"builder" if builds else "path": model}
+    if inputs:
+        source["inputs"] = dict(_parse_input(text) for text in inputs)
+    stem = model.partition(":")[0] if builds else Path(model).stem
+    name = re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip("-._") or "study"
+    return _apply({"name": name, "task": {"source": source}}, Path.cwd(), None, trust_pickle, flags)
+
+
+def override(
+    loaded: LoadedStudy, *, trust_pickle: bool | None = None, **flags: Unpack[StudyFlags]
+) -> LoadedStudy:
+    """Apply flags to a loaded study. Relative paths in flags start from the current folder.
+
+    Raises:
+        ConfigError: With one line for each wrong flag.
+    """
+    values = loaded.config.model_dump(exclude_unset=True)
+    trust = loaded.trust_pickle if trust_pickle is None else trust_pickle
+    return _apply(values, loaded.root, loaded.file, trust, flags)
+
+
+def _apply(
+    values: dict[str, Any], root: Path, file: Path | None, trust_pickle: bool, flags: StudyFlags
+) -> LoadedStudy:
+    given = {flag: value for flag, value in flags.items() if value is not None}
+    locations = {flag: LOCATIONS[flag] for flag in given}
+    if "data" in given:
+        # Another origin of data replaces the old one; only the name of the labels stays.
+        kept = values["task"].get("data") or {}
+        values["task"]["data"] = {k: v for k, v in kept.items() if k == "labels"}
+        if _is_reference(str(given["data"])):
+            locations["data"] = ("task", "data", "load")
+    elif "labels" in given and not values["task"].get("data"):
+        raise ConfigError("--labels: there are no data that could hold labels; give --data too")
+    for flag, value in given.items():
+        _set(values, locations[flag], _from_current_folder(flag, value, root))
+    try:
+        config = StudyConfig.model_validate(values)
+    except ValidationError as error:
+        raise _error(problems_of(error, StudyConfig), locations) from error
+    loaded = LoadedStudy(config=config, root=root, file=file, trust_pickle=trust_pickle)
+    problems = missing_files(loaded)
+    if problems:
+        raise _error(problems, locations)
+    return loaded
+
+
+def _from_current_folder(flag: str, value: Any, root: Path) -> Any:
+    """Make a flag's path absolute where the study's paths start from another folder."""
+    holds_path = flag in ("data", "weights") or (flag == "space" and is_path(str(value)))
+    if not holds_path or root == Path.cwd() or (flag == "data" and _is_reference(str(value))):
+        return value
+    return value if str(value).startswith("~") else str(Path.cwd() / value)
+
+
+def _is_reference(text: str) -> bool:
+    return re.fullmatch(REFERENCE_PATTERN, text) is not None and not Path(text).exists()
+
+
+def _set(values: dict[str, Any], location: Location, value: Any) -> None:
+    for step in location[:-1]:
+        values = values.setdefault(str(step), {})
+    values[str(location[-1])] = value
+
+
+def _parse_input(text: str) -> tuple[str, dict[str, Any]]:
+    match = _SHAPE.match(text)
+    dims = match["dims"].lower().split("x") if match else []
+    if match is None or not all(d == "?" or d.isdecimal() for d in dims):
+        raise ConfigError(
+            f"--input: '{text}' is not of the form NAME=1x3x224x224 or NAME=?x128:int64"
+        )
+    section: dict[str, Any] = {"shape": [None if d == "?" else int(d) for d in dims]}
+    if match["dtype"]:
+        section["dtype"] = match["dtype"]
+    return match["name"], section
+
+
+def _error(problems: list[Problem], locations: dict[str, Location]) -> ConfigError:
+    return ConfigError("\n".join(_line(problem, locations) for problem in problems))
+
+
+def _line(problem: Problem, locations: dict[str, Location]) -> str:
+    flag = _flag_of(problem.location, locations)
+    if flag is None:
+        return str(problem)
+    return f"{flag}:{problem.after}" if problem.after[:1] == " " else f"{flag}{problem.after}"
+
+
+def _flag_of(location: Location, locations: dict[str, Location]) -> str | None:
+    if location[:3] == ("task", "source", "inputs"):
+        return "--input"
+    if location[:3] in (("task", "source", "path"), ("task", "source", "builder")):
+        return "model"
+    for flag, at in locations.items():
+        shared = min(len(at), len(location))
+        if shared and at[:shared] == location[:shared]:
+            return f"--{flag.replace('_', '-')}"
+    return None

@@ -1,0 +1,1 @@
+"""Measuring: sessions in bare processes, protocols, and the statistics behind the figures."""

@@ -1,0 +1,123 @@
+"""The bare process in which one model is run: it imports its runtime, numpy and nothing more.
+
+It answers requests over an inherited socket until that closes. Replies are ``("ok", value)`` or
+``("error", text)``.
+"""
+
+import importlib
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate, Session, batches
+
+_TIMED_BATCHES = 32
+
+
+class ModelHost:
+    """Holds one session and runs it on request."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._timed: list[dict[str, Any]] = []
+        self._next = 0
+
+    def load(
+        self, candidate: dict[str, Any], threads: int, inputs: Mapping[str, str], batch_size: int
+    ) -> dict[str, float]:
+        """Load a candidate, run it ten times and report load time and memory."""
+        loaded = Candidate.from_dict(candidate)
+        arrays = {name: np.load(path, mmap_mode="r") for name, path in inputs.items()}
+        rows = min(len(next(iter(arrays.values()))), _TIMED_BATCHES * batch_size)
+        self._timed = [
+            {name: np.array(array) for name, array in batch.items()}
+            for batch in batches(arrays, batch_size, rows)
+        ]
+        config = BACKENDS.load(loaded.backend)
+        backend = config.create()
+        importlib.import_module(config.modules[0])
+        before = _reset_peak_memory_bytes()
+        started = time.perf_counter_ns()
+        self._session = backend.load(loaded, threads)
+        load_time_ms = (time.perf_counter_ns() - started) / 1e6
+        for index in range(10):
+            self._session.run(self._timed[index % len(self._timed)])
+        return {
+            "load_time_ms": load_time_ms,
+            "peak_memory_mb": max(_peak_memory_bytes() - before, 0) / 1e6,
+        }
+
+    def block(self, runs: int) -> tuple[list[int], list[int]]:
+        """Run a number of times; return wall and CPU nanoseconds of each run."""
+        assert self._session is not None
+        run, timed, count = self._session.run, self._timed, len(self._timed)
+        wall, cpu = [0] * runs, [0] * runs
+        wall_clock, cpu_clock = time.perf_counter_ns, time.process_time_ns
+        for index in range(runs):
+            batch = timed[(self._next + index) % count]
+            cpu_start = cpu_clock()
+            start = wall_clock()
+            run(batch)
+            wall[index] = wall_clock() - start
+            cpu[index] = cpu_clock() - cpu_start
+        self._next += runs
+        return wall, cpu
+
+    def evaluate(
+        self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
+    ) -> Any:
+        """Outputs ``[stop - start, ...]`` of rows at the deployment batch size."""
+        assert self._session is not None
+        # Copies: some runtimes refuse read-only memory.
+        arrays = {
+            name: np.array(np.load(path, mmap_mode="r")[start:stop]) for name, path in inputs.items()
+        }
+        parts = [
+            np.array(self._session.run(batch)[output]) for batch in batches(arrays, batch_size)
+        ]
+        return np.concatenate(parts)[: stop - start]
+
+
+def _reset_peak_memory_bytes() -> int:
+    """Reset the kernel's record of peak resident memory; return what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status_bytes("VmRSS")
+
+
+def _peak_memory_bytes() -> int:
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def main() -> None:
+    """Serve until the socket closes."""
+    connection = Connection(int(sys.argv[1]))
+    host = ModelHost()
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            reply = ("ok", getattr(host, name)(**arguments))
+        except Exception as error:  # noqa: BLE001 - whatever the runtime raises is the answer
+            traceback.print_exc()
+            reply = ("error", "".join(traceback.format_exception_only(error)).strip())
+        connection.send(reply)
+
+
+if __name__ == "__main__":
+    main()

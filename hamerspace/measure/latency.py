@@ -1,0 +1,154 @@
+"""Latency from blocks of runs of the candidate, interleaved with blocks of the source model.
+
+Machines drift: clocks change, neighbours come and go. Two blocks a few milliseconds apart see the
+same machine, so the ratio of their medians is steady where neither of them is. Between the two
+no other measuring goes on.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hamerspace.measure.measurement import Latency
+from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.statistics import Interval, ratio_interval
+
+BUSY_WALL_OVER_CPU = 1.1
+_BLOCK_S = 0.02
+_MIN_BLOCKS = 6
+_RUNS_FOR_P99 = 500
+
+
+@dataclass(frozen=True)
+class LatencyPlan:
+    """When to stop.
+
+    Attributes:
+        tolerance: Relative half-width of the ratio's interval that is tight enough.
+        max_s: Wall seconds after which to stop anyway, warm-up excluded.
+        min_s: Wall seconds to measure at least, so that percentiles mean something.
+    """
+
+    tolerance: float = 0.03
+    max_s: float = 3.0
+    min_s: float = 0.3
+
+
+@dataclass
+class _Side:
+    """The blocks of one model."""
+
+    process: ModelProcess
+    runs: int = 1
+    wall_ns: list[list[int]] = field(default_factory=list)
+    cpu_ns: list[list[int]] = field(default_factory=list)
+
+    def warm_up(self, max_s: float = 2.0) -> None:
+        """Run until three block medians in a row lie within a tenth, then size the blocks."""
+        started, medians = time.monotonic(), list[float]()
+        while time.monotonic() - started < max_s:
+            wall, _ = self.process.block(self.runs)
+            medians.append(float(np.median(wall)))
+            if sum(wall) < _BLOCK_S * 1e9 / 2:
+                self.runs = max(self.runs * 2, 2)
+                continue
+            recent = medians[-3:]
+            if len(recent) == 3 and max(recent) < 1.1 * min(recent):
+                break
+        self.runs = max(1, round(_BLOCK_S * 1e9 / medians[-1]))
+
+    def add_block(self) -> None:
+        wall, cpu = self.process.block(self.runs)
+        self.wall_ns.append(wall)
+        self.cpu_ns.append(cpu)
+
+    def medians(self, basis: str) -> list[float]:
+        blocks = self.wall_ns if basis == "wall" else self.cpu_ns
+        return [float(np.median(block)) for block in blocks]
+
+    def wall_over_cpu(self) -> float:
+        sums = zip(self.wall_ns, self.cpu_ns, strict=True)
+        return float(np.median([sum(wall) / max(sum(cpu), 1) for wall, cpu in sums]))
+
+
+class LatencyRun:
+    """The interleaved blocks of a candidate and the source model; extended step by step.
+
+    Args:
+        candidate: Process of the candidate, loaded.
+        reference: Process of the source model, loaded.
+        threads: Threads of one inference; CPU time can stand in for wall time only at one.
+        reference_ms: The source model's latency in this study, or ``None`` while that is what is
+            being measured.
+        batch_size: Samples in one run.
+    """
+
+    def __init__(
+        self,
+        candidate: ModelProcess,
+        reference: ModelProcess,
+        threads: int,
+        reference_ms: float | None,
+        batch_size: int,
+    ) -> None:
+        self._candidate = _Side(candidate)
+        self._reference = _Side(reference)
+        self._threads = threads
+        self._reference_ms = reference_ms
+        self._batch_size = batch_size
+        self._measured_s = 0.0
+        for side in (self._candidate, self._reference):
+            side.warm_up()
+
+    def extend(self, plan: LatencyPlan, clear: Callable[[Interval], bool] | None = None) -> Latency:
+        """Add pairs of blocks until the plan is met.
+
+        Args:
+            plan: When to stop.
+            clear: Told the interval of the latency in ms; true ends the measuring at once.
+        """
+        started = time.monotonic()
+        while True:
+            self._reference.add_block()
+            self._candidate.add_block()
+            if len(self._candidate.wall_ns) < _MIN_BLOCKS:
+                continue
+            latency = self._latency()
+            elapsed = self._measured_s + time.monotonic() - started
+            if clear is not None and clear(latency.latency_ms):
+                break
+            tight = latency.ratio.half_width <= plan.tolerance * latency.ratio.estimate
+            if (tight and elapsed >= plan.min_s) or elapsed >= plan.max_s:
+                break
+        self._measured_s += time.monotonic() - started
+        return latency
+
+    def _latency(self) -> Latency:
+        wall_over_cpu = max(self._candidate.wall_over_cpu(), self._reference.wall_over_cpu())
+        basis = "cpu" if self._threads == 1 and wall_over_cpu > BUSY_WALL_OVER_CPU else "wall"
+        ours, theirs = self._candidate.medians(basis), self._reference.medians(basis)
+        ratio = ratio_interval(ours, theirs)
+        reference_ms = self._reference_ms
+        if reference_ms is None:
+            reference_ms = float(np.median(theirs)) / 1e6
+        wall = _flat(self._candidate.wall_ns)
+        p50, p90, p99 = np.percentile(wall, [50, 90, 99]) / 1e6
+        return Latency(
+            ratio=ratio,
+            latency_ms=ratio.scaled(reference_ms),
+            p50_ms=float(p50),
+            p90_ms=float(p90),
+            p99_ms=float(p99) if len(wall) >= _RUNS_FOR_P99 else None,
+            cpu_p50_ms=float(np.median(_flat(self._candidate.cpu_ns))) / 1e6,
+            runs=len(wall),
+            blocks=len(self._candidate.wall_ns),
+            wall_over_cpu=self._candidate.wall_over_cpu(),
+            basis=basis,
+            throughput_per_s=self._batch_size * len(wall) / (float(wall.sum()) / 1e9),
+        )
+
+
+def _flat(blocks: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])

@@ -1,0 +1,117 @@
+"""What was observed of a candidate, each figure with its spread."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hamerspace.measure.statistics import Interval
+
+
+class Gate(StrEnum):
+    """Where the measuring of a candidate ended."""
+
+    BUILD = "build"
+    LOAD = "load"
+    SIZE = "size"
+    MEMORY = "memory"
+    LATENCY = "latency"
+    QUALITY = "quality"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one batch at the deployment batch size.
+
+    Attributes:
+        ratio: Over the source model's, from interleaved blocks.
+        latency_ms: ``ratio`` times the source model's latency as the study measured it: free of
+            slow drift, so that the candidates of a study compare.
+        p50_ms: Median wall time of a run.
+        p90_ms: 90th percentile of the wall time.
+        p99_ms: 99th percentile; ``None`` under 500 runs.
+        cpu_p50_ms: Median CPU time of a run, over all threads.
+        runs: Number of timed runs.
+        blocks: Number of interleaved blocks.
+        wall_over_cpu: Median over blocks; above 1.1 other work took the processor.
+        basis: ``wall``, or ``cpu`` where the host was busy and there is one thread.
+        throughput_per_s: Samples per second, sustained over the blocks.
+    """
+
+    ratio: Interval
+    latency_ms: Interval
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float | None
+    cpu_p50_ms: float
+    runs: int
+    blocks: int
+    wall_over_cpu: float
+    basis: str
+    throughput_per_s: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality on the first ``rows`` rows of a split.
+
+    Attributes:
+        value: The metric.
+        source_value: The metric of the source model on the same rows.
+        drop: Loss against the source model, paired per sample, in points or percent.
+        rows: How many rows.
+        of_rows: How many the split has.
+    """
+
+    value: float
+    source_value: float
+    drop: Interval
+    rows: int
+    of_rows: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All that was observed of one candidate.
+
+    Attributes:
+        ended_at: The gate that decided, or ``complete``.
+        reason: One line for people where a gate decided or the candidate failed.
+        failed: Whether the candidate cannot be used: it crashed, hung or gave no finite output.
+        size_mb: MB of every file that the runtime needs.
+        load_time_ms: Wall time of loading, runtime import excluded.
+        peak_memory_mb: Peak resident MB over that of the bare runtime.
+        latency: Where it was measured.
+        quality: Where it was measured.
+        seconds: Wall seconds by step.
+    """
+
+    ended_at: Gate
+    reason: str = ""
+    failed: bool = False
+    size_mb: float | None = None
+    load_time_ms: float | None = None
+    peak_memory_mb: float | None = None
+    latency: Latency | None = None
+    quality: Quality | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-representable; :meth:`from_dict` takes it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Measurement":
+        fields = dict(value)
+        fields["ended_at"] = Gate(fields["ended_at"])
+        if fields.get("latency"):
+            latency = dict(fields["latency"])
+            for key in ("ratio", "latency_ms"):
+                latency[key] = Interval.from_dict(latency[key])
+            fields["latency"] = Latency(**latency)
+        if fields.get("quality"):
+            quality = dict(fields["quality"])
+            quality["drop"] = Interval.from_dict(quality["drop"])
+            fields["quality"] = Quality(**quality)
+        return cls(**fields)

@@ -1,0 +1,116 @@
+"""Run one model in a process of its own, and survive whatever it does."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hamerspace.backends.base import Candidate
+from hamerspace.errors import SessionError
+
+_POLL_S = 0.2
+
+
+class ModelProcess:
+    """A bare process that holds one loaded candidate.
+
+    Args:
+        threads: Threads of one inference.
+        timeout_s: Wall seconds that one request may take.
+        memory_mb: Resident MB that the process may take.
+        log: Receives what the process prints.
+    """
+
+    def __init__(self, threads: int, timeout_s: float, memory_mb: float, log: Path) -> None:
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._memory_mb = memory_mb
+        ours, theirs = socket.socketpair()
+        count = str(threads)
+        limits = dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count
+        )
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", "hamerspace.measure.child", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **limits},
+                start_new_session=True,
+            )
+        theirs.close()
+        self._connection = Connection(ours.detach())
+
+    def load(self, candidate: Candidate, inputs: dict[str, str], batch_size: int) -> dict[str, float]:
+        """Load a candidate; return ``load_time_ms`` and ``peak_memory_mb``."""
+        value: dict[str, float] = self._call(
+            "load",
+            candidate=candidate.to_dict(),
+            threads=self._threads,
+            inputs=inputs,
+            batch_size=batch_size,
+        )
+        return value
+
+    def block(self, runs: int) -> tuple[list[int], list[int]]:
+        """Wall and CPU nanoseconds of ``runs`` consecutive runs."""
+        value: tuple[list[int], list[int]] = self._call("block", runs=runs)
+        return value
+
+    def evaluate(
+        self, inputs: dict[str, str], batch_size: int, start: int, stop: int, output: str
+    ) -> Any:
+        """The named output for rows ``start`` to ``stop`` of the input files."""
+        return self._call(
+            "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def __enter__(self) -> "ModelProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        try:
+            self._connection.send((name, arguments))
+            self._wait(name)
+            status, value = self._connection.recv()
+        except (EOFError, ConnectionError) as error:
+            raise SessionError(f"{name}: {self._end()}") from error
+        if status == "error":
+            raise SessionError(f"{name}: {value}")
+        return value
+
+    def _wait(self, name: str) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while not self._connection.poll(_POLL_S):
+            if time.monotonic() > deadline:
+                raise SessionError(f"{name}: took longer than {self._timeout_s:g} s")
+            with contextlib.suppress(psutil.Error):
+                resident_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
+                if resident_mb > self._memory_mb:
+                    raise SessionError(f"{name}: took more than {self._memory_mb:,.0f} MB of memory")
+
+    def _end(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"the process was killed by {signal.Signals(-code).name}"
+        return f"the process exited with code {code}"

@@ -1,0 +1,86 @@
+"""Quality of a candidate against the source model, paired row by row."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hamerspace.measure.measurement import Quality
+from hamerspace.measure.statistics import (
+    CONFIDENCE,
+    Interval,
+    bootstrap_interval,
+    paired_difference,
+)
+from hamerspace.tasks.metrics import Metric, drop_points
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares outputs with labels, and with what the source model gave on the same rows.
+
+    Attributes:
+        metric: What quality means.
+        labels: ``[N, ...]``, or ``None`` where the source model's outputs take their place.
+        source_outputs: The judged output of the source model, ``[N, ...]``.
+    """
+
+    metric: Metric
+    labels: npt.NDArray[Any] | None
+    source_outputs: npt.NDArray[Any]
+
+    def judge(self, outputs: npt.NDArray[Any], confidence: float = CONFIDENCE) -> Quality:
+        """Quality on the first ``len(outputs)`` rows.
+
+        Raises:
+            MetricError: The metric raised or gave no finite number.
+        """
+        rows = len(outputs)
+        source = self.source_outputs[:rows]
+        truth = source if self.labels is None else self.labels[:rows]
+        value, source_value = self.metric.value(outputs, truth), self.metric.value(source, truth)
+        return Quality(
+            value=value,
+            source_value=source_value,
+            drop=self._drop(outputs, source, truth, source_value, confidence),
+            rows=rows,
+            of_rows=len(self.source_outputs),
+        )
+
+    def _drop(
+        self,
+        outputs: npt.NDArray[Any],
+        source: npt.NDArray[Any],
+        truth: npt.NDArray[Any],
+        source_value: float,
+        confidence: float,
+    ) -> Interval:
+        metric = self.metric
+        ours, theirs = metric.per_sample(outputs, truth), metric.per_sample(source, truth)
+        if ours is not None and theirs is not None:
+            if not metric.maximize:
+                ours, theirs = theirs, ours
+            points_per_unit = abs(drop_points(metric, source_value, source_value + 1.0))
+            return paired_difference(theirs, ours, confidence).scaled(points_per_unit)
+
+        def drop(index: npt.NDArray[np.int64]) -> float:
+            before = metric.value(source[index], truth[index])
+            return drop_points(metric, before, metric.value(outputs[index], truth[index]))
+
+        return bootstrap_interval(drop, len(outputs), confidence)
+
+
+def looks(rows: int, smallest: int = 200) -> tuple[int, ...]:
+    """Row counts at which a growing subset is looked at: doubled until all ``rows`` are seen."""
+    counts = []
+    count = smallest
+    while count < rows:
+        counts.append(count)
+        count *= 2
+    return (*counts, rows)
+
+
+def look_confidence(looks_count: int, confidence: float = CONFIDENCE) -> float:
+    """Confidence of one look so that all of them together keep ``confidence`` (Bonferroni)."""
+    return 1 - (1 - confidence) / max(looks_count, 1)

@@ -1,0 +1,116 @@
+"""Intervals for ratios of latencies and for differences of quality."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    def scaled(self, factor: float) -> "Interval":
+        """The interval of the quantity times a positive factor."""
+        return Interval(self.estimate * factor, self.low * factor, self.high * factor)
+
+    def to_dict(self) -> dict[str, float]:
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, float]) -> "Interval":
+        return cls(value["estimate"], value["low"], value["high"])
+
+
+def student_interval(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Interval:
+    """Student's t interval for the mean of independent values; infinite for fewer than two."""
+    from scipy import stats
+
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if len(array) < 2:
+        return Interval(mean, -math.inf, math.inf)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, len(array) - 1))
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return Interval(mean, mean - half, mean + half)
+
+
+def ratio_interval(
+    numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval:
+    """Interval for the ratio of paired positive values.
+
+    The t interval of the differences of logarithms, taken back: symmetric in which of the two is
+    the reference. A fifth of the pairs is trimmed at either end (Yuen 1974), so that a neighbour's
+    burst in one block does not decide.
+    """
+    from scipy import stats
+
+    logs = np.sort(np.log(np.asarray(numerators)) - np.log(np.asarray(denominators)))
+    count = len(logs)
+    cut = count // 5
+    kept = count - 2 * cut
+    if kept < 2:
+        return Interval(float(np.exp(np.median(logs))), 0.0, math.inf)
+    mean = float(logs[cut : count - cut].mean())
+    winsorized = np.clip(logs, logs[cut], logs[count - cut - 1])
+    error = float(winsorized.std(ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
+    half = float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
+    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+
+def paired_difference(
+    source: Floats, candidate: Floats, confidence: float = CONFIDENCE
+) -> Interval:
+    """Interval for the mean of ``source - candidate``, paired per sample.
+
+    Where every score is 0 or 1, half a count is added to each cell of the table of agreement
+    (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
+    proportions"), which keeps the interval honest when the two rarely differ.
+    """
+    if not _binary(source) or not _binary(candidate):
+        return student_interval(source - candidate, confidence)
+    from scipy import stats
+
+    rows = len(source)
+    lost = float(np.sum(source > candidate))
+    won = float(np.sum(candidate > source))
+    size = rows + 2.0
+    mean = (lost - won) / size
+    variance = ((lost + won + 1.0) - (lost - won) ** 2 / size) / size**2
+    half = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
+    return Interval((lost - won) / rows, mean - half, mean + half)
+
+
+def bootstrap_interval(
+    statistic: Callable[[npt.NDArray[np.int64]], float],
+    rows: int,
+    confidence: float = CONFIDENCE,
+    resamples: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """Basic bootstrap interval (Davison and Hinkley 1997, 5.2) of a statistic of row indices."""
+    rng = np.random.default_rng(seed)
+    estimate = statistic(np.arange(rows))
+    draws: list[float] = [statistic(rng.integers(0, rows, rows)) for _ in range(resamples)]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Interval(estimate, float(2 * estimate - high), float(2 * estimate - low))
+
+
+def _binary(values: npt.NDArray[Any]) -> bool:
+    return bool(np.all((values == 0) | (values == 1)))

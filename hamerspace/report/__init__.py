@@ -1,0 +1,25 @@
+"""What a finished search has to say: tables, figures and one self-contained HTML page.
+
+Everything here works on :class:`~hamerspace.report.run_data.RunData`, plain values that whoever
+ran the search fills in; no study, database or runtime is needed to draw a report.
+"""
+
+from hamerspace.report.run_data import (
+    Confirmation,
+    Metric,
+    Miss,
+    Nearest,
+    RunData,
+    SourceRecord,
+    TrialRecord,
+)
+
+__all__ = [
+    "Confirmation",
+    "Metric",
+    "Miss",
+    "Nearest",
+    "RunData",
+    "SourceRecord",
+    "TrialRecord",
+]

@@ -1,0 +1,142 @@
+"""What the figures share: colours, layout, ticks, and the text of a hover."""
+
+import html
+import math
+from collections.abc import Iterable, Mapping
+
+import plotly.graph_objects as go
+
+from hamerspace.recipe import Scalar
+from hamerspace.report import formats
+from hamerspace.report.run_data import VALUE_KEYS, Metric, RunData, TrialRecord, Values
+
+INK = "#7b8494"
+"""Of fonts and source marks: contrast of at least 3.7 on white and 4.5 on the dark page."""
+GRID = "rgba(128, 138, 155, 0.22)"
+FAINT = "rgba(128, 138, 155, 0.75)"
+LIMIT = "#d64545"
+
+_BACKENDS = {
+    "onnxruntime": ("#2f80d8", "circle"),
+    "openvino": ("#e8871e", "square"),
+    "pytorch": ("#c94f8f", "diamond"),
+    "litert": ("#1fa187", "triangle-up"),
+    "tvm": ("#8a6fd1", "pentagon"),
+}
+_SPARE = (
+    ("#8f9e2a", "hexagon"),
+    ("#3fa7bf", "triangle-left"),
+    ("#a8705a", "triangle-right"),
+    ("#6f7fd8", "hexagram"),
+)
+
+
+def backend_styles(backends: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Backend to (colour, marker symbol): fixed for the known ones, spare ones by name."""
+    spare = 0
+    styles = {}
+    for name in sorted(backends):
+        if name in _BACKENDS:
+            styles[name] = _BACKENDS[name]
+        else:
+            styles[name] = _SPARE[spare % len(_SPARE)]
+            spare += 1
+    return styles
+
+
+def base_figure(height_px: int) -> go.Figure:
+    """A figure with the common layout: transparent, legend below, room for no title."""
+    figure = go.Figure()
+    axis = {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": GRID,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "automargin": True,
+        "title": {"standoff": 10},
+    }
+    figure.update_layout(
+        template="none",
+        height=height_px,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK, "size": 13, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
+        margin={"l": 8, "r": 12, "t": 24, "b": 8},
+        xaxis=axis,
+        yaxis=axis,
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "itemsizing": "constant",
+        },
+        hoverlabel={"align": "left", "font": {"size": 12}},
+        hovermode="closest",
+        dragmode="zoom",
+    )
+    return figure
+
+
+def empty_figure(text: str) -> go.Figure:
+    """A low figure that says why there is nothing to see."""
+    figure = base_figure(120)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text=html.escape(text), showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5
+    )
+    return figure
+
+
+def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Ticks at 1, 2 and 5 of each decade within the bounds; only at 1 across many decades."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1.0, 2.0, 5.0) if math.log10(high / low) < 3 else (1.0,)
+    values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    kept = [value for value in values if low <= value <= high]
+    return kept, [formats.number(value) for value in kept]
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether positive values differ by a factor of 8 or more, so that a log axis helps."""
+    known = list(values)
+    return bool(known) and min(known) > 0 and max(known) / min(known) >= 8
+
+
+def escape(text: str) -> str:
+    """``text`` for places where plotly draws a subset of HTML."""
+    return html.escape(text)
+
+
+def hover(heading: str, values: Values, metric: Metric, extra: Iterable[str] = ()) -> str:
+    """Hover text in the subset of HTML that plotly draws: heading, all values, then ``extra``."""
+    lines = [f"<b>{html.escape(heading)}</b>"]
+    for key in VALUE_KEYS:
+        if values.get(key) is None or key in _INTERVAL_ENDS:
+            continue
+        if key == "drop_points":
+            text = formats.drop(values, metric)
+        else:
+            text = formats.with_unit(key, values[key], metric)
+        name = metric.name if key == "quality" else formats.title(key)
+        lines.append(f"{html.escape(name)}: {html.escape(text)}")
+    return "<br>".join([*lines, *(html.escape(line) for line in extra)])
+
+
+_INTERVAL_ENDS = ("drop_low", "drop_high", "latency_low_ms", "latency_high_ms")
+
+
+def trial_hover(run: RunData, trial: TrialRecord, note: str = "") -> str:
+    """Hover text of a trial: its values, its fate and its parameters."""
+    extra = [note] if note else []
+    extra += [f"{trial.ended_at}: {trial.reason}" if trial.reason else trial.ended_at, ""]
+    extra += parameter_lines(trial.parameters)
+    return hover(f"{trial.label} (trial {trial.number})", trial.values, run.metric, extra)
+
+
+def parameter_lines(parameters: Mapping[str, Scalar]) -> list[str]:
+    """``name = value`` for each parameter."""
+    return [f"{name} = {value}" for name, value in sorted(parameters.items())]

@@ -1,0 +1,170 @@
+"""Numbers as people read them; the same in tables, figures and sentences."""
+
+from hamerspace.report.run_data import MEASURED_BY_LIMIT, Metric, Values
+
+ABSENT = "-"
+
+_UNITS = {
+    "latency_ms": "ms",
+    "latency_low_ms": "ms",
+    "latency_high_ms": "ms",
+    "load_time_ms": "ms",
+    "size_mb": "MB",
+    "memory_mb": "MB",
+    "throughput_per_s": "/s",
+}
+
+_TITLES = {
+    "quality": "quality",
+    "drop_points": "quality drop",
+    "latency_ms": "latency",
+    "size_mb": "size",
+    "memory_mb": "memory",
+    "throughput_per_s": "throughput",
+    "load_time_ms": "load time",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``value`` to ``digits`` significant digits, never in scientific notation.
+
+    Trailing zeros after the point are dropped; thousands are grouped.
+    """
+    if value is None:
+        return ABSENT
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    if abs(rounded) < 1e-6:
+        return "0"
+    text = f"{rounded:.9f}".rstrip("0").rstrip(".")
+    return text or "0"
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """``value`` with its sign, but no sign on zero."""
+    text = f"{value:+.{decimals}f}"
+    return f"{0:.{decimals}f}" if float(text) == 0 else text
+
+
+def with_unit(key: str, value: float | None, metric: Metric) -> str:
+    """A value of :data:`hamerspace.report.run_data.VALUE_KEYS` with its unit."""
+    if value is None:
+        return ABSENT
+    if key == "quality":
+        return quality(value, metric)
+    if key.startswith("drop_"):
+        return _points(_drop_number(value), metric)
+    if key == "latency_ratio":
+        return f"{number(value)} of the source"
+    unit = _UNITS.get(key, "")
+    return f"{number(value)} {unit}".strip()
+
+
+def quality(value: float | None, metric: Metric) -> str:
+    """A metric's value; in percent where drops are told in points (hundredths)."""
+    if value is None:
+        return ABSENT
+    return f"{100 * value:.1f} %" if metric.drop_unit == "points" else number(value, 4)
+
+
+def drop(values: Values, metric: Metric) -> str:
+    """The drop with its interval, such as ``0.2 points [-0.2, +0.6]``; a minus is a gain."""
+    value = values.get("drop_points")
+    if value is None:
+        return ABSENT
+    low, high = values.get("drop_low"), values.get("drop_high")
+    text = _points(_drop_number(value), metric)
+    if low is None or high is None:
+        return text
+    return f"{text} [{signed(low)}, {signed(high)}]"
+
+
+def _points(text: str, metric: Metric) -> str:
+    unit = "point" if text == "1" and metric.drop_unit == "points" else metric.drop_unit
+    return f"{text} {unit}"
+
+
+def _drop_number(value: float) -> str:
+    return signed(value).removeprefix("+")
+
+
+def ratio_of(key: str, values: Values, source: Values) -> float | None:
+    """A value over that of the source model; ``None`` where either is unknown.
+
+    The ratio of latencies is the interleaved one where it was measured: it cancels slow drift of
+    the machine, which the quotient of two figures taken apart does not.
+    """
+    if key == "latency_ms" and values.get("latency_ratio") is not None:
+        return values["latency_ratio"]
+    value, base = values.get(key), source.get(key)
+    return value / base if value is not None and base else None
+
+
+def times(ratio: float | None, better: str, worse: str) -> str:
+    """``12x faster`` for a ratio of 1/12; empty for an unknown ratio.
+
+    Args:
+        ratio: Candidate over source, where less is better.
+        better: Word for a ratio below 1, such as ``faster``.
+        worse: Word for a ratio above 1, such as ``slower``.
+    """
+    if ratio is None or ratio <= 0:
+        return ""
+    factor, word = (1 / ratio, better) if ratio <= 1 else (ratio, worse)
+    if factor < 1.05:
+        return "same"
+    return f"{_factor(factor)}x {word}"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def measured(key: str, values: Values, source: Values) -> str:
+    """Latency or size with the ratio to the source: ``0.1 ms (12x faster)``."""
+    value = values.get(key)
+    if value is None:
+        return ABSENT
+    words = ("faster", "slower") if key == "latency_ms" else ("smaller", "larger")
+    ratio = times(ratio_of(key, values, source), *words)
+    text = f"{number(value)} {_UNITS[key]}"
+    return f"{text} ({ratio})" if ratio else text
+
+
+def title(key: str) -> str:
+    """Name of a value for people, without its unit."""
+    return _TITLES.get(key, key.replace("_", " "))
+
+
+def axis_title(key: str, metric: Metric) -> str:
+    """Name of a value with its unit, for axes and table heads."""
+    if key == "quality":
+        return metric.name
+    unit = metric.drop_unit if key.startswith("drop_") else _UNITS.get(key, "")
+    return f"{title(key)} ({unit})" if unit else title(key)
+
+
+def limit_title(name: str) -> str:
+    """What a limit bounds: ``latency`` for ``max_latency_ms``."""
+    key = MEASURED_BY_LIMIT.get(name)
+    return title(key) if key else name.removeprefix("max_").replace("_", " ")
+
+
+def limit_value(name: str, value: float, metric: Metric) -> str:
+    """A value in the unit of the limit ``name``."""
+    key = MEASURED_BY_LIMIT.get(name)
+    if key == "drop_points":
+        return _points(number(value), metric)
+    return with_unit(key, value, metric) if key else number(value)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 120:
+        return f"{number(seconds, 2)} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

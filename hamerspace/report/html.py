@@ -1,0 +1,166 @@
+"""The report: one HTML file that needs nothing else, neither a server nor the network."""
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from hamerspace.errors import RunFolderError
+from hamerspace.report import figures, formats, tables
+from hamerspace.report.figures.progress import FATES, fate
+from hamerspace.report.figures.style import backend_styles
+from hamerspace.report.pareto import pareto_front
+from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.verdict import misses, verdict
+
+
+def render(run: RunData) -> str:
+    """Return the report as one HTML document.
+
+    Every text of the run is escaped. The same run gives the same document.
+    """
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            run=run,
+            verdict=verdict(run),
+            nearest=[(n.label, n.number, misses(run, n)) for n in run.nearest],
+            final_columns=tables.FINAL_COLUMNS | {"quality": run.metric.name},
+            final_rows=tables.final_rows(run),
+            figures=_figures(run),
+            trials=list(_trial_rows(run)),
+            trial_heads=_trial_heads(run),
+            colours={name: colour for name, (colour, _) in backend_styles(run.backends).items()},
+            plotly_js=get_plotlyjs(),
+        )
+    )
+
+
+def write(run: RunData, path: Path) -> Path:
+    """Write the report to ``path``, whole or not at all, and return ``path``.
+
+    Missing folders are made; a report that stands there is replaced.
+
+    Raises:
+        RunFolderError: The file cannot be written.
+    """
+    text = render(run)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise RunFolderError(
+            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
+        ) from error
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hamerspace.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = formats.duration
+    return environment
+
+
+def _figures(run: RunData) -> list[dict[str, Any]]:
+    marks = (
+        "Area of a mark: size in MB. Ringed: on the Pareto front of "
+        f"{', '.join(run.objectives)}. Dotted: the front of latency and quality alone. "
+    )
+    if not any(t.feasible for t in run.trials):
+        marks = ""
+    return [
+        _figure(
+            "front",
+            "Latency against quality",
+            f"Nearer to the lower left is better. {marks}"
+            "Grey: misses a limit; an arrow lies above the picture.",
+            figures.pareto_figure(run),
+        ),
+        _figure(
+            "ended",
+            "Where trials ended",
+            "From the first gate down to success; reused: an earlier trial of the same recipe.",
+            figures.ended_figure(run),
+        ),
+        _figure(
+            "time",
+            "Where the time went",
+            "Summed over trials; one trial may take part of its build from the store.",
+            figures.time_figure(run),
+        ),
+        _figure(
+            "progress",
+            "Progress of the search",
+            "Share of the box between the source model and the ideal (no time, no bytes, nothing "
+            "lost) that feasible trials dominate: the hypervolume of "
+            f"{', '.join(run.objectives)}.",
+            figures.hypervolume_figure(run),
+        ),
+        _figure(
+            "parallel",
+            "Choices and what they lead to",
+            "Each line is a trial that keeps all limits. Drag along an axis to select.",
+            figures.parallel_figure(run),
+        ),
+    ]
+
+
+def _figure(name: str, title: str, note: str, figure: go.Figure) -> dict[str, Any]:
+    # "<" is escaped so that no text of the run can end the script element.
+    data = figure.to_json().replace("<", "\\u003c")
+    return {
+        "id": name,
+        "title": title,
+        "note": note,
+        "height_px": figure.layout.height,
+        "drawn": len(figure.data) > 0,
+        "json": data,
+    }
+
+
+def _trial_heads(run: RunData) -> list[str]:
+    keys = ("latency_ms", "size_mb", "drop_points", "memory_mb")
+    titles = [formats.axis_title(key, run.metric) for key in keys]
+    return ["trial", "recipe", "ended", *titles, "build (s)", "total (s)", "why"]
+
+
+def _trial_rows(run: RunData) -> Iterable[dict[str, Any]]:
+    front = {trial.number for trial in pareto_front(run)}
+    winner = run.winner.number if run.winner else None
+    for trial in run.trials:
+        yield {
+            "trial": trial,
+            "fate": fate(trial),
+            "fate_text": FATES[fate(trial)],
+            "rank": list(FATES).index(fate(trial)),
+            "on_front": trial.number in front,
+            "winner": trial.number == winner,
+            "numbers": _trial_numbers(trial),
+        }
+
+
+def _trial_numbers(trial: TrialRecord) -> list[tuple[float | None, str]]:
+    values = trial.values
+    drop = values.get("drop_points")
+    plain = [values.get("latency_ms"), values.get("size_mb"), drop, values.get("memory_mb")]
+    plain += [trial.seconds.get("build"), sum(trial.seconds.values())]
+    texts = [formats.number(value) for value in plain]
+    if drop is not None:
+        texts[2] = formats.signed(drop).removeprefix("+")
+    return list(zip(plain, texts, strict=True))

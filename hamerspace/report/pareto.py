@@ -1,0 +1,143 @@
+"""The feasible trials that no other dominates, and how much of the ideal they reach.
+
+Objectives become *losses*, where less is better:
+
+=============  ==========================================================================
+objective      loss
+=============  ==========================================================================
+quality        drop against the source, in the metric's unit
+latency        latency over that of the source (the interleaved ratio where there is one)
+size, memory   value over that of the source
+throughput     that of the source over the candidate's
+=============  ==========================================================================
+
+Where the source has no value of its own, the plain value stands for the ratio.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from hamerspace.report.formats import ratio_of
+from hamerspace.report.run_data import RunData, TrialRecord, Values
+
+Loss = tuple[float, ...]
+
+_KEYS = {"latency": "latency_ms", "size": "size_mb", "memory": "memory_mb"}
+
+
+def losses(run: RunData, values: Values) -> Loss | None:
+    """The losses of one candidate in the order of the objectives; ``None`` if one is unknown."""
+    found = [_loss(objective, values, run.source.values) for objective in run.objectives]
+    known = tuple(value for value in found if value is not None)
+    return known if len(known) == len(found) else None
+
+
+def _loss(objective: str, values: Values, source: Values) -> float | None:
+    if objective == "quality":
+        return values.get("drop_points")
+    if objective == "throughput":
+        rate, base = values.get("throughput_per_s"), source.get("throughput_per_s")
+        return (base or 1.0) / rate if rate else None
+    key = _KEYS[objective]
+    ratio = ratio_of(key, values, source)
+    return values.get(key) if ratio is None else ratio
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether ``a`` is at least as good everywhere and better somewhere."""
+    return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
+
+
+def pareto_front(run: RunData) -> tuple[TrialRecord, ...]:
+    """Feasible trials that no feasible trial dominates, in the order of their numbers.
+
+    Of the trials of one recipe only the first is looked at.
+    """
+    candidates = list(_feasible(run))
+    return tuple(
+        trial
+        for trial, loss in candidates
+        if not any(dominates(other, loss) for _, other in candidates)
+    )
+
+
+def _feasible(run: RunData) -> Iterable[tuple[TrialRecord, Loss]]:
+    seen = set()
+    for trial in run.trials:
+        loss = losses(run, trial.values) if trial.feasible else None
+        if loss is not None and trial.recipe_id not in seen:
+            seen.add(trial.recipe_id)
+            yield trial, loss
+
+
+def staircase(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points of a plane that none dominates, from left to right; less is better in both."""
+    kept: list[tuple[float, float]] = []
+    for x, y in sorted(set(points)):
+        if not kept or y < kept[-1][1]:
+            kept.append((x, y))
+    return kept
+
+
+def hypervolume_progress(run: RunData) -> list[tuple[int, float]]:
+    """Hypervolume of the feasible trials after each trial, as (trial number, share).
+
+    The share, between 0 and 1, is that of the box between the source model (the reference point)
+    and the ideal (no time, no bytes, nothing lost) which the trials dominate. Along a ratio the
+    box goes from 0 to 1, the source itself. Along quality it goes from no drop to the limit on the
+    drop, or to the greatest drop of a feasible trial, at least 1, where there is no limit; a gain
+    counts as no drop. A candidate that is worse than the reference in any objective adds nothing.
+    """
+    scales = [_scale(run, objective) for objective in run.objectives]
+    first = {trial.number: loss for trial, loss in _feasible(run)}
+    front: list[Loss] = []
+    progress = []
+    share = 0.0
+    for trial in run.trials:
+        if trial.number in first:
+            scaled = zip(first[trial.number], scales, strict=True)
+            point = tuple(max(0.0, loss / scale) for loss, scale in scaled)
+            if all(value <= 1.0 for value in point) and point not in front:
+                front = [p for p in front if not dominates(point, p)]
+                if not any(dominates(p, point) for p in front):
+                    front.append(point)
+                    share = hypervolume(front)
+        progress.append((trial.number, share))
+    return progress
+
+
+def _scale(run: RunData, objective: str) -> float:
+    if objective == "quality":
+        drops = [t.values.get("drop_points") or 0.0 for t in run.trials if t.feasible]
+        return run.constraints.get("max_accuracy_drop") or max([1.0, *drops])
+    known = [
+        loss
+        for trial in run.trials
+        if trial.feasible
+        and (loss := _loss(objective, trial.values, run.source.values)) is not None
+    ]
+    key = "throughput_per_s" if objective == "throughput" else _KEYS[objective]
+    # Without a value of the source the losses are plain values: the worst seen is the reference.
+    has_ratio = run.source.values.get(key) or (
+        objective == "latency" and any(t.values.get("latency_ratio") for t in run.trials)
+    )
+    return 1.0 if has_ratio or not known else max(known)
+
+
+def hypervolume(points: Sequence[Loss]) -> float:
+    """Volume of the unit box above ``points`` that at least one of them dominates.
+
+    Exact, by the exclusive volumes of While, Bradstreet and Barone, "A Fast Way of Calculating
+    Exact Hypervolumes" (IEEE Transactions on Evolutionary Computation, 2012).
+
+    Args:
+        points: Coordinates at most 1, the reference point; less is better.
+    """
+    total = 0.0
+    for index, point in enumerate(points):
+        volume = 1.0
+        for value in point:
+            volume *= 1.0 - value
+        limited = {tuple(map(max, point, other)) for other in points[index + 1 :]}
+        rest = [p for p in limited if not any(dominates(q, p) for q in limited)]
+        total += volume - hypervolume(rest)
+    return total

@@ -1,0 +1,201 @@
+"""The plain values that a report is made of.
+
+``values`` mappings share one set of keys, :data:`VALUE_KEYS`; a key that is absent or ``None`` was
+not measured. ``quality`` is the metric's own value. Drops are signed so that more is worse for
+every metric, in the unit of :attr:`Metric.drop_unit`. ``latency_ratio`` is the candidate over the
+source model, as the interleaved measurement gave it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hamerspace.recipe import Scalar
+
+Values = Mapping[str, float | None]
+EndedAt = Literal["build", "size", "latency", "quality", "complete", "reused"]
+Origin = Literal["baseline", "known", "sampled"]
+LimitVerdict = Literal["kept", "missed", "not shown"]
+
+VALUE_KEYS = (
+    "quality",
+    "drop_points",
+    "drop_low",
+    "drop_high",
+    "latency_ms",
+    "latency_low_ms",
+    "latency_high_ms",
+    "latency_ratio",
+    "size_mb",
+    "memory_mb",
+    "throughput_per_s",
+    "load_time_ms",
+)
+
+MEASURED_BY_LIMIT = {
+    "max_size_mb": "size_mb",
+    "max_latency_ms": "latency_ms",
+    "max_accuracy_drop": "drop_points",
+    "max_memory_mb": "memory_mb",
+}
+"""Limit of :class:`hamerspace.constraints.Constraints` to the value that it bounds."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How quality is judged.
+
+    Attributes:
+        name: Such as ``accuracy``.
+        direction: Whether more or less of the metric is better.
+        drop_unit: ``points`` (hundredths, for metrics between 0 and 1) or ``%`` of the source's
+            value.
+    """
+
+    name: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    drop_unit: Literal["points", "%"] = "points"
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """The source model.
+
+    Attributes:
+        label: Name for people.
+        values: Its measurements on the search split.
+        confirm_values: Those taken again beside the confirmed candidates; empty before that.
+        description: What to tell about it, such as ``{"parameters": "310,000"}``.
+    """
+
+    label: str
+    values: Values = field(default_factory=dict)
+    confirm_values: Values = field(default_factory=dict)
+    description: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial.
+
+    Attributes:
+        number: Number within the study.
+        recipe_id: Equal for trials of equal behaviour.
+        label: Short name of the recipe, such as ``openvino int8 prune 0.3``.
+        parameters: The recipe's parameters.
+        ended_at: The gate that ended it, ``complete``, or ``reused`` where an earlier trial of the
+            same recipe lent its results.
+        reason: Why it ended there, in one line.
+        feasible: Whether it was measured in full and keeps every limit.
+        origin: ``baseline``, ``known`` (a recipe known to be good) or ``sampled``.
+        values: Measurements; see the module.
+        violations: Limit name to ``(value - limit) / limit``; at most 0 is kept.
+        seconds: Where the time went: ``build`` and the parts of measuring.
+        started_s: Start, in seconds since that of the study.
+        finished_s: End, in seconds since the start of the study.
+    """
+
+    number: int
+    recipe_id: str
+    label: str
+    parameters: Mapping[str, Scalar]
+    ended_at: EndedAt
+    reason: str
+    feasible: bool
+    origin: Origin
+    values: Values = field(default_factory=dict)
+    violations: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    started_s: float = 0.0
+    finished_s: float = 0.0
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend, the first word of the label where no parameter tells it."""
+        return str(self.parameters.get("backend") or (self.label.split() or ["unknown"])[0])
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A candidate measured again in fresh processes, on data that the search never saw.
+
+    Attributes:
+        number: Number of its trial.
+        label: Short name of the recipe.
+        recipe_id: Id of the recipe.
+        values: Measurements on the confirm split.
+        verdicts: Limit name to ``kept``, ``missed``, or ``not shown`` where the interval
+            straddles the limit.
+        winner: Whether it was chosen.
+    """
+
+    number: int
+    label: str
+    recipe_id: str
+    values: Values
+    verdicts: Mapping[str, LimitVerdict] = field(default_factory=dict)
+    winner: bool = False
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A limit that a candidate does not keep."""
+
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A candidate that comes near to the limits without keeping all of them."""
+
+    label: str
+    number: int
+    misses: Mapping[str, Miss]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything that a report tells.
+
+    Attributes:
+        name: Name of the study.
+        source: The source model.
+        metric: How quality is judged.
+        trials: In the order of their numbers.
+        confirmations: The candidates that were confirmed.
+        constraints: Limit name, as in :class:`hamerspace.constraints.Constraints`, to its value.
+        objectives: Of ``quality``, ``latency``, ``size``, ``memory``, ``throughput``.
+        feasible_winner: Whether a winner was chosen that misses no limit as far as can be shown.
+        nearest: Where nothing is feasible: the candidates nearest to the limits, best first.
+        confirm_rows: Rows of the confirm split, where there is one.
+        warnings: What nobody may overlook.
+        environment: Facts about the device and the software.
+        command: What reproduces the run.
+        stopped_because: Why the search stopped, in one line.
+    """
+
+    name: str
+    source: SourceRecord
+    metric: Metric
+    trials: tuple[TrialRecord, ...] = ()
+    confirmations: tuple[Confirmation, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ("quality", "latency", "size")
+    feasible_winner: bool = False
+    nearest: tuple[Nearest, ...] = ()
+    confirm_rows: int | None = None
+    warnings: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    stopped_because: str = ""
+
+    @property
+    def winner(self) -> Confirmation | None:
+        """The chosen candidate, where there is one."""
+        return next((c for c in self.confirmations if c.winner), None)
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names of the backends that trials used, sorted."""
+        return tuple(sorted({trial.backend for trial in self.trials}))

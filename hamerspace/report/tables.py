@@ -1,0 +1,153 @@
+"""Tables of a run: every trial as a data frame, and the final table as plain rows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hamerspace.report import formats
+from hamerspace.report.pareto import pareto_front
+from hamerspace.report.run_data import VALUE_KEYS, Confirmation, RunData, TrialRecord, Values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINAL_COLUMNS = {
+    "name": "model",
+    "quality": "quality",
+    "drop": "drop against the source",
+    "latency": "latency",
+    "size": "size",
+    "memory": "memory",
+    "verdict": "verdict",
+}
+"""Key of a row of :func:`final_rows` to the head of its column."""
+
+
+def trials_frame(run: RunData) -> "pd.DataFrame":
+    """One row a trial, indexed by ``number``.
+
+    Columns, in this order; a value that was not measured is NaN:
+
+    - ``recipe_id``, ``label``, ``backend``, ``origin``, ``ended_at``, ``reason``: text;
+    - ``feasible``, ``on_front``: bool;
+    - every key of :data:`~hamerspace.report.run_data.VALUE_KEYS`: float, units in the names;
+    - ``violation.<limit>``: float, at most 0 where the limit is kept;
+    - ``seconds.<part>``, ``seconds.total``, ``started_s``, ``finished_s``: float;
+    - ``param.<name>``: the recipe's parameters, missing where inert.
+    """
+    import pandas as pd
+
+    front = {trial.number for trial in pareto_front(run)}
+    frame = pd.DataFrame([_row(trial, trial.number in front) for trial in run.trials])
+    fixed = ["number", "recipe_id", "label", "backend", "origin", "ended_at", "reason"]
+    fixed += ["feasible", "on_front", *VALUE_KEYS]
+    times = ["seconds.total", "started_s", "finished_s"]
+    known = set(frame.columns)
+    columns = [
+        *fixed,
+        *sorted(name for name in known if name.startswith("violation.")),
+        *sorted(n for n in known if n.startswith("seconds.") and n != "seconds.total"),
+        *times,
+        *sorted(name for name in known if name.startswith("param.")),
+    ]
+    frame = frame.reindex(columns=columns)
+    numbers = [*VALUE_KEYS, *times]
+    frame[numbers] = frame[numbers].astype(float)
+    frame[["feasible", "on_front"]] = frame[["feasible", "on_front"]].astype(bool)
+    return frame.set_index("number")
+
+
+def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
+    values: Values = trial.values  # noqa: PD011 - a mapping, not a frame
+    return {
+        "number": trial.number,
+        "recipe_id": trial.recipe_id,
+        "label": trial.label,
+        "backend": trial.backend,
+        "origin": trial.origin,
+        "ended_at": trial.ended_at,
+        "reason": trial.reason,
+        "feasible": trial.feasible,
+        "on_front": on_front,
+        **{key: values.get(key) for key in VALUE_KEYS},
+        **{f"violation.{name}": value for name, value in trial.violations.items()},
+        **{f"seconds.{part}": value for part, value in trial.seconds.items()},
+        "seconds.total": sum(trial.seconds.values()),
+        "started_s": trial.started_s,
+        "finished_s": trial.finished_s,
+        **{f"param.{name}": value for name, value in trial.parameters.items()},
+    }
+
+
+def final_rows(run: RunData) -> list[dict[str, str]]:
+    """The source, the uncompressed model on each runtime, and the confirmed candidates.
+
+    The keys are those of :data:`FINAL_COLUMNS`; every value is text for people. The winner stands
+    first among the candidates, the others in the order of their latency. The uncompressed models
+    tell how much of a gain the runtime alone brings; they come from the search split.
+    """
+    searched: Values = run.source.values  # noqa: PD011 - a mapping, not a frame
+    source = run.source.confirm_values or searched
+    rows = [_final_row(run, run.source.label, source, source, "source")]
+    confirmed = {c.recipe_id for c in run.confirmations}
+    for trial in run.trials:
+        is_baseline = trial.origin == "baseline" and trial.ended_at == "complete"
+        if is_baseline and trial.recipe_id not in confirmed:
+            fate = "keeps all limits" if trial.feasible else "misses a limit"
+            text = f"uncompressed; {fate} in the search" if run.constraints else "uncompressed"
+            rows.append(_final_row(run, trial.label, trial.values, searched, text))
+    for candidate in sorted(run.confirmations, key=_rank):
+        text = _fate(run, candidate)
+        rows.append(_final_row(run, candidate.label, candidate.values, source, text))
+    return rows
+
+
+def _rank(candidate: Confirmation) -> tuple[bool, float, int]:
+    values: Values = candidate.values  # noqa: PD011 - a mapping, not a frame
+    latency_ms = values.get("latency_ms")
+    return (
+        not candidate.winner,
+        float("inf") if latency_ms is None else latency_ms,
+        candidate.number,
+    )
+
+
+def _fate(run: RunData, candidate: Confirmation) -> str:
+    words = []
+    for fate in ("missed", "not shown"):
+        limits = [formats.limit_title(n) for n, v in candidate.verdicts.items() if v == fate]
+        if limits:
+            words.append(f"{', '.join(limits)} {fate}")
+    text = "; ".join(words) or ("all limits kept" if run.constraints else "confirmed")
+    return f"winner: {text}" if candidate.winner else text
+
+
+def _final_row(
+    run: RunData, name: str, values: Values, source: Values, verdict: str
+) -> dict[str, str]:
+    base: Values = {} if values is source else source
+    return {
+        "name": name,
+        "quality": formats.quality(values.get("quality"), run.metric),
+        "drop": formats.ABSENT if values is source else formats.drop(values, run.metric),
+        "latency": formats.measured("latency_ms", _without_ratio(values, base), base),
+        "size": formats.measured("size_mb", values, base),
+        "memory": formats.with_unit("memory_mb", values.get("memory_mb"), run.metric),
+        "verdict": verdict,
+    }
+
+
+def _without_ratio(values: Values, base: Values) -> Values:
+    return values if base else {"latency_ms": values.get("latency_ms")}
+
+
+def final_markdown(run: RunData) -> str:
+    """:func:`final_rows` as a Markdown table, ending in a newline."""
+    heads = [FINAL_COLUMNS[key] for key in FINAL_COLUMNS]
+    heads[1] = run.metric.name
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[_cell(row, key) for key in FINAL_COLUMNS] for row in final_rows(run)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(row: Mapping[str, str], key: str) -> str:
+    return row[key].replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

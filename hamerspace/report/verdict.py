@@ -1,0 +1,145 @@
+"""The one sentence that a reader came for, and how each limit fared."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hamerspace.report import formats
+from hamerspace.report.run_data import (
+    MEASURED_BY_LIMIT,
+    Confirmation,
+    Miss,
+    Nearest,
+    RunData,
+    Values,
+)
+
+Tone = Literal["good", "unsure", "bad", "neutral"]
+
+
+@dataclass(frozen=True)
+class LimitCheck:
+    """How the winner fares with one limit."""
+
+    limit: str
+    value: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a run.
+
+    Attributes:
+        tone: ``good``: all limits are kept; ``unsure``: something is not shown or not confirmed;
+            ``bad``: nothing keeps the limits; ``neutral``: there is nothing to tell yet.
+        headline: One sentence.
+        checks: A line for each limit, where there is a winner.
+    """
+
+    tone: Tone
+    headline: str
+    checks: tuple[LimitCheck, ...] = ()
+
+
+def verdict(run: RunData) -> Verdict:
+    """Judge a run."""
+    if run.winner is not None and run.feasible_winner:
+        return _of_winner(run, run.winner)
+    if not run.trials:
+        return Verdict("neutral", "No trial has finished yet.")
+    feasible = sum(trial.feasible for trial in run.trials)
+    if feasible and not run.confirmations:
+        return Verdict(
+            "unsure",
+            f"{_count(feasible, 'trial')} of {len(run.trials)} kept all limits during the search; "
+            "none is confirmed yet, so none is chosen.",
+        )
+    if feasible:
+        return Verdict(
+            "bad",
+            f"{_count(feasible, 'trial')} kept all limits during the search, but at confirmation "
+            "on unseen data each of the confirmed candidates missed a limit.",
+        )
+    if all(trial.ended_at == "build" for trial in run.trials):
+        return Verdict("bad", f"None of the {_count(len(run.trials), 'candidate')} could be built.")
+    text = f"None of {_count(len(run.trials), 'trial')} keeps all limits"
+    if run.nearest:
+        nearest = run.nearest[0]
+        text += f"; the nearest is {nearest.label}: {'; '.join(misses(run, nearest))}"
+    return Verdict("bad", f"{text}.")
+
+
+def _of_winner(run: RunData, winner: Confirmation) -> Verdict:
+    source = run.source.confirm_values or run.source.values
+    text = f"{winner.label}: {summary(run, winner.values, source)}"
+    where = f"on {_count(run.confirm_rows, 'row')} " if run.confirm_rows else ""
+    missed = _limits(winner, "missed")
+    unsure = _limits(winner, "not shown")
+    if missed:
+        tone: Tone = "bad"
+        end = f"measured {where}in fresh processes: {missed} missed"
+    elif unsure:
+        tone = "unsure"
+        end = f"measured {where}in fresh processes: whether {unsure} is kept could not be shown"
+    elif run.constraints:
+        tone, end = "good", f"confirmed {where}".rstrip() + ": all limits kept"
+    else:
+        tone, end = "good", f"confirmed {where}".rstrip() + "; no limits were set"
+    return Verdict(tone, f"{text}, {end}.", _checks(run, winner))
+
+
+def summary(run: RunData, values: Values, source: Values) -> str:
+    """Size, latency and quality against ``source``, as far as they are known."""
+    parts = [
+        formats.measured(key, values, source)
+        for key in ("size_mb", "latency_ms")
+        if values.get(key) is not None
+    ]
+    if values.get("quality") is not None:
+        text = formats.quality(values["quality"], run.metric)
+        if values.get("drop_points") is not None:
+            text += f" (drop {formats.drop(values, run.metric)})"
+        parts.append(f"{run.metric.name} {text}")
+    elif values.get("drop_points") is not None:
+        parts.append(f"{run.metric.name} drop {formats.drop(values, run.metric)}")
+    return ", ".join(parts) or "nothing was measured"
+
+
+def _limits(winner: Confirmation, fate: str) -> str:
+    names = [formats.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
+    return " and ".join(names)
+
+
+def _checks(run: RunData, winner: Confirmation) -> tuple[LimitCheck, ...]:
+    checks = []
+    for name, limit in run.constraints.items():
+        text = formats.limit_value(name, limit, run.metric)
+        key = MEASURED_BY_LIMIT.get(name, name)
+        value = formats.with_unit(key, winner.values.get(key), run.metric)
+        if key == "drop_points":
+            value = formats.drop(winner.values, run.metric)
+        fate = winner.verdicts.get(name, "not shown")
+        checks.append(LimitCheck(f"{formats.limit_title(name)} at most {text}", value, fate))
+    return tuple(checks)
+
+
+def misses(run: RunData, nearest: Nearest) -> list[str]:
+    """Each limit that a candidate misses: ``latency 62 ms, at most 50 ms: 24 % over``."""
+    lines = []
+    for name, miss in nearest.misses.items():
+        value = formats.limit_value(name, miss.value, run.metric)
+        limit = formats.limit_value(name, miss.limit, run.metric)
+        text = f"{formats.limit_title(name)} {value}, at most {limit}"
+        lines.append(f"{text}: {_over(miss)}" if miss.limit > 0 else text)
+    return lines
+
+
+def _over(miss: Miss) -> str:
+    ratio = miss.value / miss.limit
+    if ratio < 2:
+        return f"{formats.number(100 * (ratio - 1), 2)} % over"
+    return f"{formats.number(ratio, 2)} times the limit"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,133 @@
+"""Measure the front again in fresh processes, on data the search never saw, and choose."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from hamerspace.constraints import Constraints, Objective
+from hamerspace.measure.measurement import Measurement
+from hamerspace.measure.statistics import Interval
+from hamerspace.search.record import LIMITED, Record, observed
+
+Verdict = Literal["kept", "missed", "not shown"]
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A candidate measured on the confirm split.
+
+    Attributes:
+        number: Of its trial.
+        recipe_id: Of its recipe.
+        measurement: In full, without gates.
+        verdicts: Limit to ``kept``, ``missed``, or ``not shown`` where the interval straddles it.
+    """
+
+    number: int
+    recipe_id: str
+    measurement: Measurement
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def rank(self) -> int:
+        """0 where every limit is kept, 1 where one is not shown, 2 where one is missed."""
+        if self.measurement.failed or "missed" in self.verdicts.values():
+            return 2
+        return 1 if "not shown" in self.verdicts.values() else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "measurement": self.measurement.to_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Confirmed":
+        return cls(**{**value, "measurement": Measurement.from_dict(value["measurement"])})
+
+
+def verdicts_of(measurement: Measurement, constraints: Constraints) -> dict[str, Verdict]:
+    """Whether each limit is kept, missed, or not shown either way.
+
+    A limit on a quantity without an interval (size, memory) is kept or missed.
+    """
+    found: dict[str, Verdict] = {}
+    values = observed(measurement)
+    for name, limit in constraints.limits().items():
+        interval = _interval(measurement, LIMITED[name], values.get(LIMITED[name]))
+        if interval is None:
+            found[name] = "not shown"
+        elif interval.high <= limit:
+            found[name] = "kept"
+        else:
+            found[name] = "missed" if interval.low > limit else "not shown"
+    return found
+
+
+def _interval(measurement: Measurement, name: str, value: float | None) -> Interval | None:
+    if name == "latency" and measurement.latency is not None:
+        return measurement.latency.latency_ms
+    if name == "drop" and measurement.quality is not None:
+        return measurement.quality.drop
+    return None if value is None else Interval(value, value, value)
+
+
+def cost(
+    measurement: Measurement,
+    objectives: tuple[Objective, ...],
+    constraints: Constraints,
+    source: Mapping[str, float],
+) -> float:
+    """One number to choose by; less is better.
+
+    The sum over the objectives of log2 of the ratio to the source model (one halving of latency
+    weighs as much as one halving of size), plus the drop of quality over its limit, or over one
+    point where there is no limit: using up the whole allowance costs as much as one doubling.
+    """
+    values = observed(measurement)
+    total = 0.0
+    for objective in objectives:
+        name = objective.value
+        if objective is Objective.QUALITY:
+            allowance = constraints.max_accuracy_drop or 1.0
+            total += max(values.get("drop", 0.0), 0.0) / allowance
+        elif name in values and source.get(name):
+            ratio = max(values[name], 1e-9) / source[name]
+            total += -math.log2(ratio) if objective is Objective.THROUGHPUT else math.log2(ratio)
+    return total
+
+
+def choose(
+    confirmed: list[Confirmed],
+    objectives: tuple[Objective, ...],
+    constraints: Constraints,
+    source: Mapping[str, float],
+) -> Confirmed | None:
+    """The best that keeps every limit, else the best of which a limit is not shown."""
+    usable = [c for c in confirmed if c.rank < 2]
+    if not usable:
+        return None
+    return min(
+        usable, key=lambda c: (c.rank, cost(c.measurement, objectives, constraints, source))
+    )
+
+
+def front(records: Mapping[int, Record], maximize: Mapping[str, bool]) -> list[int]:
+    """Numbers of the feasible trials that no other feasible trial dominates, duplicates left out.
+
+    Args:
+        records: Trial number to record.
+        maximize: Objective to whether more is better.
+    """
+    points: dict[int, tuple[float, ...]] = {}
+    seen = set()
+    for number, record in sorted(records.items()):
+        if record.feasible and record.recipe.id not in seen:
+            seen.add(record.recipe.id)
+            points[number] = tuple(
+                -record.values[name] if more else record.values[name]
+                for name, more in maximize.items()
+            )
+    return [n for n, p in points.items() if not any(_dominates(q, p) for q in points.values())]
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,75 @@
+"""A candidate as a folder that runs with its runtime alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Recipe
+
+_PREDICT = '''"""Run this model; needs {modules} and numpy only.
+
+    python predict.py inputs.npz outputs.npz
+
+From Python: ``run = load(folder)``, then ``run({{name: array}})`` gives ``{{name: array}}``.
+
+Inputs:  {inputs}
+Outputs: {outputs}
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+{body}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python predict.py inputs.npz outputs.npz")
+    with np.load(sys.argv[1]) as archive:
+        arrays = {{name: archive[name] for name in archive.files}}
+    np.savez(sys.argv[2], **load(Path(__file__).parent)(arrays))
+'''
+
+
+def export_candidate(
+    candidate: Candidate, recipe: Recipe, measurement: Measurement, folder: Path
+) -> None:
+    """Write model files, ``manifest.json``, ``recipe.json``, ``measurement.json``, ``predict.py``.
+
+    The folder appears whole or not at all.
+    """
+    scratch = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        for name in candidate.files:
+            destination = scratch / name
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(candidate.folder / name, destination)
+        candidate.save(scratch)
+        (scratch / "recipe.json").write_text(
+            json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
+        )
+        (scratch / "measurement.json").write_text(
+            json.dumps(measurement.to_dict(), indent=1) + "\n"
+        )
+        (scratch / "predict.py").write_text(_predict(candidate))
+        if folder.is_dir():
+            folder.rmdir()
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _predict(candidate: Candidate) -> str:
+    config = BACKENDS.load(candidate.backend)
+    return _PREDICT.format(
+        modules=config.title,
+        inputs="; ".join(str(spec) for spec in candidate.inputs),
+        outputs="; ".join(str(spec) for spec in candidate.outputs),
+        body=config.create().predict_source(candidate).strip() + "\n",
+    )

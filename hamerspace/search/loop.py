@@ -1,0 +1,176 @@
+"""The trial loop."""
+
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.trial import Trial
+
+from hamerspace.constraints import Constraints, Objective, penalized, penalty
+from hamerspace.recipe import Recipe
+from hamerspace.search.ledger import Ledger
+from hamerspace.search.record import Evaluation, Record, judge
+from hamerspace.search.warmstart import FirstTrial
+from hamerspace.space import Space
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluator(Protocol):
+    """Builds and measures; the loop knows nothing else of the world."""
+
+    def __call__(self, recipe: Recipe) -> Evaluation:
+        """Evaluate ``recipe``; its failures are part of the result."""
+        ...
+
+
+class Listener(Protocol):
+    """Is told what the loop does."""
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None: ...
+
+    def trial_finished(self, number: int, record: Record) -> None: ...
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the search improves and keeps.
+
+    Attributes:
+        objectives: In the order of the study's directions.
+        constraints: The limits.
+        source: The source model's value of each objective.
+        minimize_quality: Whether less of the quality metric is better.
+    """
+
+    objectives: tuple[Objective, ...]
+    constraints: Constraints
+    source: Mapping[str, float]
+    minimize_quality: bool = False
+
+    def maximizes(self, objective: Objective) -> bool:
+        """Whether more of an objective is better."""
+        if objective is Objective.QUALITY:
+            return not self.minimize_quality
+        return objective is Objective.THROUGHPUT
+
+    @property
+    def directions(self) -> list[str]:
+        """Of the objectives, as Optuna names them."""
+        return ["maximize" if self.maximizes(o) else "minimize" for o in self.objectives]
+
+
+class SearchLoop:
+    """Suggests, evaluates and tells until the budget is spent or every recipe is seen.
+
+    Args:
+        ledger: The study.
+        space: What to search.
+        evaluate: Builds and measures.
+        goal: What to improve and keep.
+        first: Recipes to try before any sampling.
+        listener: Is told of every trial.
+        seed: Of the draws among unseen recipes.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        space: Space,
+        evaluate: Evaluator,
+        goal: Goal,
+        first: Sequence[FirstTrial],
+        listener: Listener,
+        seed: int,
+    ) -> None:
+        self._ledger = ledger
+        self._space = space
+        self._evaluate = evaluate
+        self._goal = goal
+        self._listener = listener
+        self._first = tuple(first)
+        self._origins = {entry.recipe.id: entry.origin for entry in first}
+        self._seen: dict[str, int] = {}
+        self._count = space.count()
+        self._unseen = self._shuffled(seed) if self._count is not None else iter(())
+        self._met_again = False
+
+    def run(self, n_trials: int, deadline_s: float | None = None) -> str:
+        """Go on until the study has ``n_trials`` finished trials; return why it stopped.
+
+        Args:
+            n_trials: Finished trials of the whole study, earlier runs included.
+            deadline_s: On the clock of :func:`time.monotonic`; no trial starts after it.
+        """
+        while len(self._ledger.records) < n_trials:
+            self._look_back()
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                return "the time limit was reached"
+            if self._count is not None and len(self._seen) >= self._count:
+                return f"every one of the {self._count} recipes was measured"
+            given = self._given()
+            self._one(self._ledger.ask(given and self._space.suggestions(given)))
+        return f"{n_trials} trials were finished"
+
+    def _look_back(self) -> None:
+        """Note the recipes of trials that are new: an earlier run's, or another process's."""
+        for number, record in self._ledger.records.items():
+            self._seen.setdefault(record.recipe.id, number)
+
+    def _one(self, trial: Trial) -> None:
+        record = self._record(trial)
+        number = self._ledger.finish(trial, self._values(record), record)
+        self._seen.setdefault(record.recipe.id, number)
+        self._met_again = record.reused_from is not None
+        self._listener.trial_finished(number, record)
+
+    def _record(self, trial: Trial) -> Record:
+        recipe = self._space.suggest(trial)
+        origin = self._origins.get(recipe.id, "sampled")
+        started_s = time.time()
+        if recipe.id in self._seen:
+            number = self._seen[recipe.id]
+            logger.info("same recipe as trial %d", number)
+            return self._ledger.records[number].as_reuse(number, "sampled", started_s)
+        self._listener.trial_started(len(self._ledger.records), recipe, origin)
+        evaluation = self._evaluate(recipe)
+        goal = self._goal
+        violations, values, imputed = judge(
+            evaluation, goal.constraints, goal.objectives, goal.source
+        )
+        return Record(evaluation, origin, violations, values, imputed, None, started_s, time.time())
+
+    def _values(self, record: Record) -> list[float]:
+        """What the sampler is told: plain where feasible, with the penalty on top elsewhere."""
+        total = penalty(record.violations)
+        return [
+            penalized(
+                record.values[objective.value],
+                total,
+                self._goal.source[objective.value],
+                maximize=self._goal.maximizes(objective),
+            )
+            for objective in self._goal.objectives
+        ]
+
+    def _given(self) -> Recipe | None:
+        """A recipe that the next trial tries without asking the sampler.
+
+        That is one of the first; or, after a suggestion that was met before, one that was not.
+        """
+        for entry in self._first:
+            if entry.recipe.id not in self._seen:
+                return entry.recipe
+        if self._met_again:
+            return next((r for r in self._unseen if r.id not in self._seen), None)
+        return None
+
+    def _shuffled(self, seed: int) -> Iterator[Recipe]:
+        recipes = list(self._space.recipes())
+        random.Random(seed).shuffle(recipes)  # noqa: S311 - not for secrets
+        return iter(recipes)
+
+

@@ -1,0 +1,173 @@
+"""What a trial came to, as it is kept in the study's storage."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hamerspace.constraints import Constraints, Objective, violation
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.recipe import Recipe
+
+RECORD_KEY = "hamerspace"
+BUILDS = "builds"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A recipe, built and measured.
+
+    Attributes:
+        recipe: What was built.
+        measurement: What was observed.
+        build_seconds: Wall seconds by build stage.
+        reused_stages: Stages that came from the store.
+        key: The store's key of the candidate.
+    """
+
+    recipe: Recipe
+    measurement: Measurement
+    build_seconds: Mapping[str, float] = field(default_factory=dict)
+    reused_stages: tuple[str, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished trial.
+
+    Attributes:
+        evaluation: What was built and measured.
+        origin: ``baseline``, ``known`` or ``sampled``.
+        violations: ``builds``, then each limit in a fixed order; at most 0 is kept.
+        values: Objectives as measured, without a penalty.
+        imputed: Objectives and limits that were not measured and stand at a guess.
+        reused_from: Number of the trial that measured the same recipe, where this one did not.
+        started_s: Seconds since the epoch.
+        finished_s: Seconds since the epoch.
+    """
+
+    evaluation: Evaluation
+    origin: str
+    violations: Mapping[str, float]
+    values: Mapping[str, float]
+    imputed: tuple[str, ...] = ()
+    reused_from: int | None = None
+    started_s: float = 0.0
+    finished_s: float = 0.0
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.evaluation.recipe
+
+    @property
+    def measurement(self) -> Measurement:
+        return self.evaluation.measurement
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every limit is kept and nothing was imputed."""
+        return not self.imputed and all(v <= 0 for v in self.violations.values())
+
+    def as_reuse(self, number: int, origin: str, now_s: float) -> "Record":
+        """The record of a later trial that met the same recipe."""
+        return replace(
+            self,
+            origin=origin,
+            reused_from=self.reused_from if self.reused_from is not None else number,
+            started_s=now_s,
+            finished_s=now_s,
+        )
+
+    def to_json(self) -> str:
+        value = asdict(replace(self, evaluation=None))  # type: ignore[arg-type]
+        value["evaluation"] = {
+            "recipe": json.loads(self.recipe.to_json()),
+            "measurement": self.measurement.to_dict(),
+            "build_seconds": dict(self.evaluation.build_seconds),
+            "reused_stages": list(self.evaluation.reused_stages),
+            "key": self.evaluation.key,
+        }
+        return json.dumps(value)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        value: dict[str, Any] = json.loads(text)
+        inner = value["evaluation"]
+        value["evaluation"] = Evaluation(
+            Recipe.from_json(json.dumps(inner["recipe"])),
+            Measurement.from_dict(inner["measurement"]),
+            inner["build_seconds"],
+            tuple(inner["reused_stages"]),
+            inner["key"],
+        )
+        value["imputed"] = tuple(value["imputed"])
+        return cls(**value)
+
+    @classmethod
+    def of_trial(cls, trial: FrozenTrial) -> "Record":
+        """The record that a finished trial carries."""
+        return cls.from_json(trial.user_attrs[RECORD_KEY])
+
+
+def judge(
+    evaluation: Evaluation,
+    constraints: Constraints,
+    objectives: tuple[Objective, ...],
+    source: Mapping[str, float],
+) -> tuple[dict[str, float], dict[str, float], tuple[str, ...]]:
+    """Violations, objective values, and which of them are imputed.
+
+    An objective that no gate let through to be measured is imputed at the source model's value;
+    an unmeasured limit counts as just kept, since the one that ended the trial is violated anyway.
+
+    Args:
+        evaluation: What was built and measured.
+        constraints: The limits.
+        objectives: What the search improves.
+        source: The source model's values by objective.
+    """
+    measured = observed(evaluation.measurement)
+    violations = {BUILDS: 1.0 if evaluation.measurement.failed else 0.0}
+    values: dict[str, float] = {}
+    imputed: list[str] = []
+    for name, limit in constraints.limits().items():
+        value = measured.get(LIMITED[name])
+        if value is None:
+            imputed.append(name)
+        violations[name] = 0.0 if value is None else violation(value, limit)
+    for objective in objectives:
+        value = measured.get(objective.value)
+        if value is None:
+            imputed.append(objective.value)
+        values[objective.value] = source[objective.value] if value is None else value
+    if evaluation.measurement.ended_at is not Gate.COMPLETE and not imputed:
+        # A gate decided on part of the data: its figures are no full measurements.
+        imputed.append(evaluation.measurement.ended_at.value)
+    return violations, values, tuple(imputed)
+
+
+LIMITED = {
+    "max_size_mb": "size",
+    "max_latency_ms": "latency",
+    "max_accuracy_drop": "drop",
+    "max_memory_mb": "memory",
+}
+"""Limit to the observed value that it bounds."""
+
+
+def observed(measurement: Measurement) -> dict[str, float]:
+    """The values that objectives and limits refer to, as far as they were measured."""
+    found: dict[str, float | None] = {
+        "size": measurement.size_mb,
+        "memory": measurement.peak_memory_mb,
+    }
+    if measurement.latency is not None:
+        found["latency"] = measurement.latency.latency_ms.estimate
+        found["throughput"] = measurement.latency.throughput_per_s
+    if measurement.quality is not None:
+        found["quality"] = measurement.quality.value
+        found["drop"] = measurement.quality.drop.estimate
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,51 @@
+"""The first trials are not random: each backend's baseline, then recipes known to be good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hamerspace.backends import BACKENDS
+from hamerspace.constraints import Constraints
+from hamerspace.recipe import KnownRecipe, Recipe
+from hamerspace.space import Space
+from hamerspace.tasks.model import SourceInfo
+
+
+@dataclass(frozen=True)
+class FirstTrial:
+    """A recipe to try before any sampling, and why."""
+
+    recipe: Recipe
+    origin: str
+
+
+def first_trials(
+    space: Space, source: SourceInfo, constraints: Constraints
+) -> tuple[FirstTrial, ...]:
+    """The fp32 baseline of each backend, then the known recipes, most promising first.
+
+    Recipes that the space does not hold are left out. The rest is ranked by the expected product
+    of latency and size ratios; those expected to lose more than is allowed come last.
+    """
+    baselines: list[FirstTrial] = []
+    known: list[tuple[tuple[bool, float], Recipe]] = []
+    backend_choice = next(choice for choice in space.choices if choice.name == "backend")
+    for name in backend_choice.values:
+        recipes: Sequence[KnownRecipe] = BACKENDS.load(str(name)).known_recipes(source)
+        for position, candidate in enumerate(recipes):
+            recipe = space.complete({"backend": name, **candidate.parameters})
+            if recipe is None:
+                continue
+            if position == 0:
+                baselines.append(FirstTrial(recipe, "baseline"))
+            else:
+                known.append((_rank(candidate, constraints), recipe))
+    known.sort(key=lambda pair: pair[0])
+    ordered = [*baselines, *(FirstTrial(recipe, "known") for _, recipe in known)]
+    by_id = {first.recipe.id: first for first in reversed(ordered)}
+    return tuple(first for first in ordered if by_id[first.recipe.id] is first)
+
+
+def _rank(candidate: KnownRecipe, constraints: Constraints) -> tuple[bool, float]:
+    limit = constraints.max_accuracy_drop
+    too_lossy = limit is not None and candidate.drop_points > limit
+    return too_lossy, candidate.latency_ratio * candidate.size_ratio

@@ -1,0 +1,255 @@
+"""Everything that turns the recipes of one study into measurements."""
+
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate
+from hamerspace.build.builder import Builder, BuildResult, prepare
+from hamerspace.build.store import Store, content_key
+from hamerspace.build.versions import code_digest
+from hamerspace.build.worker import Worker
+from hamerspace.config.loading import parse_space_file
+from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import BackendUnavailableError, BuildError, SourceError
+from hamerspace.measure.latency import LatencyPlan
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.protocol import EvaluationSet, MeasurementPlan
+from hamerspace.measure.quality import Judge
+from hamerspace.recipe import Recipe
+from hamerspace.search.record import Evaluation, observed
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.space import Space, assemble_space, find_space_file
+from hamerspace.targets import TARGETS, Target
+from hamerspace.tasks.metrics import check_metric
+from hamerspace.tasks.task import Task
+
+SOURCE_FILE = "source.json"
+
+
+class Workbench:
+    """Holds the worker, the store and the target of a study; close it when done.
+
+    Args:
+        loaded: The study.
+        folder: Receives logs and what is measured of the source model.
+        store: Results of build stages.
+        backends: Restrict the space to these.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedStudy,
+        folder: RunFolder,
+        store: Store,
+        backends: tuple[str, ...] | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.config = loaded.config
+        self.constraints = loaded.config.constraints.constraints()
+        self._folder = folder
+        self._store = store
+        self._backends = backends
+        self._worker = Worker()
+        self._started = False
+        self._sets: dict[str, EvaluationSet] = {}
+
+    @cached_property
+    def task(self) -> Task:
+        """The inspected model and the split data."""
+        return prepare(self.loaded, self._store, self._worker, self._folder.log("prepare.log"))
+
+    @cached_property
+    def target(self) -> Target:
+        """Where candidates are measured."""
+        budget, target = self.config.budget, self.config.target
+        return TARGETS.load(target.name)(target.threads, budget.measure_timeout_s)
+
+    @cached_property
+    def space(self) -> Space:
+        """What the space file means for this model on this target."""
+        file = find_space_file(self.config.space, self.loaded.root)
+        task = self.task
+        return assemble_space(
+            parse_space_file(file), task.info, self.target.host(), task.loss, self._backends
+        )
+
+    @cached_property
+    def builder(self) -> Builder:
+        budget = self.config.budget
+        return Builder(
+            self.task,
+            self._store,
+            self._worker,
+            self.config.search.seed,
+            budget.build_timeout_s,
+            budget.build_memory_mb,
+        )
+
+    @cached_property
+    def source_measurement(self) -> Measurement:
+        """The source model's own figures on the search split, measured once in a study."""
+        found = self._folder.read(SOURCE_FILE)
+        if found is not None:
+            return Measurement.from_dict(found["measurement"])
+        self.start()
+        data = self._data("search")
+        plain = self.target.measure_reference(
+            self._source, data.inputs, self.task.batch_size, LatencyPlan(0.01, 5.0, 2.0)
+        )
+        value = plain.to_dict()
+        value["quality"] = data.judge.judge(data.judge.source_outputs).__dict__
+        value["quality"]["drop"] = value["quality"]["drop"].to_dict()
+        self._folder.write(
+            SOURCE_FILE, {"measurement": value, "environment": self.target.environment()}
+        )
+        return Measurement.from_dict(value)
+
+    @property
+    def source_values(self) -> dict[str, float]:
+        """The source model's value of every objective."""
+        return observed(self.source_measurement)
+
+    @property
+    def source_backend(self) -> str:
+        """Name of the backend that runs the source model."""
+        return self._source.backend
+
+    def start(self) -> None:
+        """Load the source model on the target and check the metric on its outputs.
+
+        Raises:
+            SourceError: The model runs but its outputs cannot be judged.
+            MetricError: The metric does not take them.
+        """
+        if self._started:
+            return
+        self._worker.start()
+        inputs = self._inputs("search")
+        self.target.set_reference(
+            self._source, inputs, self.task.batch_size, self._folder.log("source.log")
+        )
+        self._started = True
+        search = self._data("search").judge
+        truth = search.source_outputs if search.labels is None else search.labels
+        check_metric(self.task.metric, search.source_outputs, truth)
+
+    def evaluate(self, recipe: Recipe) -> Evaluation:
+        """Build and measure ``recipe`` through the gates."""
+        started = time.monotonic()
+        built = self.build(recipe)
+        seconds = built.seconds or {"build": time.monotonic() - started}
+        if built.candidate is None:
+            failed = Measurement(Gate.BUILD, built.error, failed=True)
+            return Evaluation(recipe, failed, seconds, built.reused, built.key)
+        measurement = self._measure(built.candidate, recipe, "search", gated=True)
+        return Evaluation(recipe, measurement, built.seconds, built.reused, built.key)
+
+    def build(self, recipe: Recipe) -> BuildResult:
+        """Build ``recipe``, or take it from the store."""
+        return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
+
+    def confirm(self, recipe: Recipe) -> Measurement:
+        """Measure a recipe in full on the confirm split."""
+        built = self.build(recipe)
+        if built.candidate is None:
+            return Measurement(Gate.BUILD, built.error, failed=True)
+        return self._measure(built.candidate, recipe, "confirm", gated=False)
+
+    def close(self) -> None:
+        """End every process and keep the store within its bound."""
+        self._worker.close()
+        if "target" in self.__dict__:
+            self.target.close()
+        self._store.evict()
+
+    def __enter__(self) -> "Workbench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _measure(
+        self, candidate: Candidate, recipe: Recipe, split: str, *, gated: bool
+    ) -> Measurement:
+        reference = self.source_measurement.latency
+        assert reference is not None
+        self.start()
+        plan = MeasurementPlan(
+            self._data(split),
+            self.task.batch_size,
+            self.constraints,
+            reference.latency_ms.estimate,
+            gated,
+            full=LatencyPlan() if gated else LatencyPlan(0.02, 5.0, 1.0),
+        )
+        log = self._folder.recipe_log(recipe, "measure.log")
+        return self.target.measure(candidate, plan, log)
+
+    @cached_property
+    def _source(self) -> Candidate:
+        """The source model as its user runs it."""
+        model = self.task.source
+        missing = []
+        for name in BACKENDS:
+            config = BACKENDS.load(name)
+            if model.format not in config.model_formats:
+                continue
+            if config.missing():
+                missing.append(f"pip install 'hamerspace[{config.extra}]'")
+                continue
+            try:
+                return config.create().wrap_source(model)
+            except BuildError:
+                continue
+        hint = f"; {' or '.join(missing)}" if missing else ""
+        raise BackendUnavailableError(f"no backend runs a model of format '{model.format}'{hint}")
+
+    def _data(self, split: str) -> EvaluationSet:
+        """A split with its judge; the source model's outputs on it are computed on first use."""
+        if split not in self._sets:
+            self._sets[split] = self._evaluation_set(split)
+        return self._sets[split]
+
+    def _evaluation_set(self, split: str) -> EvaluationSet:
+        task = self.task
+        labels = task.splits.labels_of(split) if task.metric.needs_labels else None
+        judge = Judge(task.metric, labels, self._source_outputs(split))
+        return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
+
+    def _inputs(self, split: str) -> dict[str, str]:
+        splits = self.task.splits
+        files = splits.files[split]
+        return {name: str(splits.folder / files[name]) for name in splits.inputs}
+
+    def _source_outputs(self, split: str) -> Any:
+        """The source model's outputs, computed once for all studies of the task."""
+        task = self.task
+        config = BACKENDS.load(self._source.backend)
+        key = content_key(
+            kind="source outputs",
+            source=task.source_fingerprint,
+            data=task.splits.fingerprint_of(split),
+            batch_size=task.batch_size,
+            output=task.output,
+            versions=config.versions(),
+            code=code_digest(config.implementation.partition(":")[0]),
+        )
+
+        def fill(scratch: Path) -> None:
+            self.start()
+            outputs = self.target.reference_outputs(
+                self._inputs(split), task.splits.rows[split], task.batch_size, task.output
+            )
+            if not np.all(np.isfinite(outputs)):
+                raise SourceError(
+                    f"output '{task.output}' of the source model holds values that are not finite "
+                    f"on the {split} split; check the weights and the data's preprocessing"
+                )
+            np.save(scratch / "outputs.npy", outputs)
+
+        return np.load(self._store.make(key, fill) / "outputs.npy", mmap_mode="r")

@@ -1,0 +1,193 @@
+"""Make the space of one study: what the file declares, what is offered, what cannot work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.compress import TECHNIQUES
+from hamerspace.config.space import DeclaredParameter, SpaceConfig
+from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
+from hamerspace.space.choice import Choice
+from hamerspace.space.space import Space
+from hamerspace.tasks.model import SourceInfo
+
+
+def assemble_space(
+    config: SpaceConfig,
+    source: SourceInfo,
+    host: Host,
+    loss: str | None,
+    only_backends: Sequence[str] | None = None,
+) -> Space:
+    """Return the space that ``config`` means for one source model on one host.
+
+    Args:
+        config: The declaration.
+        source: The inspected model; with ``host`` it decides what is masked.
+        host: The target.
+        loss: What recovery can learn with: see :meth:`Technique.capabilities`.
+        only_backends: Restrict the search to these.
+
+    Raises:
+        ConfigError: A parameter or value that nobody offers, or an empty space.
+        BackendUnavailableError: An asked-for backend is unknown or not installed.
+    """
+    declared = dict(config.parameters)
+    backends = _backends(config.name, declared, only_backends)
+    names = tuple(backends)
+    offers: list[Parameter] = []
+    masks: list[Mask] = []
+    for name in TECHNIQUES:
+        technique = TECHNIQUES.load(name)
+        offers += technique.parameters()
+        masks += technique.capabilities(source, loss)
+    offers.append(
+        Parameter("backend", names[0], "Runtime that builds and runs the model", choices=names)
+    )
+    for name, backend in backends.items():
+        here = Condition("backend", (name,))
+        offers += [replace(p, when=(here, *p.when)) for p in backend.parameters()]
+        missing = backend.missing()
+        if missing:
+            reason = f"{backend.title} is not installed (pip install 'hamerspace[{backend.extra}]')"
+            masks.append(Mask("backend", (name,), reason))
+        else:
+            masks += backend.capabilities(source, host)
+    _refuse_unknown(config.name, declared, offers, names)
+    choices = [_choice(config.name, p, declared.get(p.name), masks) for p in offers]
+    return Space(config.name, _without_dead_ends(_in_order(config.name, choices)), masks)
+
+
+def _backends(
+    space: str, declared: Mapping[str, DeclaredParameter], only: Sequence[str] | None
+) -> dict[str, BackendConfig]:
+    values = declared["backend"].choices or ()
+    names = [str(v) for v in values if only is None or v in only]
+    for name in only or ():
+        if name not in BACKENDS:
+            raise BackendUnavailableError(
+                f"--backends: unknown backend '{name}'{did_you_mean(name, BACKENDS)}"
+            )
+        config = BACKENDS.load(name)
+        if config.missing():
+            raise BackendUnavailableError(
+                f"--backends: {name} needs {', '.join(config.missing())}, which is not installed; "
+                f"pip install 'hamerspace[{config.extra}]'"
+            )
+        if name not in values:
+            raise ConfigError(f"--backends: space '{space}' does not list backend '{name}'")
+    for name in names:
+        if name not in BACKENDS:
+            raise BackendUnavailableError(
+                f"space '{space}': parameters.backend: unknown backend '{name}'"
+                f"{did_you_mean(name, BACKENDS)}"
+            )
+    return {name: BACKENDS.load(name) for name in names}
+
+
+def _refuse_unknown(
+    space: str,
+    declared: Mapping[str, DeclaredParameter],
+    offers: Iterable[Parameter],
+    backends: Iterable[str],
+) -> None:
+    by_name = {p.name: p for p in offers}
+    unused = {n for n in BACKENDS if n not in set(backends)}
+    for name, declaration in declared.items():
+        if name.split(".")[0] in unused:
+            continue
+        if name not in by_name:
+            raise ConfigError(
+                f"space '{space}': unknown parameter '{name}'{did_you_mean(name, by_name)}"
+            )
+        offer = by_name[name]
+        ends = (declaration.low, declaration.high)
+        for value in declaration.choices or [v for v in ends if v is not None]:
+            if name != "backend" and not offer.accepts(value):
+                legal = ", ".join(map(str, offer.choices)) or f"{offer.low:g} to {offer.high:g}"
+                raise ConfigError(
+                    f"space '{space}': {name} cannot be {value!r}; it can be: {legal}"
+                )
+
+
+def _choice(
+    space: str, offer: Parameter, declaration: DeclaredParameter | None, masks: Iterable[Mask]
+) -> Choice:
+    if declaration is None:
+        return Choice(offer, (offer.default,), when=offer.when, declared=False)
+    when = (*offer.when, *(c for c in declaration.when if c not in offer.when))
+    listed = _listed(declaration)
+    if listed is None:
+        assert declaration.low is not None
+        assert declaration.high is not None
+        return Choice(offer, (), declaration.low, declaration.high, declaration.log, when)
+    values: list[Scalar] = []
+    for value in listed:
+        typed = float(value) if isinstance(offer.default, float) else value
+        if typed in offer.choices or not offer.choices:
+            values.append(typed)
+    left = tuple(
+        v for v in values if not any(m.parameter == offer.name and m.covers(v) for m in masks)
+    )
+    if not values and offer.name != "backend":
+        raise ConfigError(f"space '{space}': {offer.name} has no values")
+    return Choice(offer, left, when=when)
+
+
+def _listed(declaration: DeclaredParameter) -> tuple[Scalar, ...] | None:
+    """The values of a declaration; ``None`` where they form a continuous range."""
+    if declaration.choices is not None:
+        return declaration.choices
+    low, high = declaration.low, declaration.high
+    assert low is not None
+    assert high is not None
+    step = declaration.step or (1 if declaration.integer else None)
+    if step is None:
+        return None
+    count = int((high - low) / step + 1e-9) + 1
+    if declaration.integer:
+        return tuple(int(low + index * step) for index in range(count))
+    return tuple(round(low + index * step, 12) for index in range(count))
+
+
+def _in_order(space: str, choices: Sequence[Choice]) -> list[Choice]:
+    """Sort so that conditions look back, keeping the given order where they allow it."""
+    ordered: list[Choice] = []
+    waiting = list(choices)
+    names = {c.name for c in choices}
+    while waiting:
+        done = {c.name for c in ordered}
+        ready = next(
+            (
+                c
+                for c in waiting
+                if all(w.parameter in done or w.parameter not in names for w in c.when)
+            ),
+            None,
+        )
+        if ready is None:
+            circle = ", ".join(c.name for c in waiting)
+            raise ConfigError(f"space '{space}': the conditions of {circle} form a circle")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def _without_dead_ends(choices: Sequence[Choice]) -> list[Choice]:
+    """Take out values that would activate a parameter of which nothing is left."""
+    by_name = {c.name: c for c in choices}
+    changed = True
+    while changed:
+        changed = False
+        for choice in list(by_name.values()):
+            if not choice.empty or not choice.when:
+                continue
+            condition = choice.when[-1]
+            above = by_name[condition.parameter]
+            left = tuple(v for v in above.values if not condition.holds({above.name: v}))
+            if left != above.values:
+                by_name[above.name] = replace(above, values=left)
+                changed = True
+    return [by_name[c.name] for c in choices]

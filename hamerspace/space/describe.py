@@ -1,0 +1,64 @@
+"""Spaces in words, for people."""
+
+from dataclasses import replace
+from functools import cache
+
+from hamerspace.backends import BACKENDS
+from hamerspace.compress import TECHNIQUES
+from hamerspace.config.space import DeclaredParameter
+from hamerspace.recipe import Condition, Parameter, Recipe, Scalar
+
+
+def offered_parameters() -> dict[str, Parameter]:
+    """Every parameter that a technique or a backend offers, by name."""
+    offers: list[Parameter] = []
+    for name in TECHNIQUES:
+        offers += TECHNIQUES.load(name).parameters()
+    names = tuple(BACKENDS)
+    offers.append(
+        Parameter("backend", names[0], "Runtime that builds and runs the model", choices=names)
+    )
+    for name in names:
+        here = Condition("backend", (name,))
+        offers += [replace(p, when=(here, *p.when)) for p in BACKENDS.load(name).parameters()]
+    return {offer.name: offer for offer in offers}
+
+
+@cache
+def _defaults() -> dict[str, Scalar]:
+    return {name: offer.default for name, offer in offered_parameters().items()}
+
+
+def recipe_label(recipe: Recipe) -> str:
+    """A short name for people, such as ``openvino int8 performance, prune.ratio 0.3``.
+
+    The backend, its quantization (``fp32`` where there is none), then what differs from the
+    defaults.
+    """
+    backend = recipe.backend
+    own = f"{backend}."
+    quantization = recipe.get(f"{own}quantization", "none")
+    words = [backend, "fp32" if quantization == "none" else str(quantization)]
+    others = []
+    defaults = _defaults()
+    for name, value in recipe.parameters.items():
+        if name in ("backend", f"{own}quantization") or defaults.get(name) == value:
+            continue
+        if name.startswith(own) and isinstance(value, str):
+            words.append(value)
+        elif name.startswith(own) and value is True:
+            words.append(name.removeprefix(own))
+        else:
+            others.append(f"{name.removeprefix(own)} {value}")
+    return ", ".join([" ".join(words), *others])
+
+
+def declared_text(declaration: DeclaredParameter) -> str:
+    """The values of a declaration as a line of text."""
+    if declaration.choices is not None:
+        return ", ".join(
+            str(v).lower() if isinstance(v, bool) else str(v) for v in declaration.choices
+        )
+    step = f" by {declaration.step:g}" if declaration.step else ""
+    scale = " (log)" if declaration.log else ""
+    return f"{declaration.low:g} to {declaration.high:g}{step}{scale}"

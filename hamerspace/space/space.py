@@ -1,0 +1,85 @@
+"""The space of one study, as suggestions and as recipes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from optuna.trial import BaseTrial
+
+from hamerspace.errors import ConfigError
+from hamerspace.recipe import Mask, Recipe, Scalar
+from hamerspace.space.choice import Choice
+
+
+class Space:
+    """Conditional choices in the order of the decisions.
+
+    Args:
+        name: For messages.
+        choices: Ordered so that every condition looks back.
+        masks: What was taken out, with reasons, to be told to people.
+
+    Raises:
+        ConfigError: No recipe is left.
+    """
+
+    def __init__(self, name: str, choices: Sequence[Choice], masks: Sequence[Mask] = ()) -> None:
+        self.name = name
+        self.choices = tuple(choices)
+        self.masks = tuple(masks)
+        if next(iter(self._walk({}, 0)), None) is None:
+            reasons = "; ".join(sorted({m.reason for m in masks}))
+            raise ConfigError(
+                f"space '{name}' holds no recipe for this model"
+                + (f": {reasons}" if reasons else "")
+                + "; choose another space or widen this one"
+            )
+
+    def suggest(self, trial: BaseTrial) -> Recipe:
+        """The recipe that a trial's sampler chooses."""
+        chosen: dict[str, Scalar] = {}
+        for choice in self.choices:
+            if choice.active(chosen):
+                chosen[choice.name] = choice.suggest(trial)
+        return Recipe(chosen)
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Every distinct recipe; continuous ranges contribute their ends only."""
+        return (Recipe(chosen) for chosen in self._walk({}, 0))
+
+    def count(self) -> int | None:
+        """Number of distinct recipes; ``None`` where a range is continuous."""
+        if any(choice.continuous for choice in self.choices):
+            return None
+        return sum(1 for _ in self._walk({}, 0))
+
+    def complete(self, partial: Mapping[str, Scalar]) -> Recipe | None:
+        """The recipe with these values and otherwise defaults (or the first value left).
+
+        ``None`` where the space rules one of the values out, or it would be inert.
+        """
+        chosen: dict[str, Scalar] = {}
+        for choice in self.choices:
+            if not choice.active(chosen):
+                continue
+            value = partial.get(choice.name, choice.parameter.default)
+            if not choice.contains(value):
+                if choice.name in partial or choice.empty:
+                    return None
+                value = choice.low if choice.continuous else choice.values[0]
+            chosen[choice.name] = value
+        return Recipe(chosen) if partial.keys() <= chosen.keys() else None
+
+    def suggestions(self, recipe: Recipe) -> dict[str, Scalar]:
+        """The part of a recipe that is asked of a trial: where there is a choice."""
+        asked = {choice.name for choice in self.choices if choice.asked}
+        return {name: value for name, value in recipe.parameters.items() if name in asked}
+
+    def _walk(self, chosen: dict[str, Scalar], position: int) -> Iterator[dict[str, Scalar]]:
+        if position == len(self.choices):
+            yield dict(chosen)
+            return
+        choice = self.choices[position]
+        if not choice.active(chosen):
+            yield from self._walk(chosen, position + 1)
+            return
+        for value in (choice.low, choice.high) if choice.continuous else choice.values:
+            yield from self._walk({**chosen, choice.name: value}, position + 1)

@@ -1,0 +1,444 @@
+"""A study from Python: create or load it, optimize, inspect, export."""
+
+import logging
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
+
+import optuna
+
+from hamerspace._summary import summarize
+from hamerspace.build.store import Store, content_key, default_store_folder
+from hamerspace.config.flags import StudyFlags, override, study_from_flags
+from hamerspace.config.loading import load_study
+from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import ConfigError, RunFolderError, did_you_mean
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Recipe
+from hamerspace.report.html import write as write_html
+from hamerspace.report.run_data import RunData
+from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.export import export_candidate
+from hamerspace.search.ledger import Ledger
+from hamerspace.search.loop import Goal, Listener, SearchLoop
+from hamerspace.search.record import Record
+from hamerspace.search.run_folder import RunFolder, open_run
+from hamerspace.search.samplers import make_sampler
+from hamerspace.search.warmstart import first_trials
+from hamerspace.search.workbench import SOURCE_FILE, Workbench
+from hamerspace.space import find_space_file
+from hamerspace.space.describe import recipe_label
+from hamerspace.tasks.fingerprint import study_fingerprint
+from hamerspace.tasks.metrics import drop_unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+RESULT_FILE = "result.json"
+_MOST_CONFIRMED = 12
+
+
+class StudyListener(Listener, Protocol):
+    """Is told how a study goes on, for progress displays."""
+
+    def phase(self, text: str) -> None:
+        """A new part of the work has begun."""
+
+
+class _Silent:
+    def phase(self, text: str) -> None:
+        logger.info("%s", text)
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        logger.info("trial %d: %s (%s)", number, recipe_label(recipe), origin)
+
+    def trial_finished(self, number: int, record: Record) -> None:
+        logger.info("trial %d: %s", number, record.measurement.reason or "measured")
+
+
+class Study:
+    """One search: a task, a space, limits, and what was measured so far.
+
+    Make one with :meth:`from_yaml` or :meth:`from_model`, or open an earlier one with
+    :meth:`load`. What it finds is written to its folder at once, so an interrupted study goes on
+    where it was.
+
+    Args:
+        loaded: The study file, or its equal.
+        folder: Folder of its outputs.
+        storage: Optuna storage URL; default: ``study.db`` in the folder.
+        backends: Restrict the space to these backends.
+        store: Where build results are kept; default: the user's cache folder.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedStudy,
+        folder: Path | None = None,
+        storage: str | None = None,
+        backends: tuple[str, ...] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.folder = RunFolder((folder or Path("runs") / loaded.config.name).resolve())
+        self._storage_url = storage or self.folder.storage_url
+        self._backends = backends
+        self._store = store or Store(default_store_folder())
+        self._ledger: Ledger | None = None
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        out: str | Path | None = None,
+        storage: str | None = None,
+        backends: tuple[str, ...] | None = None,
+        trust_pickle: bool | None = None,
+        **flags: Unpack[StudyFlags],
+    ) -> "Study":
+        """Read a study file; keyword arguments go over what it says.
+
+        Args:
+            path: Such as ``studies/fashion_mnist/study.yaml``.
+            out: Folder of the outputs; default: ``runs/<name>``.
+            storage: Optuna storage URL.
+            backends: Restrict the space to these.
+            trust_pickle: Whether pickled weights may be loaded.
+            flags: Such as ``trials=20`` or ``max_latency_ms=5``.
+
+        Raises:
+            ConfigError: The file or an argument is wrong.
+        """
+        loaded = override(load_study(Path(path)), trust_pickle=trust_pickle, **flags)
+        return cls(loaded, None if out is None else Path(out), storage, backends)
+
+    @classmethod
+    def from_model(
+        cls,
+        model: str | Path,
+        *,
+        inputs: tuple[str, ...] = (),
+        out: str | Path | None = None,
+        storage: str | None = None,
+        backends: tuple[str, ...] | None = None,
+        trust_pickle: bool = False,
+        **flags: Unpack[StudyFlags],
+    ) -> "Study":
+        """A study without a file: of a model file, or of ``module:function`` with ``weights=``.
+
+        Raises:
+            ConfigError: An argument is wrong.
+        """
+        loaded = study_from_flags(str(model), inputs=inputs, trust_pickle=trust_pickle, **flags)
+        return cls(loaded, None if out is None else Path(out), storage, backends)
+
+    @classmethod
+    def load(cls, run: str | Path) -> "Study":
+        """Open the folder of an earlier run.
+
+        Raises:
+            RunFolderError: There is no run in it.
+        """
+        folder = open_run(Path(run))
+        state = folder.read("run.json") or {}
+        loaded = LoadedStudy.model_validate(state["study"])
+        backends = state.get("identity", {}).get("backends")
+        return cls(
+            loaded, folder.path, state.get("storage"), tuple(backends) if backends else None
+        )
+
+    def optimize(
+        self,
+        n_trials: int | None = None,
+        timeout: float | None = None,
+        listener: StudyListener | None = None,
+    ) -> "Study":
+        """Search until the budget is spent, confirm the front, choose the winner, and report.
+
+        Args:
+            n_trials: Finished trials of the whole study; default: the study's budget.
+            timeout: Wall seconds of this call, confirmation not counted; default: the budget's.
+            listener: Is told how it goes on.
+
+        Returns:
+            The study itself.
+
+        Raises:
+            HamerspaceError: The model, the data, the space or the folder is wrong.
+        """
+        watch = listener or _Silent()
+        budget = self.loaded.config.budget
+        n_trials = n_trials or budget.trials
+        timeout = timeout or budget.timeout_s
+        deadline_s = None if timeout is None else time.monotonic() + timeout
+        with self.folder.held():
+            self.folder.begin(self.loaded, self._identity(), self._storage_url, _command())
+            if self._is_done(n_trials):
+                return self
+            with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+                self._search(bench, n_trials, deadline_s, watch)
+        return self
+
+    def report(self) -> Path:
+        """Write ``report.html`` and return its path."""
+        write_html(self.run_data(), self.folder.report)
+        return self.folder.report
+
+    def records(self) -> dict[int, Record]:
+        """Trial number to what it came to, for the finished trials."""
+        return dict(self._open().records)
+
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """The study as Optuna knows it; its trials are finished ones only."""
+        return self._open().kept
+
+    @property
+    def source(self) -> Measurement | None:
+        """The source model's own measurement; ``None`` before the search began."""
+        found = self.folder.read(SOURCE_FILE)
+        return None if found is None else Measurement.from_dict(found["measurement"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the last call of :meth:`optimize` ended with; empty before it ended."""
+        return self.folder.read(RESULT_FILE) or {}
+
+    @property
+    def confirmed(self) -> list[Confirmed]:
+        """The candidates that were confirmed, in the order of their trials."""
+        return [Confirmed.from_dict(value) for value in self.result.get("confirmed", [])]
+
+    @property
+    def best(self) -> Confirmed | None:
+        """The winner; ``None`` where nothing that was confirmed keeps the limits."""
+        number = self.result.get("winner")
+        return next((c for c in self.confirmed if c.number == number), None)
+
+    def front(self) -> dict[int, Record]:
+        """The feasible trials that no other dominates, by trial number."""
+        records = self.records()
+        return {n: records[n] for n in front(records, self._maximize)}
+
+    def trials_dataframe(self) -> "pd.DataFrame":
+        """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
+        from hamerspace.report.tables import trials_frame
+
+        return trials_frame(self.run_data())
+
+    def run_data(self) -> RunData:
+        """Everything that the report tells, as plain values."""
+        return summarize(self)
+
+    def export(self, output: str | Path, trial: int | None = None) -> Path:
+        """Write a trial's candidate, with ``predict.py``, into a new folder.
+
+        Args:
+            output: The folder; it must not exist, or be empty.
+            trial: Trial number; default: the winner's.
+
+        Raises:
+            ConfigError: There is no such trial, or no winner.
+            BuildError: The candidate cannot be built.
+        """
+        records = self.records()
+        if trial is None:
+            best = self.best
+            if best is None:
+                raise ConfigError("this study has no winner to export; name a trial")
+            trial = best.number
+        if trial not in records:
+            known = f"0 to {max(records)}" if records else "none yet"
+            raise ConfigError(f"there is no finished trial {trial}; finished are {known}")
+        folder = Path(output)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunFolderError(f"{folder} is there already; name a new folder")
+        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+            self._export(bench, records, trial, folder)
+        return folder
+
+    def _search(
+        self,
+        bench: Workbench,
+        n_trials: int,
+        deadline_s: float | None,
+        watch: StudyListener,
+    ) -> None:
+        config = self.loaded.config
+        watch.phase("reading the model and the data")
+        space = bench.space
+        watch.phase("measuring the source model")
+        source = bench.source_values
+        goal = Goal(
+            config.objectives,
+            bench.constraints,
+            source,
+            minimize_quality=bench.task.metric.direction == "minimize",
+        )
+        self._write_facts(bench)
+        started = time.monotonic()
+        watch.phase("searching")
+        loop = SearchLoop(
+            self._open(),
+            space,
+            bench.evaluate,
+            goal,
+            first_trials(space, bench.task.info, bench.constraints),
+            watch,
+            config.search.seed,
+        )
+        stopped = loop.run(n_trials, deadline_s)
+        searched_s = time.monotonic() - started
+        watch.phase("confirming the front")
+        self._conclude(bench, goal, stopped, searched_s, n_trials)
+        watch.phase("writing the report")
+        self.report()
+
+    def _conclude(
+        self,
+        bench: Workbench,
+        goal: Goal,
+        stopped: str,
+        searched_s: float,
+        n_trials: int,
+    ) -> None:
+        """Confirm fronts until something keeps the limits, choose, and save the result."""
+        started = time.monotonic()
+        records, objectives = self.records(), self.loaded.config.objectives
+        left, confirmed = dict(records), list[Confirmed]()
+        winner: Confirmed | None = None
+        while winner is None and len(confirmed) < 2 * _MOST_CONFIRMED:
+            numbers = front(left, self._maximize)
+            if not numbers:
+                break
+            numbers.sort(
+                key=lambda n: cost(records[n].measurement, objectives, goal.constraints, goal.source)
+            )
+            for number in numbers[:_MOST_CONFIRMED]:
+                measurement = bench.confirm(records[number].recipe)
+                verdicts = verdicts_of(measurement, goal.constraints)
+                recipe_id = records[number].recipe.id
+                confirmed.append(Confirmed(number, recipe_id, measurement, verdicts))
+            # Rejected ones make way for those that they dominated.
+            gone = {c.recipe_id for c in confirmed}
+            left = {n: r for n, r in left.items() if r.recipe.id not in gone}
+            winner = choose(confirmed, objectives, goal.constraints, goal.source)
+        if winner is not None:
+            scratch = self.folder.path / ".best"
+            shutil.rmtree(scratch, ignore_errors=True)
+            self._export(bench, records, winner.number, scratch, winner.measurement)
+            shutil.rmtree(self.folder.best, ignore_errors=True)
+            scratch.rename(self.folder.best)
+        self.folder.write(
+            RESULT_FILE,
+            {
+                "trials": n_trials,
+                "finished": len(records),
+                "stopped_because": stopped,
+                "winner": None if winner is None else winner.number,
+                "confirmed": [c.to_dict() for c in sorted(confirmed, key=lambda c: c.number)],
+                "search_s": searched_s,
+                "confirm_s": time.monotonic() - started,
+            },
+        )
+
+    def _export(
+        self,
+        bench: Workbench,
+        records: Mapping[int, Record],
+        number: int,
+        folder: Path,
+        measurement: Measurement | None = None,
+    ) -> None:
+        recipe = records[number].recipe
+        built = bench.build(recipe)
+        if built.candidate is None:
+            raise ConfigError(f"trial {number} cannot be built: {built.error}")
+        if measurement is None:
+            again = next((c for c in self.confirmed if c.number == number), None)
+            measurement = records[number].measurement if again is None else again.measurement
+        export_candidate(built.candidate, recipe, measurement, folder)
+
+    def _write_facts(self, bench: Workbench) -> None:
+        """Save what the report tells of the task, so that it needs no framework."""
+        task, info = bench.task, bench.task.info
+        self.folder.write(
+            "facts.json",
+            {
+                "metric": {
+                    "name": task.metric.name,
+                    "direction": task.metric.direction,
+                    "drop_unit": drop_unit(task.metric, bench.source_values["quality"]),
+                },
+                "notes": list(task.splits.notes),
+                "synthetic": task.splits.synthetic,
+                "rows": dict(task.splits.rows),
+                "source": {
+                    "format": info.format,
+                    "parameters": info.parameter_count,
+                    "op_families": list(info.op_families),
+                    "inputs": [str(spec) for spec in info.inputs],
+                    "outputs": [str(spec) for spec in info.outputs],
+                },
+                "space": {"name": bench.space.name, "recipes": bench.space.count()},
+                "masks": [asdict(mask) for mask in bench.space.masks],
+            },
+        )
+
+    @property
+    def _maximize(self) -> dict[str, bool]:
+        facts = self.folder.read("facts.json") or {}
+        minimize = facts.get("metric", {}).get("direction") == "minimize"
+        goal = Goal(
+            self.loaded.config.objectives, self.loaded.config.constraints.constraints(), {}, minimize
+        )
+        return {o.value: goal.maximizes(o) for o in goal.objectives}
+
+    def _is_done(self, n_trials: int) -> bool:
+        """Whether an earlier call ended with this budget, its confirmation included."""
+        result = self.result
+        if not result:
+            return False
+        finished = len(self.records())
+        if result["finished"] != finished:
+            return False
+        return finished >= n_trials or "every one" in result["stopped_because"]
+
+    def _identity(self) -> dict[str, Any]:
+        """What must stay the same for trials to be comparable, by section."""
+        config = self.loaded.config
+        space = find_space_file(config.space, self.loaded.root)
+        return {
+            "task (model, data or metric)": study_fingerprint(self.loaded),
+            "space": content_key(text=space.read_text()),
+            "constraints": config.constraints.model_dump(),
+            "objectives": [o.value for o in config.objectives],
+            "target": config.target.model_dump(),
+            "backends": None if self._backends is None else list(self._backends),
+        }
+
+    def _open(self) -> Ledger:
+        """The study in its storage, and a sampler that has seen its trials."""
+        if self._ledger is None:
+            config = self.loaded.config
+            self._ledger = Ledger(
+                self._storage_url,
+                config.name,
+                ["maximize" if more else "minimize" for more in self._maximize.values()],
+                [objective.label for objective in config.objectives],
+                lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
+                shared=self._storage_url != self.folder.storage_url,
+            )
+        return self._ledger
+
+
+def _command() -> str:
+    return shlex.join(["hamerspace", *sys.argv[1:]])

@@ -1,0 +1,10 @@
+"""Where candidates are measured."""
+
+from hamerspace._registry import Registry
+from hamerspace.targets.base import Target
+
+TARGETS: Registry[type[Target]] = Registry(
+    "target", "hamerspace.targets", {"local": "hamerspace.targets.local:LocalTarget"}
+)
+
+__all__ = ["TARGETS", "Target"]

@@ -1,0 +1,54 @@
+"""The contract of a target: a device on which candidates are measured."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from hamerspace.backends.base import Candidate, Host
+from hamerspace.measure.latency import LatencyPlan
+from hamerspace.measure.measurement import Measurement
+from hamerspace.measure.protocol import MeasurementPlan
+
+
+class Target(ABC):
+    """A device. It measures one thing at a time."""
+
+    @abstractmethod
+    def host(self) -> Host:
+        """What of the device decides which choices make sense."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """What a reader of the figures must know: processor, cores, memory, kernel, load."""
+
+    @abstractmethod
+    def set_reference(
+        self, source: Candidate, inputs: dict[str, str], batch_size: int, log: Path
+    ) -> None:
+        """Load the source model; every candidate is timed beside it.
+
+        Raises:
+            SessionError: It cannot be loaded or run.
+        """
+
+    @abstractmethod
+    def reference_outputs(
+        self, inputs: dict[str, str], rows: int, batch_size: int, output: str
+    ) -> npt.NDArray[Any]:
+        """The source model's named output on all rows of the input files."""
+
+    @abstractmethod
+    def measure_reference(
+        self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
+    ) -> Measurement:
+        """Size, memory, load time and latency of the source model itself."""
+
+    @abstractmethod
+    def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
+        """Measure a candidate in a fresh process; its failures are observations."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every process."""

@@ -1,0 +1,108 @@
+"""This machine as a target."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import psutil
+
+from hamerspace.backends.base import Candidate, Host
+from hamerspace.errors import SessionError
+from hamerspace.measure.latency import LatencyPlan, LatencyRun
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.protocol import MeasurementPlan, Protocol
+from hamerspace.targets.base import Target
+
+
+class LocalTarget(Target):
+    """Measures on this machine, in processes of its own.
+
+    Args:
+        threads: Threads of one inference.
+        timeout_s: Wall seconds that one measuring step may take.
+        memory_mb: Resident MB that a measuring process may take; default: three quarters.
+    """
+
+    def __init__(self, threads: int, timeout_s: float, memory_mb: float | None = None) -> None:
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._memory_mb = memory_mb or psutil.virtual_memory().total * 0.75 / 1e6
+        self._reference: ModelProcess | None = None
+        self._log = Path(os.devnull)
+
+    def host(self) -> Host:
+        return Host(platform.machine(), frozenset(_cpu_field("flags").split()))
+
+    def environment(self) -> dict[str, str]:
+        memory_gb = psutil.virtual_memory().total / 1e9
+        return {
+            "processor": _cpu_field("model name") or platform.processor() or platform.machine(),
+            "cores": str(psutil.cpu_count()),
+            "memory": f"{memory_gb:.0f} GB",
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "threads per inference": str(self._threads),
+            "load average": f"{os.getloadavg()[0]:.2f}",
+        }
+
+    def set_reference(
+        self, source: Candidate, inputs: dict[str, str], batch_size: int, log: Path
+    ) -> None:
+        self.close()
+        self._log = log
+        self._reference = self._start(log)
+        try:
+            self._reference.load(source, inputs, batch_size)
+        except SessionError:
+            self.close()
+            raise
+
+    def reference_outputs(
+        self, inputs: dict[str, str], rows: int, batch_size: int, output: str
+    ) -> npt.NDArray[Any]:
+        return self._running().evaluate(inputs, batch_size, 0, rows, output)
+
+    def measure_reference(
+        self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
+    ) -> Measurement:
+        with self._start(self._log) as second:
+            loaded = second.load(source, inputs, batch_size)
+            # The source model beside itself: what its ratio's interval shows is the noise.
+            run = LatencyRun(second, self._running(), self._threads, None, batch_size)
+            latency = run.extend(plan)
+        return Measurement(
+            Gate.COMPLETE,
+            size_mb=source.size_bytes / 1e6,
+            load_time_ms=loaded["load_time_ms"],
+            peak_memory_mb=loaded["peak_memory_mb"],
+            latency=latency,
+        )
+
+    def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
+        reference = self._running()
+        return Protocol(plan, reference, lambda: self._start(log), self._threads).measure(candidate)
+
+    def close(self) -> None:
+        if self._reference is not None:
+            self._reference.close()
+            self._reference = None
+
+    def _start(self, log: Path) -> ModelProcess:
+        return ModelProcess(self._threads, self._timeout_s, self._memory_mb, log)
+
+    def _running(self) -> ModelProcess:
+        if self._reference is None:
+            raise SessionError("set_reference must be called before measuring")
+        return self._reference
+
+
+def _cpu_field(name: str) -> str:
+    """A field of the first processor in ``/proc/cpuinfo``; empty where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

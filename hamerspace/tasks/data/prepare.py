@@ -1,0 +1,220 @@
+"""Make the splits: check the arrays, split what needs splitting, write the files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hamerspace.errors import DataError
+from hamerspace.tasks.data.reading import ALL, RawData
+from hamerspace.tasks.data.splits import SPLITS, Array, Splits, write_splits
+from hamerspace.tasks.data.splitting import draw, forty_forty_twenty, halves
+
+MIN_ROWS = 4
+"""Least rows of search and of confirm: below, not even a standard error means anything."""
+MIN_ROWS_TO_SPLIT = 10
+FEW_ROWS = 100
+MAX_CALIBRATION_ROWS = 300
+CALIBRATION_DRAW_ROWS = 256
+
+
+def prepare_data(
+    source: RawData, labels_name: str, folder: Path, seed: int, batch_size: int
+) -> Splits:
+    """Check the arrays, complete the splits and write them into ``folder``.
+
+    One set without splits becomes 40% search, 40% confirm and up to 300 rows of calibration from
+    the rest; none of it is trained on. Splits that are given stay as they are; a missing
+    calibration is drawn from train or else from search, a missing confirm is half of search.
+
+    Args:
+        source: What :func:`~hamerspace.tasks.data.read_data` returned.
+        labels_name: Name of the array of labels, where there is one.
+        folder: Where the files go.
+        seed: Seeds the permutations.
+        batch_size: The deployment batch size; calibration is cut to whole batches where it can.
+
+    Raises:
+        DataError: An array is malformed, the splits differ in their arrays, or rows are too few.
+    """
+    _check_arrays(source, labels_name)
+    rng = np.random.default_rng(seed)
+    notes: list[str] = []
+    if ALL in source:
+        splits = _split_one_set(source[ALL], labels_name, rng, batch_size, notes)
+    else:
+        splits = _complete(source, labels_name, rng, batch_size, notes)
+    has_labels = labels_name in splits["search"]
+    if not has_labels:
+        notes.append(
+            f"There is no array '{labels_name}': quality is agreement with the source model, not "
+            "correctness."
+        )
+    notes += [
+        f"'{name}' has only {_rows(splits[name])} rows: small drops of quality cannot be told from "
+        "chance."
+        for name in ("search", "confirm")
+        if _rows(splits[name]) < FEW_ROWS
+    ]
+    ordered = {name: splits[name] for name in SPLITS if name in splits}
+    label = labels_name if has_labels else None
+    return write_splits(folder, ordered, label, tuple(notes), batch_size)
+
+
+def _split_one_set(
+    arrays: Mapping[str, Array],
+    labels_name: str,
+    rng: np.random.Generator,
+    batch_size: int,
+    notes: list[str],
+) -> RawData:
+    rows = _rows(arrays)
+    if rows < MIN_ROWS_TO_SPLIT:
+        raise DataError(
+            f"the data have {rows} rows; at least {MIN_ROWS_TO_SPLIT} are needed to search, to "
+            "confirm and to calibrate on different rows"
+        )
+    parts, stratified = forty_forty_twenty(arrays.get(labels_name), rows, rng)
+    search, confirm, rest = parts
+    calibration = rest[: _whole_batches(min(MAX_CALIBRATION_ROWS, len(rest)), batch_size)]
+    how = f", stratified by '{labels_name}'" if stratified else ""
+    unused = rows - len(search) - len(confirm) - len(calibration)
+    left = f"; {unused:,} are unused" if unused else ""
+    notes.append(
+        f"One set of {rows:,} rows was split at random{how}: {len(search):,} search, "
+        f"{len(confirm):,} confirm, {len(calibration):,} calibration{left}. Nothing is trained: "
+        "for that, give a 'train' split."
+    )
+    return {
+        "search": _take(arrays, search),
+        "confirm": _take(arrays, confirm),
+        "calibration": _take(arrays, calibration),
+    }
+
+
+def _complete(
+    source: RawData, labels_name: str, rng: np.random.Generator, batch_size: int, notes: list[str]
+) -> RawData:
+    splits = {name: dict(arrays) for name, arrays in source.items()}
+    if "search" not in splits:
+        given = ", ".join(f"'{name}'" for name in splits)
+        raise DataError(
+            f"there is no split 'search', on which candidates are judged, among {given}; add "
+            "'search' and 'confirm' with rows that the model was not trained on"
+        )
+    if "confirm" not in splits:
+        rows = _rows(splits["search"])
+        if rows < 2 * MIN_ROWS:
+            raise DataError(
+                f"split 'search' has {rows} rows and there is no 'confirm'; at least "
+                f"{2 * MIN_ROWS} are needed to halve it"
+            )
+        first, second = halves(splits["search"].get(labels_name), rows, rng)
+        whole = splits["search"]
+        splits["search"], splits["confirm"] = _take(whole, first), _take(whole, second)
+        notes.append(
+            f"There is no 'confirm' split: the {rows:,} rows of 'search' were halved at random, "
+            f"{len(first):,} to search and {len(second):,} to confirm."
+        )
+    for name in ("search", "confirm"):
+        if _rows(splits[name]) < MIN_ROWS:
+            raise DataError(
+                f"split '{name}' has {_rows(splits[name])} rows; at least {MIN_ROWS} are needed"
+            )
+    if _same(splits["search"], splits["confirm"]):
+        raise DataError(
+            "splits 'search' and 'confirm' hold the same rows; confirm on rows that the search "
+            "does not see, or leave 'confirm' out to halve 'search'"
+        )
+    if "calibration" not in splits:
+        origin = "train" if "train" in splits else "search"
+        rows = _rows(splits[origin])
+        chosen = draw(rows, _whole_batches(min(CALIBRATION_DRAW_ROWS, rows), batch_size), rng)
+        splits["calibration"] = _take(splits[origin], chosen)
+        beware = (
+            ""
+            if origin == "train"
+            else ". These rows are judged too, so give a 'train' or a 'calibration' split for "
+            "figures that are independent; confirmation is not touched"
+        )
+        notes.append(
+            f"There is no 'calibration' split: {len(chosen):,} rows were drawn from '{origin}'"
+            f"{beware}."
+        )
+    return splits
+
+
+def _check_arrays(source: RawData, labels_name: str) -> None:
+    problems = [
+        f"{_named(split, name)}: {problem}"
+        for split, arrays in source.items()
+        for name, array in arrays.items()
+        if (problem := _array_problem(array))
+    ]
+    problems += [f"split '{split}' holds no arrays" for split in source if not source[split]]
+    if problems:
+        raise DataError("\n".join(problems))
+    for split, arrays in source.items():
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"'{name}' {rows:,}" for name, rows in counts.items())
+            place = "the arrays" if split == ALL else f"split '{split}': its arrays"
+            raise DataError(f"{place} differ in their number of rows: {listed}")
+        if set(counts) == {labels_name}:
+            raise DataError(f"{_named(split, labels_name)}: there are labels but no inputs")
+    _check_alike(source, labels_name)
+
+
+def _check_alike(source: RawData, labels_name: str) -> None:
+    """Every split has the inputs of the first; search and confirm both have labels or neither."""
+    first, *others = source
+    inputs = set(source[first]) - {labels_name}
+    for split in others:
+        differing = sorted((set(source[split]) - {labels_name}) ^ inputs)
+        if differing:
+            raise DataError(
+                f"splits '{first}' and '{split}' differ in their arrays: '{differing[0]}' is in "
+                "one of them only"
+            )
+    judged = [split for split in ("search", "confirm") if split in source]
+    with_labels = [split for split in judged if labels_name in source[split]]
+    if with_labels and with_labels != judged:
+        missing = next(split for split in judged if split not in with_labels)
+        raise DataError(
+            f"split '{missing}' has no labels '{labels_name}', but '{with_labels[0]}' has; give "
+            "both or neither"
+        )
+
+
+def _array_problem(array: Array) -> str | None:
+    if array.dtype.kind not in "biuf":
+        return (
+            f"dtype {array.dtype} is not numeric; give numbers (tokenize text, encode categories, "
+            "pad rows of different lengths)"
+        )
+    if array.ndim == 0:
+        return "is a single number; the first dimension must be the rows"
+    if array.size == 0:
+        return f"is empty (shape {array.shape})"
+    return None
+
+
+def _named(split: str, name: str) -> str:
+    return f"array '{name}'" if split == ALL else f"split '{split}', array '{name}'"
+
+
+def _rows(arrays: Mapping[str, Array]) -> int:
+    return len(next(iter(arrays.values())))
+
+
+def _take(arrays: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+    return {name: array[rows] for name, array in arrays.items()}
+
+
+def _whole_batches(rows: int, batch_size: int) -> int:
+    """``rows`` cut to whole batches; a filled-up batch would count its last row repeatedly."""
+    return rows if rows < batch_size else rows - rows % batch_size
+
+
+def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[n], other[n]) for n in one)

@@ -1,0 +1,94 @@
+"""Metrics of regressors: outputs and labels have the same number of values in a row."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from hamerspace.errors import MetricError
+from hamerspace.tasks.metrics.base import Array, Metric, PerSample
+
+
+class _Regression(Metric):
+    loss = "mse"
+
+
+class R2(_Regression):
+    """Coefficient of determination, the mean over the columns."""
+
+    name = "r2"
+    direction = "maximize"
+    drop_unit = "points"
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        from sklearn.metrics import r2_score
+
+        predicted, wanted = flat_pair(outputs, reference)
+        return r2_score(wanted, predicted)
+
+
+class RootMeanSquaredError(_Regression):
+    """Root of the mean squared error, the mean over the columns."""
+
+    name = "rmse"
+    direction = "minimize"
+    drop_unit = "relative"
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        from sklearn.metrics import root_mean_squared_error
+
+        predicted, wanted = flat_pair(outputs, reference)
+        return root_mean_squared_error(wanted, predicted)
+
+
+class MeanAbsoluteError(_Regression):
+    """Mean absolute error, the mean over the columns."""
+
+    name = "mae"
+    direction = "minimize"
+    drop_unit = "relative"
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        from sklearn.metrics import mean_absolute_error
+
+        predicted, wanted = flat_pair(outputs, reference)
+        return mean_absolute_error(wanted, predicted)
+
+    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+        predicted, wanted = flat_pair(outputs, reference)
+        errors: PerSample = np.abs(predicted - wanted).mean(axis=1)
+        return errors
+
+
+def flat_pair(
+    outputs: Array, reference: Array, kind: Literal["labels", "source outputs"] = "labels"
+) -> tuple[PerSample, PerSample]:
+    """Both as float64 ``[N, values]``, so that ``[N]`` and ``[N, 1]`` are never broadcast.
+
+    Raises:
+        MetricError: Their rows differ in shape.
+    """
+    if _row_shape(outputs) != _row_shape(reference):
+        hint = (
+            "; for classes give integer labels and a metric such as 'accuracy'"
+            if kind == "labels"
+            else ""
+        )
+        raise MetricError(
+            f"the outputs have shape {list(outputs.shape)} and the {kind} "
+            f"{list(reference.shape)}{hint}"
+        )
+    rows = len(outputs)
+    return (
+        outputs.reshape(rows, -1).astype(np.float64),
+        reference.reshape(rows, -1).astype(np.float64),
+    )
+
+
+def _row_shape(array: Array) -> tuple[int, ...]:
+    """Shape of a row; one value is one value, in whatever number of dimensions."""
+    return () if array.size == len(array) else array.shape[1:]
+
+
+R2_SCORE = R2()
+RMSE = RootMeanSquaredError()
+MAE = MeanAbsoluteError()

@@ -1,0 +1,126 @@
+"""Choose the metric that a study names, or the one that suits its labels and output."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hamerspace.config.study import QualitySection
+from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.tasks.metrics import METRICS
+from hamerspace.tasks.metrics.base import Array, Direction, Loss, Metric
+from hamerspace.tasks.user_code import load_reference
+
+_KEY = "task.quality.metric"
+
+
+class FunctionMetric(Metric):
+    """A user's ``function(outputs, labels) -> float``."""
+
+    drop_unit = None
+
+    def __init__(
+        self, reference: str, function: Callable[[Array, Array], Any], direction: Direction
+    ) -> None:
+        self.name = reference
+        self.direction = direction
+        self._function = function
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        return self._function(outputs, reference)
+
+
+def resolve_metric(
+    quality: QualitySection, labels: Array | None, output_shape: Sequence[int | None], root: Path
+) -> Metric:
+    """The metric of a study.
+
+    Left out it is accuracy for integer labels, rmse for others; without labels agreement for an
+    output ``[N, classes]`` and cosine for any other.
+
+    Args:
+        quality: The study's section.
+        labels: Of the search split, where there are any.
+        output_shape: Of the output that is judged, batch first.
+        root: Folder that the modules of users start from.
+
+    Raises:
+        ConfigError: There is no such metric, its direction is missing or wrong, or it needs
+            labels and there are none.
+    """
+    name = quality.metric or _default(labels, output_shape)
+    metric = _from_user(name, quality, root) if ":" in name else _named(name, quality)
+    if metric.needs_labels and labels is None:
+        raise ConfigError(
+            f"{_KEY}: '{name}' needs labels and the data have none; name their array in "
+            "task.data.labels, or choose 'agreement' or 'cosine'"
+        )
+    return metric
+
+
+def training_loss(metric: Metric, labels: Array | None, output_shape: Sequence[int | None]) -> Loss:
+    """The loss that recovery can train with: the metric's own where labels and output suit it.
+
+    A user's function says nothing about training, so there the labels decide.
+
+    Args:
+        metric: What :func:`resolve_metric` returned.
+        labels: Of the train split, where there are any.
+        output_shape: Of the output that is judged, batch first.
+
+    Returns:
+        ``none`` where only the source model can teach.
+    """
+    if labels is None or metric.uses_source_outputs:
+        return "none"
+    fitting: Loss = "none"
+    if _integer(labels) and labels.ndim == 1 and _is_classes(output_shape):
+        fitting = "cross_entropy"
+    elif labels.dtype.kind == "f" and _same_row(labels.shape, output_shape):
+        fitting = "mse"
+    return fitting if isinstance(metric, FunctionMetric) or metric.loss == fitting else "none"
+
+
+def _default(labels: Array | None, output_shape: Sequence[int | None]) -> str:
+    if labels is not None:
+        return "accuracy" if _integer(labels) else "rmse"
+    return "agreement" if _is_classes(output_shape) else "cosine"
+
+
+def _named(name: str, quality: QualitySection) -> Metric:
+    if name not in METRICS:
+        raise ConfigError(
+            f"{_KEY}: unknown metric '{name}'{did_you_mean(name, METRICS)}; your own is named "
+            "module:function"
+        )
+    metric = METRICS.load(name)
+    if quality.direction not in (None, metric.direction):
+        raise ConfigError(
+            f"task.quality.direction: '{name}' is to {metric.direction}, not to "
+            f"{quality.direction}; leave the direction out"
+        )
+    return metric
+
+
+def _from_user(reference: str, quality: QualitySection, root: Path) -> Metric:
+    function = load_reference(reference, root, _KEY)
+    if not callable(function):
+        raise ConfigError(f"{_KEY}: '{reference}' is not a function")
+    if quality.direction is None:
+        raise ConfigError(
+            f"task.quality.direction: say whether '{reference}' is to 'maximize' or to 'minimize'"
+        )
+    return FunctionMetric(reference, function, quality.direction)
+
+
+def _integer(labels: Array) -> bool:
+    return labels.dtype.kind in "biu"
+
+
+def _is_classes(output_shape: Sequence[int | None]) -> bool:
+    return len(output_shape) == 2 and output_shape[1] != 1
+
+
+def _same_row(labels: Sequence[int], output: Sequence[int | None]) -> bool:
+    return len(labels) == len(output) and all(
+        free is None or free == dim for dim, free in zip(labels[1:], output[1:], strict=True)
+    )

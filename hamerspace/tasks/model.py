@@ -1,0 +1,130 @@
+"""Models as values: tensor specifications, what inspection found, and a model in a folder.
+
+Light on purpose: the measuring process imports this module, and no framework with it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+"""Tensor name to array. The one way in which data cross a boundary."""
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, numpy dtype name and shape of an input or output; ``None`` is a free dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "TensorSpec":
+        return cls(value["name"], value["dtype"], tuple(value["shape"]))
+
+    def __str__(self) -> str:
+        dims = ", ".join("?" if d is None else str(d) for d in self.shape)
+        return f"{self.name}: {self.dtype}[{dims}]"
+
+    def sample(self, rows: int, rng: np.random.Generator) -> npt.NDArray[Any]:
+        """Random values: standard normal floats, small non-negative integers.
+
+        The first dimension becomes ``rows``; other free dimensions become 16.
+        """
+        shape = (rows, *(16 if d is None else d for d in self.shape[1:]))
+        dtype = np.dtype(self.dtype)
+        if dtype.kind == "f":
+            return rng.standard_normal(shape).astype(dtype)
+        if dtype.kind == "b":
+            return rng.integers(0, 2, shape).astype(dtype)
+        return rng.integers(0, 100, shape).astype(dtype)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What inspection found in a source model.
+
+    Attributes:
+        format: ``pytorch``, ``torch_export``, ``torchscript`` or ``onnx``.
+        inputs: Specifications in call order; the first dimension is the batch.
+        outputs: Specifications in return order.
+        parameter_count: Number of scalar weights.
+        size_bytes: Bytes of its weights as they are stored.
+        op_families: Of ``conv``, ``linear``, ``attention``, ``rnn``, ``norm``, ``embedding``;
+            sorted.
+        weight_dtypes: numpy dtype names of the weights (bfloat16 included); sorted.
+        dynamic_batch: Whether the batch dimension is free.
+        details: Facts of one format only, such as ``opset`` for ONNX.
+    """
+
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parameter_count: int
+    size_bytes: int
+    op_families: tuple[str, ...]
+    weight_dtypes: tuple[str, ...] = ("float32",)
+    dynamic_batch: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "SourceInfo":
+        fields = dict(value)
+        for key in ("inputs", "outputs"):
+            fields[key] = tuple(TensorSpec.from_dict(v) for v in fields[key])
+        for key in ("op_families", "weight_dtypes"):
+            fields[key] = tuple(fields[key])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """A model of one format in a folder: a source, or what a build stage made of it.
+
+    The folder holds the files and ``manifest.json``, which is this value. ``metadata`` is free
+    for the format: file names, the builder of a PyTorch module, the history of its pruning.
+    """
+
+    folder: Path
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def file(self, key: str) -> Path:
+        """Path of the file that ``metadata`` names under ``key``."""
+        return self.folder / str(self.metadata[key])
+
+    def save(self) -> "ModelArtifact":
+        """Write the manifest into the folder and return self."""
+        value = {
+            "format": self.format,
+            "inputs": [asdict(t) for t in self.inputs],
+            "outputs": [asdict(t) for t in self.outputs],
+            "metadata": dict(self.metadata),
+        }
+        (self.folder / MANIFEST).write_text(json.dumps(value, indent=1, sort_keys=True))
+        return self
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelArtifact":
+        """Read the manifest of ``folder``."""
+        value = json.loads((folder / MANIFEST).read_text())
+        return cls(
+            folder,
+            value["format"],
+            tuple(TensorSpec.from_dict(v) for v in value["inputs"]),
+            tuple(TensorSpec.from_dict(v) for v in value["outputs"]),
+            value["metadata"],
+        )

@@ -1,0 +1,87 @@
+"""Inspect the source model and the data of a study once, before any trial."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hamerspace.config.study import LoadedStudy, SourceSection
+from hamerspace.tasks.data import check_fits, prepare_data, random_data, read_data
+from hamerspace.tasks.fingerprint import folder_fingerprint
+from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.task import TASK_FILE
+from hamerspace.tasks.user_code import reference_file
+
+
+def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
+    """Write a task into an empty folder.
+
+    Raises:
+        SourceError: The model cannot be read or run.
+        DataError: The data are malformed or do not fit the model.
+        ConfigError: A reference leads nowhere.
+    """
+    task = loaded.config.task
+    seed = loaded.config.search.seed
+    raw = None if task.data is None else read_data(task.data, loaded.root)
+    labels = None if task.data is None else task.data.labels
+    example = None if raw is None else _example(raw, str(labels), task.batch_size)
+    (folder / "source").mkdir()
+    (folder / "data").mkdir()
+    spec = _source_spec(task.source, loaded)
+    source, info = open_source(spec, example, folder / "source")
+    if raw is None:
+        splits = random_data(info.inputs, folder / "data", seed, task.batch_size)
+    else:
+        splits = prepare_data(raw, str(labels), folder / "data", seed, task.batch_size)
+    check_fits(splits, info)
+    _check_output(task.quality.output, info)
+    value = {
+        "info": info.to_dict(),
+        "quality": task.quality.model_dump(mode="json"),
+        "root": str(loaded.root),
+        "batch_size": task.batch_size,
+        "source_fingerprint": _fingerprint(folder / "source", spec),
+    }
+    (folder / TASK_FILE).write_text(json.dumps(value, indent=1))
+
+
+def _check_output(name: str | None, info: SourceInfo) -> None:
+    known = [spec.name for spec in info.outputs]
+    if name is not None and name not in known:
+        raise ConfigError(
+            f"task.quality.output: the model has no output '{name}'{did_you_mean(name, known)}"
+        )
+
+
+def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
+    inputs = tuple(
+        TensorSpec(name, value.dtype, tuple(value.shape)) for name, value in section.inputs.items()
+    )
+    root = loaded.root
+    return SourceSpec(
+        section.format,
+        loaded.source_path,
+        section.builder,
+        loaded.weights_path,
+        root,
+        inputs,
+        loaded.trust_pickle,
+    )
+
+
+def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> dict[str, Any]:
+    """The first rows of the inputs of one split."""
+    split = next(raw[name] for name in ("search", "", *raw) if name in raw)
+    return {name: array[:rows] for name, array in split.items() if name != labels}
+
+
+def _fingerprint(source: Path, spec: SourceSpec) -> str:
+    digest = hashlib.sha256(folder_fingerprint(source).encode())
+    if spec.builder is not None:
+        file = reference_file(spec.builder, spec.root)
+        digest.update(spec.builder.encode() if file is None else file.read_bytes())
+    return digest.hexdigest()

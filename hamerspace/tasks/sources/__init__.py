@@ -1,0 +1,49 @@
+"""Readers of source models, one module a format. A new one is one module and one line here."""
+
+from pathlib import Path
+
+from hamerspace._registry import Registry
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.detect import detect_format
+
+SOURCES: Registry[type[SourceFormat]] = Registry(
+    "source format",
+    "hamerspace.sources",
+    {
+        "pytorch": "hamerspace.tasks.sources.pytorch:PytorchSource",
+        "torch_export": "hamerspace.tasks.sources.torch_export:TorchExportSource",
+        "torchscript": "hamerspace.tasks.sources.torchscript:TorchScriptSource",
+        "onnx": "hamerspace.tasks.sources.onnx:OnnxSource",
+    },
+)
+
+
+def open_source(
+    spec: SourceSpec, example: Arrays | None, folder: Path
+) -> tuple[ModelArtifact, SourceInfo]:
+    """Copy a source model into ``folder``, run it once, and tell what it is.
+
+    Args:
+        spec: What the study file says.
+        example: One batch of inputs by name, or ``None`` without data.
+        folder: An empty folder; the artifact's.
+
+    Raises:
+        SourceError: The model cannot be read, or is refused; names the file and what to do.
+        DataError: The model and the example do not fit; names both sides.
+    """
+    name = detect_format(spec)
+    try:
+        source = SOURCES.load(name)()
+    except ModuleNotFoundError as error:
+        extra = "onnx" if name == "onnx" else "pytorch"
+        raise SourceError(
+            f"reading a {name} model needs '{error.name}', which is not installed; "
+            f"run: pip install 'hamerspace[{extra}]'"
+        ) from error
+    return source.open(spec, example, folder)
+
+
+__all__ = ["SOURCES", "SourceFormat", "SourceSpec", "detect_format", "open_source"]

@@ -1,0 +1,122 @@
+"""The contract of a source format, and what all formats share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hamerspace.errors import DataError, SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """What a study file says about its source model.
+
+    Attributes:
+        format: A name of the registry, or ``None`` to let the file tell.
+        path: A model file, or ``None`` where a builder makes the module.
+        builder: ``module:function`` that returns a ``torch.nn.Module``.
+        weights: Weights for the builder.
+        root: Folder of the study file; relative paths start there.
+        inputs: Shapes where no data tell them.
+        trust_pickle: Whether a pickle, which can run any code, may be loaded.
+    """
+
+    format: str | None
+    path: Path | None
+    builder: str | None
+    weights: Path | None
+    root: Path
+    inputs: tuple[TensorSpec, ...] = ()
+    trust_pickle: bool = False
+
+    @property
+    def file(self) -> Path:
+        """The model file, resolved against the root.
+
+        Raises:
+            SourceError: It is missing, empty or a folder.
+        """
+        if self.path is None:
+            raise SourceError("task.source: this format needs 'path', a model file")
+        return checked_file(self.root / self.path, "task.source.path")
+
+
+class SourceFormat(ABC):
+    """Reads source models of one format."""
+
+    name: str
+
+    @abstractmethod
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        """Copy the model's files into ``folder``, run it once and inspect it.
+
+        Args:
+            spec: What the study file says.
+            example: One batch of inputs by name; without it, random inputs of the declared shapes.
+            folder: An empty folder.
+
+        Returns:
+            The artifact, its manifest saved, and what was found.
+
+        Raises:
+            SourceError: The model cannot be read, or is refused.
+            DataError: The model and the example do not fit.
+        """
+
+
+def checked_file(path: Path, key: str) -> Path:
+    """Return ``path`` where it is a file with content.
+
+    Raises:
+        SourceError: It is missing, a folder, or empty.
+    """
+    if path.is_dir():
+        raise SourceError(f"{key}: {path} is a folder; name the model file in it")
+    if not path.is_file():
+        raise SourceError(f"{key}: {path} does not exist; relative paths start at the study file")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{key}: {path} is empty; export or copy the model again")
+    return path
+
+
+def check_names(given: Sequence[str], wanted: Sequence[str], required: Sequence[str]) -> None:
+    """Check that the data have the model's inputs.
+
+    Args:
+        given: Names of the data's arrays.
+        wanted: Names of the inputs that the model knows.
+        required: Those that it cannot do without.
+
+    Raises:
+        DataError: They do not fit; names both sides.
+    """
+    unknown = [name for name in given if name not in wanted]
+    missing = [name for name in required if name not in given]
+    if unknown or missing:
+        raise DataError(
+            f"the data have the inputs {_listed(given)} but the model takes {_listed(wanted)}"
+            f"{f'; not known to the model: {_listed(unknown)}' if unknown else ''}"
+            f"{f'; missing from the data: {_listed(missing)}' if missing else ''}; "
+            "rename the arrays"
+        )
+
+
+def sample(specs: Sequence[TensorSpec], rows: int = 1) -> Arrays:
+    """Seeded random inputs of the declared shapes; a fixed first dimension is kept."""
+    rng = np.random.default_rng(0)
+    return {t.name: t.sample((t.shape and t.shape[0]) or rows, rng) for t in specs}
+
+
+def describe(arrays: Arrays) -> str:
+    """Names, dtypes and shapes, such as ``image: float32[4, 1, 28, 28]``."""
+    return ", ".join(str(TensorSpec(n, str(a.dtype), a.shape)) for n, a in arrays.items())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"

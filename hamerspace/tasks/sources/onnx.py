@@ -1,0 +1,201 @@
+"""Source models in ONNX."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import numpy_helper
+
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_names, sample
+from hamerspace.tasks.sources.op_families import onnx_families
+from hamerspace.tasks.sources.probe import probe
+
+_FILE = "model.onnx"
+# A protobuf message ends at 2 GiB; the rest of the graph needs some of that.
+_SINGLE_FILE_BYTES = 1_900_000_000
+
+
+class OnnxSource(SourceFormat):
+    """An ``.onnx`` file, with the external data files it names.
+
+    The artifact is one file ``model.onnx`` where the weights fit into a protobuf message;
+    otherwise the metadata list the ``external`` files beside it.
+    """
+
+    name = "onnx"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        path = spec.file
+        external = _external_files(_parse(path), path)
+        model = _load(path)
+        weights = dict(_weights(model.graph))
+        _check_finite(weights, path)
+        metadata: dict[str, Any] = {"model": _FILE}
+        size_bytes = sum(a.nbytes for a in weights.values())
+        if external and size_bytes < _SINGLE_FILE_BYTES:
+            onnx.save_model(model, folder / _FILE)
+        else:
+            shutil.copyfile(path, folder / _FILE)
+            for name in external:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path.parent / name, folder / name)
+            if external:
+                metadata["external"] = external
+        session = _session(folder / _FILE, path)
+        declared = _inputs(model.graph, path)
+        if example is not None:
+            check_names(list(example), [t.name for t in declared], [t.name for t in declared])
+            arrays = {t.name: example[t.name] for t in declared}
+        else:
+            arrays = dict(sample(spec.inputs or declared))
+        names = [o.name for o in session.get_outputs()]
+        fixed_rows = declared[0].shape[0] if declared and declared[0].shape else None
+        found = probe(
+            lambda batch: dict(zip(names, session.run(names, dict(batch)), strict=True)),
+            arrays,
+            fixed_rows,
+            str(path),
+            given=example is not None,
+        )
+        inputs = tuple(_merge(a, b) for a, b in zip(declared, found.inputs, strict=True))
+        artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata).save()
+        info = SourceInfo(
+            format=self.name,
+            inputs=inputs,
+            outputs=found.outputs,
+            parameter_count=sum(a.size for a in weights.values()),
+            size_bytes=size_bytes,
+            op_families=tuple(sorted(_families(model.graph, set(weights)))),
+            weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
+            dynamic_batch=found.dynamic_batch,
+            details={
+                "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
+                "ir_version": model.ir_version,
+            },
+        )
+        return artifact, info
+
+
+def _parse(path: Path) -> Any:
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise SourceError(
+            f"{path} is not an ONNX file, or is truncated ({error!r}); export or copy it again"
+        ) from error
+    if not model.graph.node or not model.ir_version:
+        raise SourceError(f"{path} is not an ONNX file: it holds no graph; export it again")
+    return model
+
+
+def _external_files(model: Any, path: Path) -> list[str]:
+    """File names of external data, checked to lie beside the model."""
+    tensors = list(model.graph.initializer)
+    tensors += [a.t for n in model.graph.node for a in n.attribute if a.HasField("t")]
+    files = {
+        entry.value
+        for tensor in tensors
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    for name in sorted(files):
+        target = (path.parent / name).resolve()
+        if not target.is_relative_to(path.parent.resolve()):
+            raise SourceError(f"{path} names weights outside its folder: '{name}'; export it again")
+        if not target.is_file():
+            raise SourceError(
+                f"{path} keeps its weights in '{name}', which is missing in {path.parent}; "
+                "copy it beside the model"
+            )
+    return sorted(files)
+
+
+def _load(path: Path) -> Any:
+    try:
+        onnx.checker.check_model(path)
+        return onnx.load(path, load_external_data=True)
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise SourceError(
+            f"{path} is not a valid ONNX model: {text[0] if text else repr(error)}; export it again"
+        ) from error
+
+
+def _session(file: Path, origin: Path) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise SourceError(
+            f"{origin} cannot be run by ONNX Runtime {ort.__version__}: "
+            f"{text[0] if text else repr(error)}"
+        ) from error
+
+
+def _weights(graph: Any) -> Iterator[tuple[str, Any]]:
+    for tensor in graph.initializer:
+        yield tensor.name, numpy_helper.to_array(tensor)
+    for node in graph.node:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    yield node.output[0], numpy_helper.to_array(attribute.t)
+
+
+def _check_finite(weights: dict[str, Any], path: Path) -> None:
+    # Minus infinity is a mask's fill value.
+    wrong = [
+        name
+        for name, array in weights.items()
+        if array.dtype.kind == "f" and bool((np.isnan(array) | np.isposinf(array)).any())
+    ]
+    if wrong:
+        names = ", ".join(f"'{name}'" for name in wrong[:3])
+        raise SourceError(
+            f"{path} has weights that are not finite: {names}"
+            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; train or export it again"
+        )
+
+
+def _inputs(graph: Any, path: Path) -> tuple[TensorSpec, ...]:
+    """The inputs that a caller must feed: those without an initializer."""
+    initializers = {t.name for t in graph.initializer}
+    specs = []
+    for value in graph.input:
+        if value.name in initializers:
+            continue
+        tensor = value.type.tensor_type
+        if not tensor.elem_type:
+            raise SourceError(f"{path}: input '{value.name}' is not a tensor; only tensors are fed")
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        dims = tuple(d.dim_value or None for d in tensor.shape.dim)
+        specs.append(TensorSpec(value.name, str(dtype), dims))
+    if not specs:
+        raise SourceError(f"{path} has no input; export a model that takes one")
+    return tuple(specs)
+
+
+def _merge(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
+    """What ran, with the dimensions that the model leaves free."""
+    if len(declared.shape) != len(seen.shape):
+        return seen
+    dims = zip(declared.shape[1:], seen.shape[1:], strict=True)
+    return TensorSpec(
+        seen.name, seen.dtype, (seen.shape[0], *(None if d is None else s for d, s in dims))
+    )
+
+
+def _families(graph: Any, constants: set[str]) -> set[str]:
+    nodes = [(node.op_type, tuple(node.input)) for node in graph.node]
+    return onnx_families(nodes, constants)

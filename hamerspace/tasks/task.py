@@ -1,0 +1,79 @@
+"""A task: the source model, the data splits and the judge of quality, prepared once."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hamerspace.config.study import QualitySection
+from hamerspace.tasks.data import Splits
+from hamerspace.tasks.metrics import Metric
+from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
+from hamerspace.tasks.model import ModelArtifact, SourceInfo
+
+TASK_FILE = "task.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is compressed and how it is judged.
+
+    Attributes:
+        folder: Holds ``source/`` (the model), ``data/`` (the splits) and ``task.json``.
+        source: The source model.
+        info: What inspection found in it.
+        splits: The data.
+        quality: The judge, as the study file names it.
+        root: Folder that user references start from.
+        batch_size: The deployment batch size.
+        source_fingerprint: Digest of everything that decides the source model's behaviour.
+    """
+
+    folder: Path
+    source: ModelArtifact
+    info: SourceInfo
+    splits: Splits
+    quality: QualitySection
+    root: Path
+    batch_size: int
+    source_fingerprint: str
+
+    @classmethod
+    def load(cls, folder: Path) -> "Task":
+        """Read a prepared task."""
+        value: Mapping[str, Any] = json.loads((folder / TASK_FILE).read_text())
+        return cls(
+            folder,
+            ModelArtifact.load(folder / "source"),
+            SourceInfo.from_dict(value["info"]),
+            Splits.load(folder / "data"),
+            QualitySection.model_validate(value["quality"]),
+            Path(value["root"]),
+            value["batch_size"],
+            value["source_fingerprint"],
+        )
+
+    @property
+    def output(self) -> str:
+        """Name of the output that is judged."""
+        return self.quality.output or self.info.outputs[0].name
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of the judged output, batch first."""
+        return next(spec.shape for spec in self.info.outputs if spec.name == self.output)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The judge of quality."""
+        labels = self.splits.labels_of("search")
+        return resolve_metric(self.quality, labels, self.output_shape, self.root)
+
+    @cached_property
+    def loss(self) -> str | None:
+        """What recovery can learn with; ``None`` without a train split."""
+        if "train" not in self.splits.names:
+            return None
+        return training_loss(self.metric, self.splits.labels_of("train"), self.output_shape)

@@ -1,0 +1,298 @@
+"""PyTorch modules behind named tensors: call, load and save them.
+
+Imports torch at the top: import this module only where a torch model is at hand.
+"""
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
+
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.user_code import load_reference
+
+WEIGHTS = "weights.safetensors"
+PRUNING = "pruning.json"
+
+logger = logging.getLogger(__name__)
+
+
+class NamedModule(nn.Module):
+    """A module of any torch format that takes and returns tensors in a known order.
+
+    Floating-point inputs are cast to the dtype of the weights where all of these are float16 or
+    bfloat16, and such outputs to float32, so that data stay float32 on both sides.
+
+    Args:
+        inner: The module itself.
+        inputs: Input names, in the order in which :meth:`forward` takes the tensors.
+        outputs: Output names; empty to take every output under the name it has by itself.
+        keywords: For each input, the keyword it is passed by, or ``None`` to pass it by position.
+    """
+
+    def __init__(
+        self,
+        inner: nn.Module,
+        inputs: Sequence[str],
+        outputs: Sequence[str] = (),
+        keywords: Sequence[str | None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.keywords = tuple(keywords) if keywords else (None,) * len(self.inputs)
+        self.half_dtype = _half_dtype(inner)
+        # Not eval(): the module of an exported program refuses to be switched.
+        self.training = False
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Map the inputs, in order, to the outputs, in order."""
+        return tuple(tensor for _, tensor in self.named(*inputs))
+
+    def named(self, *inputs: Tensor) -> list[tuple[str, Tensor]]:
+        """Call the module and return the outputs with their names."""
+        if self.half_dtype is not None:
+            inputs = tuple(x.to(self.half_dtype) if x.is_floating_point() else x for x in inputs)
+        pairs = list(zip(self.keywords, inputs, strict=True))
+        positional = [x for keyword, x in pairs if keyword is None]
+        named = {keyword: x for keyword, x in pairs if keyword is not None}
+        result = [(n, _full(t)) for n, t in flatten_outputs(self.inner(*positional, **named))]
+        if not self.outputs:
+            return result
+        return [(name, t) for name, (_, t) in zip(self.outputs, result, strict=True)]
+
+    def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Call the module without gradients on numpy arrays."""
+        with torch.inference_mode():
+            outputs = self.named(*(to_tensor(arrays[name]) for name in self.inputs))
+            return {name: tensor.numpy() for name, tensor in outputs}
+
+
+def to_tensor(array: npt.NDArray[Any]) -> Tensor:
+    """A tensor that shares the array's memory, or a copy where that is read-only or reversed."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def flatten_outputs(value: Any, name: str = "") -> list[tuple[str, Tensor]]:
+    """Name the tensors in what a module returned.
+
+    A tensor is ``output``; those of a tuple are ``output_0``, ``output_1``; those of a mapping, a
+    dataclass or a named tuple have their keys; nested names are joined by an underscore. ``None``
+    is left out.
+
+    Raises:
+        SourceError: Something in it is not a tensor.
+    """
+    if isinstance(value, Tensor):
+        return [(name or "output", value)]
+    if value is None:
+        return []
+    parts: list[tuple[str, Any]]
+    prefix = f"{name}_" if name else ""
+    if isinstance(value, Mapping):
+        parts = [(f"{prefix}{key}", part) for key, part in value.items()]
+    elif is_dataclass(value):
+        parts = [(f"{prefix}{f.name}", getattr(value, f.name)) for f in fields(value)]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = [(f"{prefix}{key}", part) for key, part in zip(value._fields, value, strict=True)]
+    elif isinstance(value, tuple | list):
+        parts = [(f"{name or 'output'}_{i}", part) for i, part in enumerate(value)]
+    else:
+        raise SourceError(
+            f"the model returns a {type(value).__name__}{f' as {name}' if name else ''}; its "
+            "forward must return tensors, or a tuple, mapping or dataclass of tensors"
+        )
+    return [pair for part_name, part in parts for pair in flatten_outputs(part, part_name)]
+
+
+def load_module(artifact: ModelArtifact) -> NamedModule:
+    """Load an artifact of format ``pytorch``, ``torch_export`` or ``torchscript`` for inference.
+
+    Raises:
+        SourceError: The module cannot be rebuilt, or the format is another.
+    """
+    if artifact.format == "pytorch":
+        inner = rebuild(artifact.metadata, artifact.folder)
+        if "pruning" in artifact.metadata:
+            shrink(
+                inner, json.loads(artifact.file("pruning").read_text()), artifact.file("weights")
+            )
+        load_weights(inner, load_file(artifact.file("weights")), artifact.file("weights"))
+        inner.eval()
+    elif artifact.format == "torch_export":
+        inner = torch.export.load(artifact.file("model")).module()
+    elif artifact.format == "torchscript":
+        inner = torch.jit.load(artifact.file("model"), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    else:
+        raise SourceError(f"format '{artifact.format}' is not a torch format")
+    return NamedModule(
+        inner,
+        [t.name for t in artifact.inputs],
+        [t.name for t in artifact.outputs],
+        artifact.metadata.get("keywords"),
+    )
+
+
+def rebuild(metadata: Mapping[str, Any], folder: Path) -> nn.Module:
+    """Make the module that ``metadata`` describes, with the weights it happens to have.
+
+    Args:
+        metadata: Holds ``root`` and either ``builder`` (``module:function``) or ``pickle`` (a file
+            of ``folder`` whose user said to trust it).
+        folder: Where the file lies.
+
+    Raises:
+        SourceError: The builder raises or returns something else, or the file is no module.
+    """
+    root = Path(metadata["root"])
+    if "builder" in metadata:
+        return _call_builder(str(metadata["builder"]), root)
+    path = folder / str(metadata["pickle"])
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        # The caller was told that this runs code, and allowed it.
+        module = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise SourceError(
+            f"{path.name} cannot be unpickled: {error!r}; it needs the code that defines its "
+            f"classes in {root} or installed, or give a 'builder' and a state dict instead"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise SourceError(
+            f"{path.name} holds a {type(module).__name__}, not a torch.nn.Module; for a state dict "
+            "give a 'builder' (module:function) and name the file under 'weights'"
+        )
+    return module
+
+
+def _call_builder(reference: str, root: Path) -> nn.Module:
+    builder = load_reference(reference, root, "task.source.builder")
+    if not callable(builder):
+        raise SourceError(
+            f"task.source.builder: '{reference}' is a {type(builder).__name__}; it must be a "
+            "function without arguments that returns a torch.nn.Module"
+        )
+    try:
+        module = builder()
+    except Exception as error:
+        raise SourceError(f"task.source.builder: '{reference}' raised {error!r}") from error
+    if not isinstance(module, nn.Module):
+        raise SourceError(
+            f"task.source.builder: '{reference}' returned a {type(module).__name__}; it must "
+            "return a torch.nn.Module"
+        )
+    return module
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
+    """Copy a state dict into ``module``; tied tensors may be stored once.
+
+    Raises:
+        SourceError: Tensors are missing, unexpected or of another shape; names the first few.
+    """
+    own = module.state_dict()
+    problems = []
+    stored = {own[name].data_ptr() for name in state if name in own and own[name].numel()}
+    missing = [n for n, t in own.items() if n not in state and t.data_ptr() not in stored]
+    unexpected = [n for n in state if n not in own]
+    shapes = [
+        f"{n} is {list(state[n].shape)}, the module wants {list(t.shape)}"
+        for n, t in own.items()
+        if n in state and state[n].shape != t.shape
+    ]
+    for title, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", shapes)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            problems.append(f"{title}: {', '.join(names[:3])}{more}")
+    if problems:
+        raise SourceError(f"{origin} does not fit the module ({'; '.join(problems)})")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def save_module(
+    module: nn.Module,
+    model: ModelArtifact,
+    folder: Path,
+    pruned: Mapping[str, Mapping[str, Any]] | None = None,
+) -> ModelArtifact:
+    """Write ``module``, a changed form of the ``pytorch`` artifact ``model``, into ``folder``.
+
+    Args:
+        module: The inner module.
+        model: What it was loaded from.
+        folder: An existing folder.
+        pruned: Attributes that pruning changed, by module name, as :func:`shrink` takes them; they
+            add to those of ``model``.
+    """
+    metadata = {**model.metadata, "weights": WEIGHTS}
+    if "pickle" in metadata:
+        shutil.copyfile(model.file("pickle"), folder / str(metadata["pickle"]))
+    before: dict[str, dict[str, Any]] = {}
+    if "pruning" in model.metadata:
+        before = json.loads(model.file("pruning").read_text())
+    changes = {name: {**before.get(name, {})} for name in {*before, *(pruned or {})}}
+    for name, attributes in (pruned or {}).items():
+        changes[name].update(attributes)
+    if changes:
+        metadata["pruning"] = PRUNING
+        (folder / PRUNING).write_text(json.dumps(changes, indent=1, sort_keys=True))
+    write_weights(module, folder / WEIGHTS)
+    return replace(model, folder=folder, metadata=metadata).save()
+
+
+def write_weights(module: nn.Module, path: Path) -> None:
+    """Save the state dict as safetensors; tensors that share memory are stored once."""
+    try:
+        save_model(module, str(path))
+    except (RuntimeError, ValueError) as error:
+        raise SourceError(f"the weights cannot be stored as safetensors: {error}") from error
+
+
+def shrink(module: nn.Module, changes: Mapping[str, Mapping[str, Any]], weights: Path) -> None:
+    """Give a freshly built module the sizes that pruning left, without tracing it again.
+
+    Args:
+        module: As the builder made it; changed in place. Weights are left uninitialised.
+        changes: Attributes to set by module name, such as ``{"conv": {"out_channels": 24}}``.
+        weights: Safetensors file whose shapes the parameters and buffers take.
+    """
+    for name, attributes in changes.items():
+        target = module.get_submodule(name)
+        for attribute, value in attributes.items():
+            setattr(target, attribute, tuple(value) if isinstance(value, list) else value)
+    tensors = load_file(weights)
+    for name, tensor in tensors.items():
+        owner_name, _, attribute = name.rpartition(".")
+        owner = module.get_submodule(owner_name)
+        current = getattr(owner, attribute)
+        if current.shape == tensor.shape:
+            continue
+        empty = torch.empty_like(tensor)
+        if isinstance(current, nn.Parameter):
+            setattr(owner, attribute, nn.Parameter(empty, requires_grad=current.requires_grad))
+        else:
+            setattr(owner, attribute, empty)
+
+
+def _half_dtype(module: nn.Module) -> torch.dtype | None:
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    if len(dtypes) == 1 and dtypes <= {torch.float16, torch.bfloat16}:
+        return dtypes.pop()
+    return None
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

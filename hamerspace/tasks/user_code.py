@@ -1,0 +1,72 @@
+"""Import ``module:function`` references of users, relative to the folder of their study."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from hamerspace.errors import ConfigError, did_you_mean
+
+
+def load_reference(reference: str, root: Path, key: str) -> Any:
+    """Return the object that ``module:attribute`` names.
+
+    A file ``module.py`` in ``root`` comes first, under a name of its own, so that the ``task.py``
+    of two studies never meet in one process; otherwise an installed module is taken.
+
+    Args:
+        reference: Such as ``task:build_model``.
+        root: Folder of the study file; it joins ``sys.path`` for the module's own imports.
+        key: Where the reference stands, for error messages.
+
+    Raises:
+        ConfigError: The module or the attribute is not there, or the import raised.
+    """
+    module_name, separator, attribute = reference.partition(":")
+    if not separator or not module_name or not attribute:
+        raise ConfigError(f"{key}: '{reference}' is not of the form module:function")
+    try:
+        module = _import(module_name, root)
+    except ModuleNotFoundError as error:
+        if error.name == module_name:
+            raise ConfigError(
+                f"{key}: no module '{module_name}' in {root} or among the installed packages"
+            ) from error
+        raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
+    except Exception as error:
+        raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        names = [n for n in vars(module) if not n.startswith("_")]
+        hint = did_you_mean(attribute, names)
+        raise ConfigError(f"{key}: '{module_name}' has no '{attribute}'{hint}") from error
+
+
+def reference_file(reference: str, root: Path) -> Path | None:
+    """The file in ``root`` that holds a reference's module, if it is one."""
+    path = root / (reference.partition(":")[0].replace(".", "/") + ".py")
+    return path if path.is_file() else None
+
+
+def _import(name: str, root: Path) -> Any:
+    path = reference_file(name, root)
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if path is None:
+        return importlib.import_module(name)
+    unique = f"_hamerspace_user_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
+    if unique in sys.modules:
+        return sys.modules[unique]
+    spec = importlib.util.spec_from_file_location(unique, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
+    return module

@@ -1,0 +1,89 @@
+"""Every legal combination of a backend's parameters."""
+
+from collections.abc import Iterable, Mapping
+
+from hamerspace.backends.base import BackendConfig
+from hamerspace.recipe import Mask, Parameter, Scalar
+
+
+def enumerate_parameters(
+    config: BackendConfig, masks: Iterable[Mask] = (), *, runtime: bool = True
+) -> list[dict[str, Scalar]]:
+    """Return every combination of values that conditions allow and no mask forbids.
+
+    Inert parameters are absent, as in a recipe. A number without choices takes its lowest value,
+    its default and its highest. The first combination is that of all defaults, if nothing masks
+    it.
+
+    Args:
+        config: Offers the parameters.
+        masks: What :meth:`BackendConfig.capabilities` returned.
+        runtime: Whether to tell combinations apart that differ in runtime parameters only.
+
+    Returns:
+        Full names (``onnxruntime.quantization``) to values; ``backend`` is among them.
+    """
+    forbidden = [(m.parameter, v) for m in masks for v in m.values]
+    combinations: list[dict[str, Scalar]] = [{"backend": config.name}]
+    if ("backend", config.name) in forbidden:
+        return []
+    for parameter in config.parameters():
+        if parameter.runtime and not runtime:
+            continue
+        values = [v for v in _values(parameter) if not _among(parameter.name, v, forbidden)]
+        combinations = [
+            extended
+            for chosen in combinations
+            for extended in (
+                [{**chosen, parameter.name: value} for value in values]
+                if parameter.active(chosen)
+                else [chosen]
+            )
+        ]
+    return combinations
+
+
+def split_parameters(
+    config: BackendConfig, combination: Mapping[str, Scalar]
+) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+    """Return what ``build`` takes and what ``load`` takes, both without the backend's prefix."""
+    prefix = f"{config.name}."
+    at_load = {p.name for p in config.parameters() if p.runtime}
+    own = {name: value for name, value in combination.items() if name != "backend"}
+    return (
+        {n.removeprefix(prefix): v for n, v in own.items() if n not in at_load},
+        {n.removeprefix(prefix): v for n, v in own.items() if n in at_load},
+    )
+
+
+def illegal_parameters(config: BackendConfig, combination: Mapping[str, Scalar]) -> list[str]:
+    """Say what is wrong with a combination; missing parameters take their defaults."""
+    known = {p.name for p in config.parameters()} | {"backend"}
+    problems = [f"unknown parameter '{name}'" for name in combination if name not in known]
+    if combination.get("backend", config.name) != config.name:
+        problems.append(f"backend is '{combination['backend']}', not '{config.name}'")
+    chosen: dict[str, Scalar] = {"backend": config.name}
+    for parameter in config.parameters():
+        given = parameter.name in combination
+        value = combination.get(parameter.name, parameter.default)
+        if not parameter.active(chosen):
+            if given:
+                problems.append(f"{parameter.name} is not active")
+            continue
+        if not parameter.accepts(value):
+            problems.append(f"{parameter.name} cannot be {value!r}")
+        chosen[parameter.name] = value
+    return problems
+
+
+def _values(parameter: Parameter) -> list[Scalar]:
+    if parameter.choices:
+        rest = [c for c in parameter.choices if c != parameter.default]
+        return [parameter.default, *rest]
+    kind = type(parameter.default)
+    bounds = [kind(b) for b in (parameter.low, parameter.high) if b is not None]
+    return list(dict.fromkeys([parameter.default, *bounds]))
+
+
+def _among(name: str, value: Scalar, forbidden: list[tuple[str, Scalar]]) -> bool:
+    return any(name == n and value == v and type(value) is type(v) for n, v in forbidden)

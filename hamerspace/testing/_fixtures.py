@@ -1,0 +1,160 @@
+"""Fixtures of the conformance suite: a source, its data, and every candidate built from it."""
+
+import contextlib
+import hashlib
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from hamerspace.backends.base import Backend, BackendConfig, Candidate, Host
+from hamerspace.recipe import Mask, Scalar
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.testing._comparison import Tolerance, random_batch
+from hamerspace.testing._enumeration import enumerate_parameters, split_parameters
+
+Reference = Callable[[Arrays], Arrays]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A combination of parameters and the candidate that was built from it.
+
+    The candidate's folder is a copy that holds its ``files`` and the manifest and nothing else.
+    """
+
+    parameters: Mapping[str, Scalar]
+    candidate: Candidate
+
+    def __str__(self) -> str:
+        return ", ".join(f"{k}={v}" for k, v in self.parameters.items() if k != "backend")
+
+
+class BackendFixtures:
+    """What a subclass states about its backend, and what the tests take from it.
+
+    Attributes:
+        config: The backend under test.
+        op_families: Those of the source, as :class:`SourceInfo` names them.
+        needs_calibration: Build parameters, full names, whose values cannot be built without
+            calibration data.
+        batch_size: Rows of the calibration batches.
+    """
+
+    config: ClassVar[BackendConfig]
+    op_families: ClassVar[tuple[str, ...]] = ("linear",)
+    needs_calibration: ClassVar[Mapping[str, tuple[Scalar, ...]]] = {}
+    batch_size: ClassVar[int] = 4
+
+    def tolerance(self, parameters: Mapping[str, Scalar]) -> Tolerance:
+        """What to demand of a combination: near equality where every value is a default.
+
+        Override it for techniques that lose more, or less.
+        """
+        defaults = {p.name: p.default for p in self.config.parameters()}
+        if all(defaults.get(name, value) == value for name, value in parameters.items()):
+            return Tolerance(0.9999, 1e-4)
+        return Tolerance(0.95)
+
+    @pytest.fixture(scope="class")
+    def source(self) -> ModelArtifact:
+        """Return the model to build from, in a folder of its own."""
+        raise NotImplementedError("subclasses define the fixture 'source'")
+
+    @pytest.fixture(scope="class")
+    def reference(self) -> Reference:
+        """Return a function that computes the source model's outputs."""
+        raise NotImplementedError("subclasses define the fixture 'reference'")
+
+    @pytest.fixture(scope="class")
+    def source_info(self, source: ModelArtifact) -> SourceInfo:
+        """What inspection would find in the source."""
+        size = sum(path.stat().st_size for path in source.folder.rglob("*") if path.is_file())
+        return SourceInfo(
+            format=source.format,
+            inputs=source.inputs,
+            outputs=source.outputs,
+            parameter_count=size // 4,
+            size_bytes=size,
+            op_families=tuple(sorted(self.op_families)),
+            dynamic_batch=source.inputs[0].shape[0] is None,
+        )
+
+    @pytest.fixture(scope="class")
+    def host(self) -> Host:
+        """The machine that runs the tests."""
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/cpuinfo").read_text().splitlines():
+                if line.startswith(("flags", "Features")):
+                    flags = frozenset(line.partition(":")[2].split())
+                    return Host(platform.machine(), flags)
+        return Host(platform.machine(), frozenset())
+
+    @pytest.fixture(scope="class")
+    def calibration(self, source: ModelArtifact) -> Sequence[Arrays]:
+        """Eight seeded random batches."""
+        return [random_batch(source, self.batch_size, seed) for seed in range(8)]
+
+    @pytest.fixture(scope="class")
+    def masks(self, source_info: SourceInfo, host: Host) -> tuple[Mask, ...]:
+        return self.config.capabilities(source_info, host)
+
+    @pytest.fixture(scope="class")
+    def backend(self) -> Backend:
+        return self.config.create()
+
+    @pytest.fixture(scope="class")
+    def built(
+        self,
+        backend: Backend,
+        source: ModelArtifact,
+        masks: tuple[Mask, ...],
+        calibration: Sequence[Arrays],
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> list[Built]:
+        """Every legal combination, built once, in folders that hold only what they must."""
+        root = tmp_path_factory.mktemp(self.config.name)
+        before = _digests(source.folder)
+        folders: dict[str, Candidate] = {}
+        built = []
+        for combination in enumerate_parameters(self.config, masks):
+            parameters, runtime = split_parameters(self.config, combination)
+            key = repr(sorted(parameters.items()))
+            if key not in folders:
+                workdir = root / f"build-{len(folders)}"
+                candidate = build_in(backend, source, parameters, calibration, workdir)
+                folders[key] = _bare_copy(candidate, root / f"candidate-{len(folders)}")
+                shutil.rmtree(workdir)
+            built.append(Built(combination, folders[key].with_runtime(runtime)))
+        assert _digests(source.folder) == before, "a build changed the folder of the source"
+        return built
+
+
+def build_in(
+    backend: Backend,
+    source: ModelArtifact,
+    parameters: Mapping[str, Scalar],
+    calibration: Sequence[Arrays] | None,
+    workdir: Path,
+) -> Candidate:
+    workdir.mkdir()
+    with contextlib.chdir(workdir):
+        return backend.build(source, parameters, calibration, workdir)
+
+
+def _bare_copy(candidate: Candidate, folder: Path) -> Candidate:
+    for name in candidate.files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(candidate.folder / name, target)
+    candidate.save(folder)
+    return Candidate.load(folder)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    paths: Iterator[Path] = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}

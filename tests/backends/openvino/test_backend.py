@@ -1,0 +1,151 @@
+import re
+import subprocess
+import sys
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
+from hamerspace.backends.openvino.backend import OpenVinoBackend
+from hamerspace.backends.openvino.config import CONFIG
+from hamerspace.errors import BuildError
+from hamerspace.testing.backends import BackendConformance, Tolerance
+from tests import onnx_models as tiny
+
+
+class OpenVinoConformance(BackendConformance):
+    config = CONFIG
+    needs_calibration = MappingProxyType({"openvino.quantization": ("int8",)})
+
+    @pytest.fixture(scope="class")
+    def reference(self, source):
+        return tiny.reference(source)
+
+    def tolerance(self, parameters):
+        lossless = parameters["openvino.quantization"] == "none"
+        if lossless and parameters["openvino.precision"] == "f32":
+            return Tolerance(0.9999, 1e-4)
+        return Tolerance(0.999) if lossless else Tolerance(0.95)
+
+
+class TestConvNet(OpenVinoConformance):
+    op_families = ("conv", "linear", "norm")
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return tiny.conv_net(tmp_path_factory.mktemp("source"), external_data=True)
+
+
+class TestEncoder(OpenVinoConformance):
+    op_families = ("attention", "embedding", "linear", "norm")
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return tiny.encoder(tmp_path_factory.mktemp("source"))
+
+
+def build(source, folder, calibration=None, **parameters):
+    folder.mkdir()
+    return OpenVinoBackend().build(source, parameters, calibration, folder)
+
+
+def run(candidate, batch, **runtime):
+    return OpenVinoBackend().load(candidate.with_runtime(runtime), 1).run(batch)
+
+
+def ops(candidate, kind):
+    text = (candidate.folder / "model.xml").read_text()
+    return len(re.findall(rf'element_type="{kind}"', text))
+
+
+@pytest.mark.parametrize("make", [tiny.conv_net, tiny.encoder])
+def test_the_baseline_is_f32_as_in_onnx_runtime(tmp_path, make):
+    import openvino
+
+    source = make(tmp_path / "source")
+    batch = tiny.inputs(source, 4)
+    (tmp_path / "ort").mkdir()
+    other = OnnxRuntimeBackend()
+    expected = other.load(other.build(source, {}, None, tmp_path / "ort"), 1).run(batch)
+    candidate = build(source, tmp_path / "ov")
+
+    def error(precision):
+        found = run(candidate, batch, precision=precision)
+        return max(float(np.abs(found[name] - expected[name]).max()) for name in expected)
+
+    assert error("f32") < 1e-4
+    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert error("bf16") > 1e-4
+
+
+def test_weights_take_fewer_bits(tmp_path):
+    source = tiny.encoder(tmp_path / "source")
+    sizes = []
+    for kind in ("none", "weights_int8", "weights_int4"):
+        candidate = build(source, tmp_path / kind, quantization=kind)
+        sizes.append((candidate.folder / "model.bin").stat().st_size)
+    assert sizes[0] > 3 * sizes[1] > 3 * sizes[2]
+
+
+def test_a_group_size_that_divides_nothing_falls_back(tmp_path):
+    source = tiny.encoder(tmp_path / "source")
+    candidate = build(source, tmp_path / "c", quantization="weights_int4", group_size=128)
+    assert ops(candidate, "u4") > 0
+
+
+def test_smaller_groups_are_nearer_to_the_source(tmp_path):
+    source = tiny.encoder(tmp_path / "source")
+    batch = tiny.inputs(source, 16)
+    expected = tiny.reference(source)(batch)["hidden"]
+    errors = {}
+    for kind in ("weights_int8", "weights_int4"):
+        candidate = build(source, tmp_path / kind, quantization=kind)
+        errors[kind] = float(np.square(run(candidate, batch)["hidden"] - expected).mean())
+    assert 0 < errors["weights_int8"] < errors["weights_int4"]
+
+
+def test_the_preset_decides_about_zero_points(tmp_path):
+    source = tiny.conv_net(tmp_path / "source")
+    data = tiny.calibration(source)
+    batch = tiny.inputs(source, 4)
+    results = [
+        run(build(source, tmp_path / preset, data, quantization="int8", preset=preset), batch)
+        for preset in ("mixed", "performance")
+    ]
+    assert not np.array_equal(results[0]["logits"], results[1]["logits"])
+
+
+def test_nothing_is_printed(tmp_path, capfd):
+    source = tiny.encoder(tmp_path / "source")
+    build(source, tmp_path / "a", tiny.calibration(source), quantization="int8", smooth_quant=True)
+    build(source, tmp_path / "b", quantization="weights_int4", group_size=64)
+    assert capfd.readouterr().out == ""
+
+
+def test_nncf_is_imported_without_telemetry():
+    script = (
+        "import os\n"
+        "from hamerspace.backends.openvino.quantize import quiet_nncf\n"
+        "with quiet_nncf():\n"
+        "    from nncf.telemetry import telemetry\n"
+        "from nncf.telemetry.wrapper import NNCFTelemetry\n"
+        "print(isinstance(telemetry, NNCFTelemetry), 'NNCF_CI' in os.environ)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_broken_file_is_a_build_error(tmp_path):
+    source = tiny.conv_net(tmp_path / "source")
+    source.file("model").write_bytes(b"not a model")
+    with pytest.raises(BuildError, match=r"model\.onnx"):
+        build(source, tmp_path / "c")
+
+
+def test_an_unknown_runtime_option_is_refused(tmp_path):
+    candidate = build(tiny.conv_net(tmp_path / "source"), tmp_path / "c")
+    with pytest.raises(BuildError, match="did you mean 'precision'"):
+        run(candidate, {}, precison="f32")

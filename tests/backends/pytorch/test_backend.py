@@ -1,0 +1,193 @@
+"""The PyTorch backend against the conformance suite, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hamerspace.backends.base import Candidate
+from hamerspace.backends.pytorch.backend import PytorchBackend
+from hamerspace.backends.pytorch.config import CONFIG
+from hamerspace.errors import BuildError
+from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.torch_module import load_module
+from hamerspace.testing.backends import BackendConformance, Tolerance
+
+CONVOLUTIONS = """
+import torch
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(2, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 8, 3, stride=2), nn.ReLU())
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, image, *, shift):
+        features = self.body(image).mean(dim=(2, 3))
+        return {"logits": self.head(features) + shift, "features": features}
+
+def build():
+    torch.manual_seed(0)
+    return Small()
+"""
+
+SEQUENCES = """
+import torch
+from torch import nn
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(100, 16)
+        layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+        self.encode = nn.TransformerEncoder(layer, 1)
+        self.rnn = nn.LSTM(16, 16, batch_first=True)
+        self.head = nn.Linear(16, 6)
+
+    def forward(self, tokens):
+        return self.head(self.rnn(self.encode(self.embed(tokens)))[0])
+
+def build():
+    torch.manual_seed(0)
+    return Tagger()
+"""
+
+
+def opened(folder, code, example):
+    (folder / "source").mkdir()
+    (folder / "net.py").write_text(code)
+    spec = SourceSpec(None, None, "net:build", None, folder)
+    return open_source(spec, example, folder / "source")
+
+
+def images(rows=4):
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.standard_normal((rows, 2, 8, 8), np.float32),
+        "shift": rng.standard_normal((rows, 5), np.float32),
+    }
+
+
+class TestConvolutions(BackendConformance):
+    config = CONFIG
+    op_families = ("conv", "linear", "norm")
+    needs_calibration = {"pytorch.quantization": ("static_int8",)}
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return opened(tmp_path_factory.mktemp("conv"), CONVOLUTIONS, images())[0]
+
+    @pytest.fixture(scope="class")
+    def reference(self, source):
+        return load_module(source).run
+
+
+class TestSequences(BackendConformance):
+    config = CONFIG
+    op_families = ("attention", "embedding", "linear", "norm", "rnn")
+    needs_calibration = {"pytorch.quantization": ("static_int8",)}
+
+    def tolerance(self, parameters):
+        # Random weights leave the outputs little more than noise to tell apart.
+        if "int8" in str(parameters.get("pytorch.quantization")):
+            return Tolerance(0.9)
+        return super().tolerance(parameters)
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        tokens = {"tokens": np.arange(24, dtype=np.int64).reshape(2, 12)}
+        return opened(tmp_path_factory.mktemp("sequence"), SEQUENCES, tokens)[0]
+
+    @pytest.fixture(scope="class")
+    def reference(self, source):
+        return load_module(source).run
+
+
+@pytest.mark.parametrize("kind", ["torch_export", "torchscript"])
+@pytest.mark.parametrize("execution", ["eager", "frozen"])
+def test_files_without_python_code_run_too(tmp_path, kind, execution):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    net.eval()
+    x = torch.randn(2, 2, 8, 8)
+    path = tmp_path / "model.pt"
+    if kind == "torchscript":
+        torch.jit.trace(net, x).save(str(path))
+    else:
+        shapes = {"input": {0: torch.export.Dim.DYNAMIC}}
+        torch.export.save(torch.export.export(net, (x,), dynamic_shapes=shapes), path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "work").mkdir()
+    spec = SourceSpec(None, path, None, None, tmp_path)
+    source, info = open_source(spec, {"input": x.numpy()}, tmp_path / "source")
+    assert info.format == kind
+    backend = PytorchBackend()
+    parameters = {"quantization": "none", "execution": execution}
+    candidate = backend.build(source, parameters, None, tmp_path / "work")
+    batch = np.random.default_rng(1).standard_normal((5, 2, 8, 8), np.float32)
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(batch)).numpy()
+    for session in (backend.load(candidate, 1), backend.load(backend.wrap_source(source), 1)):
+        np.testing.assert_allclose(session.run({"input": batch})["output"], wanted, atol=1e-4)
+
+
+def test_the_source_itself_runs_from_its_json(tmp_path):
+    source, _ = opened(tmp_path, CONVOLUTIONS, images())
+    before = sorted(p.name for p in source.folder.iterdir())
+    backend = PytorchBackend()
+    candidate = Candidate.from_dict(backend.wrap_source(source).to_dict())
+    outputs = backend.load(candidate, 1).run(images(3))
+    wanted = load_module(source).run(images(3))
+    np.testing.assert_array_equal(outputs["logits"], wanted["logits"])
+    assert list(outputs) == ["logits", "features"]
+    assert candidate.size_bytes == (source.folder / "weights.safetensors").stat().st_size
+    assert sorted(p.name for p in source.folder.iterdir()) == before
+
+
+def test_read_only_rows_are_taken(tmp_path):
+    source, _ = opened(tmp_path, CONVOLUTIONS, images())
+    backend = PytorchBackend()
+    batch = images(2)
+    for array in batch.values():
+        array.flags.writeable = False
+    session = backend.load(backend.wrap_source(source), 1)
+    assert session.run(batch)["logits"].shape == (2, 5)
+
+
+def test_static_int8_without_data_is_refused(tmp_path):
+    source, _ = opened(tmp_path, CONVOLUTIONS, images())
+    with pytest.raises(BuildError, match="calibration"):
+        PytorchBackend().build(source, {"quantization": "static_int8"}, None, tmp_path)
+
+
+def test_control_flow_that_fx_cannot_trace_is_a_build_error(tmp_path):
+    code = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+    def forward(self, x):
+        return self.linear(x) if x.sum() > 0 else self.linear(-x)
+
+def build():
+    return Net()
+"""
+    example = {"x": np.ones((2, 4), np.float32)}
+    source, _ = opened(tmp_path, code, example)
+    with pytest.raises(BuildError, match="torch.fx"):
+        PytorchBackend().build(source, {"quantization": "static_int8"}, [example], tmp_path)
+
+
+def test_the_exported_file_holds_little_beside_the_weights(tmp_path):
+    source, _ = opened(tmp_path, CONVOLUTIONS, images())
+    (tmp_path / "work").mkdir()
+    candidate = PytorchBackend().build(
+        source, {"quantization": "none", "execution": "eager"}, None, tmp_path / "work"
+    )
+    assert candidate.size_bytes < 60_000

@@ -1,0 +1,187 @@
+"""Recovery really teaches: small modules, small data, a few seconds."""
+
+import numpy as np
+import pytest
+import torch
+
+from hamerspace.compress.base import TrainingData
+from hamerspace.compress.recovery import TECHNIQUE
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Recipe
+from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.torch_module import load_module, save_module
+
+CODE = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 4))
+"""
+FULL = {
+    "recover.method": "distill",
+    "recover.epochs": 6,
+    "distill.temperature": 2.0,
+    "distill.alpha": 1.0,
+}
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "net.py").write_text(CODE)
+    (tmp_path / "source").mkdir()
+    spec = SourceSpec(None, None, "net:build", None, tmp_path)
+    example = {"input": np.ones((2, 1, 6, 6), np.float32)}
+    return open_source(spec, example, tmp_path / "source")[0]
+
+
+def data(loss="cross_entropy", rows=640):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, 1, 6, 6), np.float32)
+    # The quadrant with the greatest mean.
+    means = x.reshape(rows, 2, 3, 2, 3).mean(axis=(2, 4)).reshape(rows, 4)
+    arrays = {"input": x}
+    if loss == "cross_entropy":
+        arrays["labels"] = means.argmax(axis=1)
+    elif loss == "mse":
+        arrays["labels"] = means
+    for array in arrays.values():
+        array.flags.writeable = False
+    return TrainingData(arrays, ("input",), loss)
+
+
+def recover(source, model, parameters, given, folder, seed=0):
+    folder.mkdir()
+    TECHNIQUE.apply(source, model, parameters, given, folder, seed)
+    return ModelArtifact.load(folder)
+
+
+def outputs(model, given):
+    return load_module(model).run({"input": given.arrays["input"]})["output"]
+
+
+def accuracy(model, given):
+    return (outputs(model, given).argmax(axis=1) == given.arrays["labels"]).mean()
+
+
+def damaged(model, folder):
+    """The same module with noise on its weights: what pruning does, only simpler."""
+    folder.mkdir()
+    inner = load_module(model).inner
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in inner.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return save_module(inner, model, folder)
+
+
+def test_fine_tuning_learns_the_labels(model, tmp_path):
+    given = data()
+    parameters = {"recover.method": "finetune", "recover.epochs": 8}
+    trained = recover(model, model, parameters, given, tmp_path / "out")
+    assert accuracy(model, given) < 0.5
+    assert accuracy(trained, given) > 0.8
+    assert trained.inputs == model.inputs
+
+
+def test_fine_tuning_learns_numbers(model, tmp_path):
+    given = data("mse")
+    parameters = {"recover.method": "finetune", "recover.epochs": 8}
+    trained = recover(model, model, parameters, given, tmp_path / "out")
+
+    def error(m):
+        return ((outputs(m, given) - given.arrays["labels"]) ** 2).mean()
+
+    assert error(trained) < 0.5 * error(model)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse", "none"])
+def test_distillation_comes_near_the_source(model, tmp_path, loss):
+    given = data(loss)
+    student = damaged(model, tmp_path / "damaged")
+    trained = recover(model, student, FULL, given, tmp_path / "out")
+    wanted = outputs(model, given)
+    if loss == "cross_entropy":
+        wanted = wanted - wanted.mean(axis=1, keepdims=True)
+
+    def distance(m):
+        found = outputs(m, given)
+        if loss == "cross_entropy":  # softmax does not see what all logits share
+            found = found - found.mean(axis=1, keepdims=True)
+        return ((found - wanted) ** 2).mean()
+
+    assert distance(trained) < 0.3 * distance(student)
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_the_generator_alone(model, tmp_path):
+    given = data(rows=130)
+    parameters = {"recover.method": "finetune", "recover.epochs": 1}
+    torch.manual_seed(1)
+    drawn = torch.rand(1)
+    torch.manual_seed(1)
+    first = recover(model, model, parameters, given, tmp_path / "first")
+    assert torch.equal(torch.rand(1), drawn)
+    second = recover(model, model, parameters, given, tmp_path / "second")
+    other = recover(model, model, parameters, given, tmp_path / "other", seed=1)
+    weights = [m.file("weights").read_bytes() for m in (first, second, other)]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_labels_that_break_the_loss_are_a_build_error(model, tmp_path):
+    given = data("mse")
+    arrays = {**given.arrays, "labels": np.full((640, 4), np.nan)}
+    broken = TrainingData(arrays, given.inputs, "mse")
+    with pytest.raises(BuildError, match="diverged"):
+        recover(
+            model,
+            model,
+            {"recover.method": "finetune", "recover.epochs": 1},
+            broken,
+            tmp_path / "out",
+        )
+
+
+def info(format_name="pytorch"):
+    spec = TensorSpec("x", "float32", (None, 4))
+    return SourceInfo(format_name, (spec,), (spec,), 10, 40, ("conv",))
+
+
+@pytest.mark.parametrize(
+    ("source", "loss", "refused"),
+    [
+        (info(), "cross_entropy", set()),
+        (info(), "none", {"finetune"}),
+        (info(), None, {"finetune", "distill"}),
+        (info("onnx"), "cross_entropy", {"finetune", "distill"}),
+    ],
+)
+def test_methods_that_lack_something_are_masked(source, loss, refused):
+    masks = TECHNIQUE.capabilities(source, loss)
+    assert {value for mask in masks for value in mask.values} == refused
+    assert all(mask.reason for mask in masks)
+
+
+def test_only_parameters_with_a_meaning_make_a_stage():
+    def stage(**values):
+        named = {name.replace("_", ".", 1): value for name, value in values.items()}
+        return TECHNIQUE.stage_parameters(Recipe({"backend": "pytorch", **named}).parameters)
+
+    assert stage(prune_ratio=0.5, recover_method="none") is None
+    assert stage(recover_method="finetune") is None
+    assert stage(prune_ratio=0.5, recover_method="finetune", recover_epochs=2) == {
+        "recover.method": "finetune",
+        "recover.epochs": 2,
+    }
+    distilled = stage(prune_ratio=0.5, recover_method="distill")
+    assert distilled["distill.temperature"] == 4.0
+
+
+def test_parameters_are_active_only_where_they_have_a_meaning():
+    by_name = {p.name: p for p in TECHNIQUE.parameters()}
+    chosen = {"prune.ratio": 0.5, "recover.method": "finetune"}
+    assert by_name["recover.epochs"].active(chosen)
+    assert not by_name["distill.alpha"].active(chosen)
+    assert not by_name["recover.method"].active({"prune.ratio": 0.0})

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from hamerspace.config.study import LoadedStudy, StudyConfig, study_schema
+
+TASK = {"source": {"path": "model.onnx"}}
+
+
+def config(**values):
+    return StudyConfig.model_validate({"name": "s", "task": TASK, **values})
+
+
+def test_a_study_survives_json():
+    one = config(constraints={"max_size_mb": 3}, objectives=["size"])
+    assert StudyConfig.model_validate_json(one.model_dump_json()) == one
+
+
+def test_the_schema_describes_every_limit():
+    schema = json.loads(json.dumps(study_schema()))
+    assert schema["additionalProperties"] is False
+    limit = schema["$defs"]["LimitsSection"]["properties"]["max_size_mb"]
+    assert limit["anyOf"][0]["exclusiveMinimum"] == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {},
+        {"path": "a.onnx", "builder": "task:build"},
+        {"path": "a.onnx", "weights": "w.safetensors"},
+    ],
+)
+def test_a_source_is_a_file_or_a_builder(source):
+    with pytest.raises(ValidationError):
+        config(task={"source": source})
+
+
+def test_paths_are_resolved_from_the_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    values = {"source": {"builder": "t:b", "weights": "w.safetensors"}, "data": {"path": "~/d.npz"}}
+    loaded = LoadedStudy(config=config(task=values, space="my/space.yaml"), root=tmp_path)
+    assert loaded.weights_path == tmp_path / "w.safetensors"
+    assert loaded.data_path == tmp_path / "home" / "d.npz"
+    assert loaded.space_path == tmp_path / "my/space.yaml"
+    assert loaded.source_path is None
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        config().name = "other"

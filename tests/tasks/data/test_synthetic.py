@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from hamerspace.errors import DataError
+from hamerspace.tasks.data import Splits, check_fits, random_data
+from hamerspace.tasks.model import SourceInfo, TensorSpec
+
+INPUTS = (TensorSpec("x", "float32", (None, 3)), TensorSpec("ids", "int64", (None, None)))
+
+
+def test_random_data_fit_the_model_and_warn(tmp_path):
+    splits = random_data(INPUTS, tmp_path, 0, 1, rows=8, calibration_rows=4)
+    assert splits.rows == {"calibration": 4, "search": 8, "confirm": 8}
+    assert splits.synthetic
+    assert Splits.load(tmp_path).synthetic
+    assert "THERE ARE NO DATA" in splits.notes[0]
+    check_fits(splits, SourceInfo("onnx", INPUTS, (), 1, 1, ()))
+
+
+def test_splits_differ_and_the_seed_decides(tmp_path):
+    one = random_data(INPUTS, tmp_path / "a", 0, 1, rows=8)
+    same = random_data(INPUTS, tmp_path / "b", 0, 1, rows=8)
+    other = random_data(INPUTS, tmp_path / "c", 1, 1, rows=8)
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    assert not np.array_equal(one.arrays("search")["x"], one.arrays("confirm")["x"])
+
+
+def test_an_input_without_a_batch_is_refused(tmp_path):
+    with pytest.raises(DataError, match="'k' has no batch dimension"):
+        random_data((TensorSpec("k", "float32", ()),), tmp_path, 0, 1)

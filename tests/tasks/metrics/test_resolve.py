@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from hamerspace.config.study import QualitySection
+from hamerspace.errors import ConfigError, MetricError
+from hamerspace.tasks.metrics import METRICS
+from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
+
+CLASSES = np.array([0, 1, 2])
+FLOATS = np.array([0.5, 1.5, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "name"),
+    [
+        (CLASSES, (None, 3), "accuracy"),
+        (CLASSES.astype(np.uint8), (None, 3), "accuracy"),
+        (FLOATS, (None, 1), "rmse"),
+        (None, (None, 3), "agreement"),
+        (None, (None, None), "agreement"),
+        (None, (None, 1), "cosine"),
+        (None, (None, 8, 3), "cosine"),
+    ],
+)
+def test_the_default_suits_the_labels(tmp_path, labels, shape, name):
+    assert resolve_metric(QualitySection(), labels, shape, tmp_path).name == name
+
+
+@pytest.fixture
+def own(tmp_path):
+    code = (
+        "SCALE = 2\ndef score(outputs, labels): return SCALE * float(outputs.mean())\nnumber = 3\n"
+    )
+    (tmp_path / "task.py").write_text(code)
+    return tmp_path
+
+
+def test_a_metric_of_the_user(own):
+    quality = QualitySection(metric="task:score", direction="minimize")
+    metric = resolve_metric(quality, FLOATS, (None, 1), own)
+    assert metric.name == "task:score"
+    assert not metric.maximize
+    assert metric.value(np.ones((3, 1), np.float32), FLOATS) == 2.0
+    with pytest.raises(MetricError, match="task:score"):
+        metric.value(np.ones((2, 1), np.float32), FLOATS)
+
+
+@pytest.mark.parametrize(
+    ("quality", "labels", "words"),
+    [
+        ({"metric": "acuracy"}, CLASSES, "unknown metric 'acuracy'; did you mean 'accuracy'"),
+        ({"metric": "accuracy"}, None, "'accuracy' needs labels and the data have none"),
+        ({"metric": "rmse", "direction": "maximize"}, FLOATS, "'rmse' is to minimize, not"),
+        ({"metric": "task:score"}, CLASSES, "say whether 'task:score' is to 'maximize'"),
+        ({"metric": "task:scor"}, CLASSES, "'task' has no 'scor'; did you mean 'score'"),
+        ({"metric": "task:number"}, CLASSES, "'task:number' is not a function"),
+        ({"metric": "task:score", "direction": "maximize"}, None, "needs labels"),
+    ],
+)
+def test_what_is_refused(own, quality, labels, words):
+    with pytest.raises(ConfigError, match=words):
+        resolve_metric(QualitySection(**quality), labels, (None, 3), own)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "shape", "loss"),
+    [
+        ("accuracy", CLASSES, (None, 3), "cross_entropy"),
+        ("roc_auc", CLASSES % 2, (None, 1), "none"),
+        ("rmse", FLOATS[:, None], (None, 1), "mse"),
+        ("rmse", FLOATS, (None, 1), "none"),
+        ("accuracy", None, (None, 3), "none"),
+        ("agreement", CLASSES, (None, 3), "none"),
+    ],
+)
+def test_the_loss_is_one_that_labels_and_output_suit(name, labels, shape, loss):
+    assert training_loss(METRICS.load(name), labels, shape) == loss
+
+
+def test_labels_decide_the_loss_of_a_users_metric(own):
+    quality = QualitySection(metric="task:score", direction="maximize")
+    metric = resolve_metric(quality, CLASSES, (None, 3), own)
+    assert training_loss(metric, CLASSES, (None, 3)) == "cross_entropy"
+    assert training_loss(metric, FLOATS[:, None], (None, 1)) == "mse"
+
+
+def test_every_registered_metric_is_named_as_it_is_registered():
+    assert [METRICS.load(name).name for name in METRICS] == list(METRICS)

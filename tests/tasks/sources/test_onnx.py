@@ -1,0 +1,127 @@
+"""ONNX files as source models."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hamerspace.errors import DataError, SourceError
+from hamerspace.tasks.model import TensorSpec
+from hamerspace.tasks.sources import SourceSpec, open_source
+
+EXAMPLE = {"x": np.ones((2, 4), np.float32), "ids": np.array([[0, 1], [1, 0]])}
+
+
+def model(*, batch="N", weight=None, constant=None):
+    weight = np.ones((4, 3), np.float32) if weight is None else weight
+    table = np.arange(6, dtype=np.float32).reshape(2, 3) if constant is None else constant
+    nodes = [
+        helper.make_node("Constant", [], ["table"], value=numpy_helper.from_array(table)),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+        helper.make_node("Gather", ["table", "ids"], ["rows"]),
+        helper.make_node("ReduceSum", ["rows", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Add", ["y", "sums"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4]),
+            helper.make_tensor_value_info("ids", TensorProto.INT64, [batch, "words"]),
+            # Older exporters list their weights among the inputs.
+            helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]),
+        ],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [batch, 3])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.array([1]), "axis")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "source").mkdir()
+    return tmp_path
+
+
+def opened(folder, example=EXAMPLE, name="model.onnx"):
+    spec = SourceSpec(None, folder / name, None, None, folder)
+    return open_source(spec, example, folder / "source")
+
+
+def test_what_inspection_finds(folder):
+    onnx.save(model(), folder / "model.onnx")
+    artifact, info = opened(folder)
+    assert info.inputs == (
+        TensorSpec("x", "float32", (None, 4)),
+        TensorSpec("ids", "int64", (None, None)),
+    )
+    assert info.outputs == (TensorSpec("z", "float32", (None, 3)),)
+    assert info.parameter_count == 12 + 6 + 1
+    assert info.op_families == ("embedding", "linear")
+    assert info.details["opset"] == 17
+    assert info.dynamic_batch
+    assert artifact.file("model").is_file()
+
+
+def test_a_declared_batch_is_kept_and_needs_no_data(folder):
+    onnx.save(model(batch=1, constant=np.ones((200, 3), np.float32)), folder / "model.onnx")
+    _, info = opened(folder, None)
+    assert not info.dynamic_batch
+    assert info.inputs[0].shape == (1, 4)
+
+
+def test_external_weights_come_along(folder):
+    (folder / "there").mkdir()
+    onnx.save(
+        model(),
+        folder / "there" / "model.onnx",
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    artifact, info = opened(folder, name="there/model.onnx")
+    assert info.size_bytes > 40
+    assert sorted(p.name for p in artifact.folder.iterdir()) == ["manifest.json", "model.onnx"]
+    (folder / "there" / "weights.bin").unlink()
+    with pytest.raises(SourceError, match=r"weights in 'weights\.bin', which is missing"):
+        opened(folder, name="there/model.onnx")
+
+
+@pytest.mark.parametrize("content", [b"\x08\x09random", bytes(300), bytes(range(256)) * 4])
+def test_what_is_no_onnx_file_is_refused(folder, content):
+    (folder / "model.onnx").write_bytes(content)
+    with pytest.raises(SourceError, match=r"model\.onnx is not"):
+        opened(folder)
+
+
+def test_truncated_files_are_refused(folder):
+    onnx.save(model(), folder / "model.onnx")
+    content = (folder / "model.onnx").read_bytes()
+    for share in (0.3, 0.6, 0.9):
+        (folder / "model.onnx").write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(SourceError, match=r"model\.onnx"):
+            opened(folder)
+
+
+def test_an_invalid_graph_is_refused(folder):
+    broken = model()
+    broken.graph.node[1].input[0] = "nowhere"
+    onnx.save(broken, folder / "model.onnx")
+    with pytest.raises(SourceError, match="not a valid ONNX model"):
+        opened(folder)
+
+
+def test_weights_that_are_not_finite_are_named(folder):
+    onnx.save(model(weight=np.full((4, 3), np.nan, np.float32)), folder / "model.onnx")
+    with pytest.raises(SourceError, match="not finite: 'w'"):
+        opened(folder)
+
+
+def test_names_shapes_and_dtypes_that_do_not_fit_are_shown(folder):
+    onnx.save(model(), folder / "model.onnx")
+    with pytest.raises(DataError, match="'x', 'words' but the model takes 'x', 'ids'"):
+        opened(folder, {"x": EXAMPLE["x"], "words": EXAMPLE["ids"]})
+    with pytest.raises(DataError, match=r"x: float32\[2, 5\]"):
+        opened(folder, {**EXAMPLE, "x": np.ones((2, 5), np.float32)})
+    with pytest.raises(DataError, match="x: float64"):
+        opened(folder, {**EXAMPLE, "x": EXAMPLE["x"].astype(np.float64)})

@@ -1,0 +1,122 @@
+"""Torch models as ONNX: same names, same numbers, free batch."""
+
+import dataclasses
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.convert import can_convert, convert
+from hamerspace.tasks.model import ModelArtifact
+from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.torch_module import load_module
+
+CODE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, image, unused=None, *, shift):
+        features = torch.relu(self.conv(image)).mean(dim=(2, 3))
+        return {"logits": self.linear(features) + shift, "features": features}
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x * 3
+
+class Random(nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.dropout(x, 0.5, training=True)
+
+def net():
+    torch.manual_seed(0)
+    return Net()
+
+def branches():
+    return Branches()
+
+def dice():
+    return Random()
+"""
+EXAMPLE = {"image": np.ones((1, 1, 6, 6), np.float32), "shift": np.zeros((1, 3), np.float32)}
+
+
+def source(tmp_path, builder, example):
+    (tmp_path / "net.py").write_text(CODE)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "onnx").mkdir()
+    spec = SourceSpec(None, None, f"net:{builder}", None, tmp_path)
+    return open_source(spec, example, tmp_path / "source")[0]
+
+
+def compare(artifact, model, batch):
+    session = ort.InferenceSession(artifact.file("model"))
+    assert [i.name for i in session.get_inputs()] == [t.name for t in model.inputs]
+    names = [o.name for o in session.get_outputs()]
+    assert names == [t.name for t in model.outputs]
+    wanted = load_module(model).run(batch)
+    for name, found in zip(names, session.run(None, batch), strict=True):
+        np.testing.assert_allclose(found, wanted[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_module_becomes_one_file_with_a_free_batch(tmp_path, capfd):
+    model = source(tmp_path, "net", EXAMPLE)
+    artifact = convert(model, "onnx", EXAMPLE, tmp_path / "onnx")
+    rng = np.random.default_rng(0)
+    batch = {n: rng.standard_normal((5, *a.shape[1:]), np.float32) for n, a in EXAMPLE.items()}
+    compare(artifact, model, batch)
+    assert (artifact.inputs, artifact.outputs) == (model.inputs, model.outputs)
+    assert ModelArtifact.load(artifact.folder) == artifact
+    assert sorted(p.name for p in artifact.folder.iterdir()) == ["manifest.json", "model.onnx"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["torch_export", "torchscript"])
+def test_torch_files_convert_too(tmp_path, kind):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
+    x = torch.randn(2, 1, 6, 6)
+    path = tmp_path / "model.pt"
+    if kind == "torchscript":
+        torch.jit.trace(net, x).save(str(path))
+    else:
+        free = {"input": {0: torch.export.Dim.DYNAMIC}}
+        torch.export.save(torch.export.export(net, (x,), dynamic_shapes=free), path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "onnx").mkdir()
+    example = {"input": x.numpy()}
+    spec = SourceSpec(None, path, None, None, tmp_path)
+    model, _ = open_source(spec, example, tmp_path / "source")
+    artifact = convert(model, "onnx", example, tmp_path / "onnx")
+    compare(artifact, model, {"input": np.ones((5, 1, 6, 6), np.float32)})
+
+
+def test_what_export_cannot_follow_is_traced_instead(tmp_path):
+    example = {"x": np.ones((2, 4), np.float32)}
+    model = source(tmp_path, "branches", example)
+    artifact = convert(model, "onnx", example, tmp_path / "onnx")
+    compare(artifact, model, {"x": np.full((3, 4), 2, np.float32)})
+
+
+def test_disagreement_with_the_source_is_an_error(tmp_path):
+    example = {"x": np.ones((2, 64), np.float32)}
+    model = source(tmp_path, "dice", example)
+    with pytest.raises(BuildError, match="dynamo exporter.*script exporter"):
+        convert(model, "onnx", example, tmp_path / "onnx")
+    assert list((tmp_path / "onnx").iterdir()) == []
+
+
+def test_unknown_conversions_are_refused(tmp_path):
+    model = source(tmp_path, "net", EXAMPLE)
+    assert can_convert("pytorch", "onnx")
+    assert not can_convert("onnx", "pytorch")
+    with pytest.raises(BuildError, match="no conversion from onnx to pytorch"):
+        convert(dataclasses.replace(model, format="onnx"), "pytorch", EXAMPLE, tmp_path)
