@@ -139,7 +139,7 @@ class BackendConfig(ABC):
         To refuse a source as a whole, mask the value of the parameter ``backend``.
         """
 
-    def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
+    def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:  # noqa: ARG002 - for those who override it
         """Recipes worth trying first; the fp32 baseline is the first of them."""
         return ()
 

@@ -1,7 +1,7 @@
 """Remove whole channels of a module by group magnitude, and record what that changed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -62,15 +62,14 @@ def prune_module(
     shapes = [tuple(t.shape) for t in outputs]
     importance = tp.importance.GroupMagnitudeImportance(p=2)
     removed = 0
-    for group in graph.get_all_groups(root_module_types=[nn.modules.conv._ConvNd, nn.Linear]):  # noqa: SLF001 - the common base
-        root = names[group[0].dep.target.module]
+    for layer, group in _groups(inner, graph):
+        root = names[layer]
         if root in skipped or _touches(graph, group, fixed, attention):
             continue
         chosen = _least(group, importance, _divisions(graph, group), ratio, round_to)
         if not chosen:
             continue
-        handler = group[0].dep.handler
-        smaller = graph.get_pruning_group(group[0].dep.target.module, handler, chosen)
+        smaller = graph.get_pruning_group(layer, group[0].dep.handler, chosen)
         if not graph.check_pruning_group(smaller):
             continue
         smaller.prune()
@@ -88,6 +87,30 @@ def prune_module(
         for name, values in after.items()
         if values != before[name]
     }
+
+
+def _groups(inner: nn.Module, graph: Any) -> Iterator[tuple[nn.Module, Any]]:
+    """Each group of layers that share channels, once, with the layer it starts from.
+
+    Unlike the graph's own iteration it goes on where the indices of one group cannot be followed.
+    """
+    visited: set[nn.Module] = set()
+    for layer in inner.modules():
+        if not isinstance(layer, nn.modules.conv._ConvNd | nn.Linear) or layer in visited:  # noqa: SLF001 - the common base
+            continue
+        if layer not in graph.module2node:
+            continue
+        pruner = graph.get_pruner_of_module(layer)
+        try:
+            everything = list(range(pruner.get_out_channels(layer)))
+            group = graph.get_pruning_group(layer, pruner.prune_out_channels, everything)
+        except (IndexError, AttributeError, KeyError, TypeError, ValueError) as error:
+            logger.info("the channels of %r cannot be followed: %r", layer, error)
+            continue
+        visited.update(
+            dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)
+        )
+        yield layer, group
 
 
 class GroupBreaksModelError(BuildError):

@@ -34,7 +34,8 @@ class Residual(nn.Module):
         x = self.stem(image)
         x = x + torch.relu(self.norm(self.one(x)))
         x = self.group_norm(self.grouped(self.depth(x)))
-        return self.scale(self.head(x.mean(dim=(2, 3)))).softmax(1), x.mean()
+        y = self.scale(self.head(x.mean(dim=(2, 3))))
+        return y.softmax(1), y.sum(1)
 
 class Reshaped(nn.Module):
     def __init__(self):
@@ -69,6 +70,14 @@ class Encoder(nn.Module):
         x = self.layer(x + self.narrow(torch.relu(self.wide(x))))
         return self.head(self.rnn(x)[0])
 
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 32)
+        self.two = nn.Linear(32, 3)
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)))
+
 class Lone(nn.Module):
     def __init__(self):
         super().__init__()
@@ -88,6 +97,9 @@ def reshaped():
 
 def encoder():
     return make(Encoder)
+
+def plain():
+    return make(Plain)
 
 def lone():
     return make(Lone)
@@ -119,7 +131,7 @@ def test_channels_go_and_the_interface_stays(tmp_path):
     assert inner.depth.groups == 16
     assert inner.head.weight.shape == (10, 16)
     outputs = load_module(pruned).run(IMAGE)
-    assert {n: a.shape for n, a in outputs.items()} == {"output_0": (2, 10), "output_1": ()}
+    assert {n: a.shape for n, a in outputs.items()} == {"output_0": (2, 10), "output_1": (2,)}
     assert pruned.inputs == model.inputs
     assert pruned.file("weights").stat().st_size < 0.5 * model.file("weights").stat().st_size
 
@@ -135,9 +147,9 @@ def test_the_least_channels_go_and_the_rest_keep_their_weights(tmp_path):
 
 @pytest.mark.parametrize(("round_to", "channels"), [(1, 22), (8, 24), (16, 16)])
 def test_channels_are_rounded_to_the_nearest(tmp_path, round_to, channels):
-    model = source(tmp_path, "residual", IMAGE)
+    model = source(tmp_path, "plain", {"x": np.ones((2, 4), np.float32)})
     inner = load_module(prune(model, tmp_path / "pruned", 0.3, round_to)).inner
-    assert inner.one.out_channels == channels
+    assert inner.one.out_features == inner.two.in_features == channels
 
 
 def test_pruning_twice_adds_up(tmp_path):

@@ -109,7 +109,7 @@ def test_what_export_cannot_follow_is_traced_instead(tmp_path):
 def test_disagreement_with_the_source_is_an_error(tmp_path):
     example = {"x": np.ones((2, 64), np.float32)}
     model = source(tmp_path, "dice", example)
-    with pytest.raises(BuildError, match="dynamo exporter.*script exporter"):
+    with pytest.raises(BuildError, match=r"dynamo exporter.*script exporter"):
         convert(model, "onnx", example, tmp_path / "onnx")
     assert list((tmp_path / "onnx").iterdir()) == []
 

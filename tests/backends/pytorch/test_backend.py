@@ -1,5 +1,7 @@
 """The PyTorch backend against the conformance suite, and what it refuses."""
 
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 import torch
@@ -74,7 +76,7 @@ def images(rows=4):
 class TestConvolutions(BackendConformance):
     config = CONFIG
     op_families = ("conv", "linear", "norm")
-    needs_calibration = {"pytorch.quantization": ("static_int8",)}
+    needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
 
     @pytest.fixture(scope="class")
     def source(self, tmp_path_factory):
@@ -88,7 +90,7 @@ class TestConvolutions(BackendConformance):
 class TestSequences(BackendConformance):
     config = CONFIG
     op_families = ("attention", "embedding", "linear", "norm", "rnn")
-    needs_calibration = {"pytorch.quantization": ("static_int8",)}
+    needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
 
     def tolerance(self, parameters):
         # Random weights leave the outputs little more than noise to tell apart.
@@ -180,7 +182,7 @@ def build():
 """
     example = {"x": np.ones((2, 4), np.float32)}
     source, _ = opened(tmp_path, code, example)
-    with pytest.raises(BuildError, match="torch.fx"):
+    with pytest.raises(BuildError, match=r"torch\.fx"):
         PytorchBackend().build(source, {"quantization": "static_int8"}, [example], tmp_path)
 
 

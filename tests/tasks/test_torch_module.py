@@ -1,0 +1,70 @@
+"""Named tensors in and out of modules."""
+
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import ModelArtifact, TensorSpec
+from hamerspace.tasks.torch_module import (
+    NamedModule,
+    flatten_outputs,
+    load_module,
+    load_weights,
+    to_tensor,
+)
+
+T = torch.zeros(1)
+Pair = namedtuple("Pair", ["left", "right"])  # noqa: PYI024 - what torch returns is untyped too
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (T, ["output"]),
+        ([T, T], ["output_0", "output_1"]),
+        ((T, (T, T)), ["output_0", "output_1_0", "output_1_1"]),
+        (OrderedDict(b=T, a=T), ["b", "a"]),
+        ({"logits": T, "states": [T, T], "loss": None}, ["logits", "states_0", "states_1"]),
+        (Pair(T, {"x": T}), ["left", "right_x"]),
+    ],
+)
+def test_outputs_get_names(value, names):
+    assert [name for name, _ in flatten_outputs(value)] == names
+
+
+def test_what_is_no_tensor_is_refused():
+    with pytest.raises(SourceError, match="a float as output_1"):
+        flatten_outputs((T, 0.5))
+
+
+def test_arrays_that_torch_cannot_share_are_copied():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    to_tensor(array)[0, 0] = 7
+    assert array[0, 0] == 7
+    array.flags.writeable = False
+    to_tensor(array)[0, 0] = 9
+    assert array[0, 0] == 7
+    assert to_tensor(array[:, ::-1])[0].tolist() == [2, 1, 7]
+
+
+def test_names_come_from_the_caller_and_half_precision_stays_inside():
+    module = NamedModule(nn.Linear(3, 2).half(), ["x"], ["y"])
+    outputs = module.run({"x": np.ones((1, 3), np.float32)})
+    assert list(outputs) == ["y"]
+    assert outputs["y"].dtype == np.float32
+
+
+def test_the_first_few_of_many_misfits_are_named(tmp_path):
+    module = nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)])
+    with pytest.raises(SourceError, match=r"missing: 0\.weight, 0\.bias, 1\.weight and 3 more"):
+        load_weights(module, {}, tmp_path / "w.pt")
+
+
+def test_other_formats_are_refused(tmp_path):
+    spec = TensorSpec("x", "float32", (None, 1))
+    with pytest.raises(SourceError, match="'onnx' is not a torch format"):
+        load_module(ModelArtifact(tmp_path, "onnx", (spec,), (spec,)))
