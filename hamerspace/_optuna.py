@@ -3,6 +3,7 @@
 ``tests/test_optuna.py`` fails where upstream moves.
 """
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,14 @@ def add_trial(study: optuna.Study, trial: FrozenTrial) -> int:
     storage = study._storage  # noqa: SLF001 - the public method does not tell the number
     trial_id = storage.create_new_trial(study._study_id, template_trial=trial)  # noqa: SLF001
     return storage.get_trial_number_from_id(trial_id)
+
+
+def with_sorted_attributes(trial: FrozenTrial) -> FrozenTrial:
+    """A copy with its system attributes, the constraints among them, sorted by name.
+
+    Samplers match the constraints of trials by position, and a storage returns them in an order of
+    its own.
+    """
+    found = copy.copy(trial)
+    found._system_attrs = dict(sorted(trial.system_attrs.items()))  # noqa: SLF001 - no public way
+    return found

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import optuna
+from pydantic import ValidationError
 
 from hamerspace._summary import summarize
 from hamerspace.build.store import Store, content_key, default_store_folder
 from hamerspace.config.flags import StudyFlags, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import ConfigError, RunFolderError, did_you_mean
+from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.html import write as write_html
@@ -27,7 +28,7 @@ from hamerspace.search.export import export_candidate
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Goal, Listener, SearchLoop
 from hamerspace.search.record import Record
-from hamerspace.search.run_folder import RunFolder, open_run
+from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
 from hamerspace.search.samplers import make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
+FACTS_FILE = "facts.json"
 _MOST_CONFIRMED = 12
 
 
@@ -148,12 +150,16 @@ class Study:
             RunFolderError: There is no run in it.
         """
         folder = open_run(Path(run))
-        state = folder.read("run.json") or {}
-        loaded = LoadedStudy.model_validate(state["study"])
+        state = folder.read(RUN_FILE) or {}
+        try:
+            loaded = LoadedStudy.model_validate(state["study"])
+        except (KeyError, ValidationError) as error:
+            raise RunFolderError(
+                f"{folder.run_file} is damaged, or of another version of Hamerspace; give the "
+                "search another folder with --out"
+            ) from error
         backends = state.get("identity", {}).get("backends")
-        return cls(
-            loaded, folder.path, state.get("storage"), tuple(backends) if backends else None
-        )
+        return cls(loaded, folder.path, state.get("storage"), tuple(backends) if backends else None)
 
     def optimize(
         self,
@@ -179,12 +185,17 @@ class Study:
         n_trials = n_trials or budget.trials
         timeout = timeout or budget.timeout_s
         deadline_s = None if timeout is None else time.monotonic() + timeout
-        with self.folder.held():
-            self.folder.begin(self.loaded, self._identity(), self._storage_url, _command())
-            if self._is_done(n_trials):
-                return self
-            with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-                self._search(bench, n_trials, deadline_s, watch)
+        try:
+            with self.folder.held(worth_keeping=self._has_trials):
+                self.folder.begin(self.loaded, self._identity(), self._storage_url, _command())
+                if self._is_done(n_trials):
+                    return self
+                with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+                    self._search(bench, n_trials, deadline_s, watch)
+        except BaseException:
+            if not self._has_trials():
+                self._ledger = None  # its file may be gone
+            raise
         return self
 
     def report(self) -> Path:
@@ -194,7 +205,7 @@ class Study:
 
     def records(self) -> dict[int, Record]:
         """Trial number to what it came to, for the finished trials."""
-        return dict(self._open().records)
+        return dict(self._open().records) if self._was_begun() else {}
 
     @property
     def optuna_study(self) -> optuna.Study:
@@ -320,7 +331,9 @@ class Study:
             if not numbers:
                 break
             numbers.sort(
-                key=lambda n: cost(records[n].measurement, objectives, goal.constraints, goal.source)
+                key=lambda n: cost(
+                    records[n].measurement, objectives, goal.constraints, goal.source
+                )
             )
             for number in numbers[:_MOST_CONFIRMED]:
                 measurement = bench.confirm(records[number].recipe)
@@ -371,7 +384,7 @@ class Study:
         """Save what the report tells of the task, so that it needs no framework."""
         task, info = bench.task, bench.task.info
         self.folder.write(
-            "facts.json",
+            FACTS_FILE,
             {
                 "metric": {
                     "name": task.metric.name,
@@ -395,10 +408,13 @@ class Study:
 
     @property
     def _maximize(self) -> dict[str, bool]:
-        facts = self.folder.read("facts.json") or {}
+        facts = self.folder.read(FACTS_FILE) or {}
         minimize = facts.get("metric", {}).get("direction") == "minimize"
         goal = Goal(
-            self.loaded.config.objectives, self.loaded.config.constraints.constraints(), {}, minimize
+            self.loaded.config.objectives,
+            self.loaded.config.constraints.constraints(),
+            {},
+            minimize,
         )
         return {o.value: goal.maximizes(o) for o in goal.objectives}
 
@@ -411,6 +427,19 @@ class Study:
         if result["finished"] != finished:
             return False
         return finished >= n_trials or "every one" in result["stopped_because"]
+
+    def _was_begun(self) -> bool:
+        """Whether there is a storage to read; reading must not make one.
+
+        Its directions are known once the facts of the task are.
+        """
+        if self._ledger is not None:
+            return True
+        own = self._storage_url == self.folder.storage_url
+        return self.folder.has(FACTS_FILE) and (self.folder.has(STUDY_DB) or not own)
+
+    def _has_trials(self) -> bool:
+        return self._ledger is not None and bool(self._ledger.records)
 
     def _identity(self) -> dict[str, Any]:
         """What must stay the same for trials to be comparable, by section."""

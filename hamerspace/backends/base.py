@@ -118,6 +118,8 @@ class BackendConfig(ABC):
         model_formats: Formats of :class:`ModelArtifact` that :meth:`Backend.build` takes, best
             first; the build converts a model that has none of them.
         implementation: Import string of the :class:`Backend`.
+        build_modules: Further modules that building imports. The build worker imports them once,
+            instead of in each build.
     """
 
     name: str
@@ -127,6 +129,7 @@ class BackendConfig(ABC):
     extra: str
     model_formats: tuple[str, ...]
     implementation: str
+    build_modules: tuple[str, ...] = ()
 
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:

@@ -1,5 +1,7 @@
 """``hamerspace backends``."""
 
+from typing import Any
+
 from hamerspace.cli import options
 
 
@@ -10,7 +12,7 @@ def backends(json: options.Json = False) -> None:
     from hamerspace.backends import BACKENDS
     from hamerspace.cli.console import console, print_json
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in BACKENDS:
         config = BACKENDS.load(name)
         missing = list(config.missing())

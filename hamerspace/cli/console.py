@@ -1,19 +1,24 @@
 """Printing for people and for programs."""
 
 import json
+import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_NO_TERMINAL_WIDTH = 160
+
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that wraps nothing where the output is no terminal."""
+    """A console as wide as its terminal; where there is none, as ``$COLUMNS`` or wide enough."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 200, soft_wrap=False)
+    known = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(stderr=stderr, width=None if known else _NO_TERMINAL_WIDTH, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -26,6 +31,6 @@ def _finite(value: Any) -> Any:
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
+
 Run = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/fashion_mnist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Target = Annotated[
@@ -43,3 +45,35 @@ TrustPickle = Annotated[
 def is_study(target: str) -> bool:
     """Whether a positional argument names a study file rather than a model."""
     return target.endswith((".yaml", ".yml"))
+
+
+def words(flag: str, text: str | None) -> tuple[str, ...] | None:
+    """The words of a list separated by commas; ``None`` where the flag is not given.
+
+    Raises:
+        ConfigError: The list is empty.
+    """
+    if text is None:
+        return None
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise ConfigError(f"{flag}: names nothing; name one or more, separated by commas")
+    return found
+
+
+def backend_names(text: str | None) -> tuple[str, ...] | None:
+    """The names after ``--backends``, refused before any model is read where they are unknown.
+
+    Raises:
+        BackendUnavailableError: There is no such backend.
+    """
+    names = words("--backends", text)
+    if names is None:
+        return None
+    from hamerspace.backends import BACKENDS
+
+    for name in names:
+        if name not in BACKENDS:
+            hint = did_you_mean(name, BACKENDS)
+            raise BackendUnavailableError(f"--backends: unknown backend '{name}'{hint}")
+    return names

@@ -4,49 +4,94 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hamerspace.cli.console import console, print_json
+from hamerspace.cli.table import final_table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from hamerspace.report.run_data import Confirmation, RunData, Values
+    from hamerspace.report.verdict import Verdict
     from hamerspace.study import Study
+
+_COLORS = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "neutral": "bold"}
 
 
 def print_outcome(study: "Study", *, as_json: bool) -> None:
-    """Print the verdict, the table of baselines and winners, and where the files are."""
-    run = study.run_data()
+    """Print the table of baselines and winners, how each limit fared, and the verdict."""
     if as_json:
         print_json(_document(study))
         return
-    from rich.table import Table
     from rich.text import Text
 
-    from hamerspace.report.tables import FINAL_COLUMNS, final_rows
-    from hamerspace.report.verdict import misses, verdict
+    from hamerspace.report.verdict import verdict
 
+    run = study.run_data()
     out = console()
     for warning in run.warnings:
         out.print(Text(f"note: {warning}", style="yellow"))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for key, title in FINAL_COLUMNS.items():
-        table.add_column(title, no_wrap=key != "verdict")
-    for row in final_rows(run):
-        style = "green" if row["verdict"].startswith("winner") else ""
-        table.add_row(*(Text(row[key], style=style) for key in FINAL_COLUMNS))
-    out.print(table)
-    for nearest in run.nearest:
-        text = f"nearest: {nearest.label} (trial {nearest.number}): "
-        out.print(Text(text + ("; ".join(misses(run, nearest)) or "not confirmed")))
+    if run.source.values:
+        out.print(final_table(run, out.width))
+        out.print()
     judged = verdict(run)
-    color = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red"}
-    out.print(Text(judged.headline, style=color.get(judged.tone, "bold")))
-    out.print(
-        Text(
-            f"{len(run.trials)} trials, {sum(t.feasible for t in run.trials)} of them keep the "
-            f"limits; stopped because {run.stopped_because}."
-        )
-    )
+    for line in _findings(run, judged):
+        out.print(Text(line))
     if study.best is not None:
-        out.print(Text(f"winner: {study.folder.best}"))
+        out.print(Text(f"winner: {study.folder.best}"), soft_wrap=True)
     if study.folder.report.exists():
-        out.print(Text(f"report: {study.folder.report}"))
+        out.print(Text(f"report: {study.folder.report}"), soft_wrap=True)
+    out.print(_last_line(run, judged))
+
+
+def _findings(run: "RunData", judged: "Verdict") -> list[str]:
+    """How many trials there were, how the winner fares with each limit, or what comes nearest."""
+    from hamerspace.report.verdict import misses
+
+    lines = []
+    if run.trials:
+        kept = sum(trial.feasible for trial in run.trials)
+        trials = f"{len(run.trials):,} trial{'' if len(run.trials) == 1 else 's'}"
+        keeping = f", {kept:,} within the limits" if run.constraints else ""
+        lines.append(f"{trials}{keeping}; stopped because {run.stopped_because}.")
+    lines += [f"{check.limit}: {check.value}, {check.verdict}" for check in judged.checks]
+    for nearest in run.nearest:
+        missed = "; ".join(misses(run, nearest)) or "not confirmed"
+        lines.append(f"nearest: trial {nearest.number}, {nearest.label}: {missed}")
+    return lines
+
+
+def _last_line(run: "RunData", judged: "Verdict") -> "Text":
+    """The source beside the winner; the verdict in words where there is no winner."""
+    from rich.text import Text
+
+    color = _COLORS[judged.tone]
+    winner = run.winner
+    if winner is None:
+        return Text(judged.headline, style=color)
+    source = _figures(run, run.source.confirm_values or run.source.values)
+    text = f"winner {winner.label} {_figures(run, winner.values)} ({_confirmed(winner)})"
+    return Text.assemble(f"source {source} -> ", (text, color))
+
+
+def _figures(run: "RunData", values: "Values") -> str:
+    from hamerspace.report import formats
+
+    parts = [
+        formats.with_unit(key, values.get(key), run.metric) for key in ("size_mb", "latency_ms")
+    ]
+    if values.get("quality") is not None:
+        parts.append(formats.quality(values["quality"], run.metric))
+    return ", ".join(parts)
+
+
+def _confirmed(winner: "Confirmation") -> str:
+    """Whether fresh processes and unseen data bear the winner out."""
+    from hamerspace.report import formats
+
+    for fate in ("missed", "not shown"):
+        limits = [formats.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
+        if limits:
+            return f"limit on {' and '.join(limits)} {fate}"
+    return "confirmed"
 
 
 def _document(study: "Study") -> dict[str, Any]:
@@ -66,6 +111,6 @@ def _document(study: "Study") -> dict[str, Any]:
         "trials": [asdict(t) for t in run.trials],
         "stopped_because": run.stopped_because,
         "warnings": list(run.warnings),
-        "report": str(study.folder.report),
+        "report": str(study.folder.report) if study.folder.report.exists() else None,
         "best": None if winner is None else str(study.folder.best),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamerspace.cli.console import console
 from hamerspace.recipe import Recipe
+from hamerspace.report.formats import duration
 from hamerspace.search.record import Record, observed
 from hamerspace.space.describe import recipe_label
 
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
-def progress_display(study: "Study", *, quiet: bool) -> "Progress":
-    """The display that suits the output; nothing at all where ``quiet``."""
-    if quiet:
-        return Progress(study)
-    return LiveProgress(study) if sys.stdout.isatty() else PlainProgress(study)
+def progress_display(study: "Study") -> "Progress":
+    """The display that suits standard error: standard output is for the outcome alone."""
+    return LiveProgress(study) if sys.stderr.isatty() else PlainProgress(study)
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Keeps count of a search and shows nothing."""
+    """Keeps count of a search."""
 
     def __init__(self, study: "Study") -> None:
         self._budget = study.loaded.config.budget
@@ -47,36 +46,53 @@ class Progress(AbstractContextManager["Progress"]):
         """A new part of the work has begun."""
         if text == "searching":
             self._started = time.monotonic()
-            self._done = len(self._study.records())
+            records = self._study.records()
+            self._done = len(records)
+            for number, record in records.items():
+                self._note(number, record)
 
     def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
         """A recipe is about to be built and measured."""
 
+    def interrupted(self) -> None:
+        """The user, or another program, ended the search."""
+        if self._done:
+            trials = f"{self._done} finished trial{'' if self._done == 1 else 's'}"
+            self._say(f"interrupted with {trials} kept; the same command goes on from there")
+        else:
+            self._say("interrupted before a trial was finished; the same command starts again")
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
     def trial_finished(self, number: int, record: Record) -> None:
         """A trial has ended."""
-        from hamerspace.search.confirm import cost
-
         self._done += 1
         self._fresh += 1
+        self._note(number, record)
+
+    def _note(self, number: int, record: Record) -> None:
+        """Keep the best feasible trial and the front up to date."""
+        from hamerspace.search.confirm import cost
+
         source = self._study.source
-        if record.feasible and record.reused_from is None and source is not None:
-            value = cost(
-                record.measurement, self._objectives, self._constraints, observed(source)
-            )
-            if self._best is None or value < self._best[0]:
-                self._best = (value, number, record)
-            self._front = len(self._study.front())
+        if not record.feasible or record.reused_from is not None or source is None:
+            return
+        value = cost(record.measurement, self._objectives, self._constraints, observed(source))
+        if self._best is None or value < self._best[0]:
+            self._best = (value, number, record)
+        self._front = len(self._study.front())
 
     def time_left(self) -> str:
         """How long it may still take, at the pace so far."""
         if self._started is None or not self._fresh:
-            return "unknown"
+            return "an unknown time"
         elapsed = time.monotonic() - self._started
         left_s = elapsed / self._fresh * max(self._budget.trials - self._done, 0)
         if self._budget.timeout_s is not None:
             left_s = min(left_s, self._budget.timeout_s - elapsed)
-        minutes, seconds = divmod(int(max(left_s, 0)), 60)
-        return f"{minutes}:{seconds:02d}"
+        return duration(max(left_s, 0.0))
 
     def best_text(self) -> str:
         """The best feasible trial so far."""
@@ -91,18 +107,14 @@ class PlainProgress(Progress):
 
     def phase(self, text: str) -> None:
         super().phase(text)
-        self._line(f"{text} ...")
+        self._say(f"{text} ...")
 
     def trial_finished(self, number: int, record: Record) -> None:
         super().trial_finished(number, record)
-        self._line(
+        self._say(
             f"trial {number} ({self._done}/{self._budget.trials}) {recipe_label(record.recipe)}: "
             f"{fate(record)}; front {self._front}; {self.time_left()} left"
         )
-
-    def _line(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
 
 
 class LiveProgress(Progress):
@@ -115,8 +127,14 @@ class LiveProgress(Progress):
         self._phase = "starting"
         self._current = ""
         self._latest: deque[tuple[int, Record]] = deque(maxlen=_SHOWN)
+        self._console = console(stderr=True)
         self._live = Live(
-            console=console(), get_renderable=self._render, refresh_per_second=4, transient=True
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> "LiveProgress":
@@ -138,33 +156,50 @@ class LiveProgress(Progress):
         self._latest.append((number, record))
         self._current = ""
 
+    def _say(self, text: str) -> None:
+        self._live.stop()
+        super()._say(text)
+
     def _render(self) -> "RenderableType":
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
+        trials = self._budget.trials
         head = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=self._budget.trials, completed=self._done, width=30)
-        head.add_row(
-            bar, f"{self._done}/{self._budget.trials} trials", f"{self.time_left()} left"
-        )
-        table = Table("trial", "recipe", "gate reached", "result", box=None, header_style="dim")
-        for number, record in self._latest:
-            style = "" if record.feasible else "dim"
-            gate = "reused" if record.reused_from is not None else record.measurement.ended_at
-            table.add_row(
-                f"#{number}",
-                Text(recipe_label(record.recipe)),
-                str(gate),
-                Text(fate(record)),
-                style=style,
-            )
-        parts: list[Any] = [head, Text(f"{self._phase}  {self._current}", style="cyan")]
+        bar = ProgressBar(total=trials, completed=self._done, width=self._console.width // 4)
+        head.add_row(bar, f"{self._done}/{trials} trials", f"{self.time_left()} left")
+        parts: list[Any] = [head, _line(self._phase, self._current, "cyan")]
         if self._latest:
-            parts += [table, Text(f"best: {self.best_text()}", style="green")]
-            parts.append(Text(f"front: {self._front} candidates"))
+            parts.append(self._trials())
+        if self._done:
+            parts.append(_line("best", self.best_text(), "green"))
+            parts.append(Text(f"front  {self._front} candidate{'' if self._front == 1 else 's'}"))
         return Group(*parts)
+
+    def _trials(self) -> "RenderableType":
+        """The latest trials, a line for each."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
+        table.add_column("trial", no_wrap=True)
+        table.add_column("recipe", no_wrap=True, ratio=2)
+        table.add_column("gate", no_wrap=True)
+        table.add_column("result", no_wrap=True, ratio=3)
+        for number, record in self._latest:
+            gate = "reused" if record.reused_from is not None else record.measurement.ended_at
+            cells = (f"#{number}", recipe_label(record.recipe), str(gate), fate(record))
+            table.add_row(*map(Text, cells), style="" if record.feasible else "dim")
+        return table
+
+
+def _line(name: str, text: str, style: str) -> "RenderableType":
+    """One line, cut where the terminal ends."""
+    from rich.text import Text
+
+    return Text(f"{name}  {text}".rstrip(), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def fate(record: Record) -> str:

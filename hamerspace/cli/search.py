@@ -1,16 +1,14 @@
 """``hamerspace search``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hamerspace.cli import options
 
-if TYPE_CHECKING:
-    from hamerspace.study import Study
-
 NOTHING_FEASIBLE = 3
+INTERRUPTED = 130
 
 
 def search(
@@ -41,10 +39,10 @@ def search(
         float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Finished trials of the study.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that this call may search.")] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="auto, tpe, nsgaii, gp or random.")
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that this call may search.")
     ] = None,
+    sampler: Annotated[str | None, typer.Option(help="auto, tpe, nsgaii, gp or random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
@@ -59,20 +57,21 @@ def search(
 ) -> None:
     """Search for the best compressed form of a model.
 
-    An interrupted search goes on where it was when the same command is given again. Exit codes: 0
-    a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits.
+    An interrupted search goes on where it was when the same command is given again. Exit codes:
+    0 a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits, 130
+    interrupted.
     """
     from hamerspace.cli.outcome import print_outcome
     from hamerspace.cli.progress import progress_display
     from hamerspace.study import Study
 
-    flags = {
+    flags: dict[str, Any] = {
         "data": data,
         "weights": weights,
         "metric": metric,
         "direction": direction,
         "space": space,
-        "objectives": None if objectives is None else objectives.split(","),
+        "objectives": options.words("--objectives", objectives),
         "max_latency_ms": max_latency_ms,
         "max_size_mb": max_size_mb,
         "max_accuracy_drop": max_accuracy_drop,
@@ -84,21 +83,33 @@ def search(
         "batch_size": batch_size,
         "threads": threads,
     }
-    common = {
+    common: dict[str, Any] = {
         "out": out,
         "storage": storage,
-        "backends": None if backends is None else tuple(backends.split(",")),
+        "backends": options.backend_names(backends),
         "trust_pickle": trust_pickle,
     }
-    study: Study
     if options.is_study(target):
-        study = Study.from_yaml(target, **common, **flags)  # type: ignore[arg-type]
+        study = Study.from_yaml(target, **common, **flags)
     else:
         study = Study.from_model(
-            target, inputs=tuple(inputs or ()), **common, **flags  # type: ignore[arg-type]
+            target,
+            inputs=tuple(inputs or ()),
+            **common,
+            **flags,
         )
-    with progress_display(study, quiet=json) as display:
-        study.optimize(listener=display)
+    with progress_display(study) as display:
+        try:
+            study.optimize(listener=display)
+        except (KeyboardInterrupt, SystemExit) as ended:
+            display.interrupted()
+            raise typer.Exit(_exit_code(ended)) from ended
     print_outcome(study, as_json=json)
     if study.best is None:
         raise typer.Exit(NOTHING_FEASIBLE)
+
+
+def _exit_code(ended: BaseException) -> int:
+    """130 for SIGINT; what the handler of another signal chose otherwise."""
+    code = getattr(ended, "code", None)
+    return code if isinstance(code, int) else INTERRUPTED

@@ -15,6 +15,7 @@ from torch import Tensor
 from hamerspace.compress.base import TrainingData
 from hamerspace.errors import BuildError
 from hamerspace.tasks.torch_module import NamedModule, to_tensor
+from hamerspace.tasks.torch_threads import ThreadChoice
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def train(
     )
     order = np.random.default_rng(seed)
     loss_mean = math.nan
+    threads = ThreadChoice()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         module.inner.train()
@@ -96,21 +98,23 @@ def train(
                 indices = np.sort(
                     np.take(permutation, range(step * size, (step + 1) * size), mode="wrap")
                 )
-                inputs = _inputs(data, module, indices)
-                with _autocast():
-                    student = module(*inputs)[0]
-                soft = None if teacher is None else teacher(inputs, indices)
-                loss = _loss(student.float(), soft, data, indices, distillation)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
-                optimizer.step()
-                schedule.step()
-                total += float(loss.detach())
+                with threads.step():
+                    inputs = _inputs(data, module, indices)
+                    with _autocast():
+                        student = module(*inputs)[0]
+                    soft = None if teacher is None else teacher(inputs, indices)
+                    loss = _loss(student.float(), soft, data, indices, distillation)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+                    optimizer.step()
+                    schedule.step()
+                    total += float(loss.detach())
             loss_mean = total / steps
             logger.info("epoch %d of %d: loss %.4f", epoch + 1, epochs, loss_mean)
             if not math.isfinite(loss_mean):
                 raise BuildError(f"training diverged: the loss is {loss_mean}")
+    threads.restore()
     _lay_out(module, torch.contiguous_format)
     module.inner.eval()
     if dtype is not None:

@@ -5,7 +5,10 @@ It answers requests over an inherited socket until that closes. Replies are ``("
 """
 
 import importlib
+import os
+import select
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -77,7 +80,8 @@ class ModelHost:
         assert self._session is not None
         # Copies: some runtimes refuse read-only memory.
         arrays = {
-            name: np.array(np.load(path, mmap_mode="r")[start:stop]) for name, path in inputs.items()
+            name: np.array(np.load(path, mmap_mode="r")[start:stop])
+            for name, path in inputs.items()
         }
         parts = [
             np.array(self._session.run(batch)[output]) for batch in batches(arrays, batch_size)
@@ -102,9 +106,22 @@ def _status_bytes(field: str) -> int:
     return 0
 
 
+def _end_with_caller(descriptor: int) -> None:
+    """End the process, whatever it computes, once the other end of the socket is closed.
+
+    The caller may have been killed. The thread sleeps in the kernel until then, so it costs no
+    measurement anything.
+    """
+    hang_up = select.poll()
+    hang_up.register(descriptor, select.POLLRDHUP)
+    hang_up.poll()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve until the socket closes."""
     connection = Connection(int(sys.argv[1]))
+    threading.Thread(target=_end_with_caller, args=(connection.fileno(),), daemon=True).start()
     host = ModelHost()
     while True:
         try:

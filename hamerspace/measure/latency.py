@@ -31,9 +31,9 @@ class LatencyPlan:
         min_s: Wall seconds to measure at least, so that percentiles mean something.
     """
 
-    tolerance: float = 0.03
-    max_s: float = 3.0
-    min_s: float = 0.3
+    tolerance: float = 0.04
+    max_s: float = 1.2
+    min_s: float = 0.2
 
 
 @dataclass

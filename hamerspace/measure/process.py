@@ -9,7 +9,7 @@ import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -51,7 +51,9 @@ class ModelProcess:
         theirs.close()
         self._connection = Connection(ours.detach())
 
-    def load(self, candidate: Candidate, inputs: dict[str, str], batch_size: int) -> dict[str, float]:
+    def load(
+        self, candidate: Candidate, inputs: dict[str, str], batch_size: int
+    ) -> dict[str, float]:
         """Load a candidate; return ``load_time_ms`` and ``peak_memory_mb``."""
         value: dict[str, float] = self._call(
             "load",
@@ -75,14 +77,17 @@ class ModelProcess:
             "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the process."""
         self._connection.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._kill()
 
-    def __enter__(self) -> "ModelProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,8 +98,12 @@ class ModelProcess:
             self._connection.send((name, arguments))
             self._wait(name)
             status, value = self._connection.recv()
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, OSError) as error:
             raise SessionError(f"{name}: {self._end()}") from error
+        except SessionError:
+            # Its answer, should it ever come, would be taken for that of the next request.
+            self._kill()
+            raise
         if status == "error":
             raise SessionError(f"{name}: {value}")
         return value
@@ -107,7 +116,14 @@ class ModelProcess:
             with contextlib.suppress(psutil.Error):
                 resident_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
                 if resident_mb > self._memory_mb:
-                    raise SessionError(f"{name}: took more than {self._memory_mb:,.0f} MB of memory")
+                    raise SessionError(
+                        f"{name}: took more than {self._memory_mb:,.0f} MB of memory"
+                    )
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _end(self) -> str:
         code = self._process.wait()

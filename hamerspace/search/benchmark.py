@@ -71,7 +71,9 @@ def benchmark_candidate(
     except (KeyError, ValueError, TypeError) as error:
         raise SourceError(f"{folder / MANIFEST}: is not a candidate's manifest: {error}") from error
     except FileNotFoundError as error:
-        raise SourceError(f"{folder}: a file of the candidate is missing: {error.filename}") from error
+        raise SourceError(
+            f"{folder}: a file of the candidate is missing: {error.filename}"
+        ) from error
     config = BACKENDS.load(candidate.backend)
     if config.missing():
         raise BackendUnavailableError(
@@ -87,9 +89,7 @@ def benchmark_candidate(
         finally:
             target.close()
     notes = () if data else ("no data given: the inputs are random",)
-    return BenchmarkResult(
-        measurement, candidate.backend, target.environment(), notes=notes
-    )
+    return BenchmarkResult(measurement, candidate.backend, target.environment(), notes=notes)
 
 
 def _inputs(

@@ -8,15 +8,18 @@ in the others' finished trials before it asks.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hamerspace._optuna import add_trial, open_storage
+from hamerspace._optuna import add_trial, open_storage, with_sorted_attributes
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Scalar
 from hamerspace.search.record import RECORD_KEY, Record
+
+Direction = Literal["minimize", "maximize"]
 
 
 class Ledger:
@@ -40,7 +43,7 @@ class Ledger:
         self,
         url: str,
         name: str,
-        directions: Sequence[str],
+        directions: Sequence[Direction],
         metric_names: Sequence[str],
         sampler: Callable[[int], BaseSampler],
         *,
@@ -55,7 +58,7 @@ class Ledger:
                 load_if_exists=True,
             )
         except Exception as error:
-            raise RunFolderError(f"storage {url} cannot be opened: {error}") from error
+            raise _unreadable(url, error) from error
         found = [direction.name.lower() for direction in self.kept.directions]
         if found != list(directions):
             raise RunFolderError(
@@ -66,8 +69,11 @@ class Ledger:
         self._records: dict[int, Record] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self.kept.set_metric_names(list(metric_names))
-            self._take_in()
+            try:
+                self.kept.set_metric_names(list(metric_names))
+                self._take_in()
+            except Exception as error:
+                raise _unreadable(url, error) from error
             self._work = optuna.create_study(
                 directions=list(directions), sampler=sampler(len(self._records))
             )
@@ -88,7 +94,7 @@ class Ledger:
 
     def finish(self, trial: Trial, values: Sequence[float], record: Record) -> int:
         """Tell the sampler, keep the trial in the storage, and return its number there."""
-        for name, value in record.violations.items():
+        for name, value in sorted(record.violations.items()):
             trial.set_constraint(name, value)
         trial.set_user_attr(RECORD_KEY, record.to_json())
         number = add_trial(self.kept, self._work.tell(trial, list(values)))
@@ -96,10 +102,21 @@ class Ledger:
         return number
 
     def _finished(self) -> list[FrozenTrial]:
-        return self.kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        trials = self.kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [with_sorted_attributes(trial) for trial in trials]
 
     def _take_in(self) -> list[FrozenTrial]:
         """The trials of the storage that are new here."""
         new = [trial for trial in self._finished() if trial.number not in self._records]
         self._records.update({trial.number: Record.of_trial(trial) for trial in new})
         return new
+
+
+def _unreadable(url: str, error: Exception) -> RunFolderError:
+    """What is wrong with a storage, without the SQL that met it."""
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    cause = getattr(cause, "orig", None) or cause
+    return RunFolderError(
+        f"storage {url} cannot be read, it is damaged or no Optuna storage: {cause}; restore it, "
+        "or start over in another folder (--out) or storage (--storage)"
+    )

@@ -112,7 +112,8 @@ class SearchLoop:
             if self._count is not None and len(self._seen) >= self._count:
                 return f"every one of the {self._count} recipes was measured"
             given = self._given()
-            self._one(self._ledger.ask(given and self._space.suggestions(given)))
+            asked = None if given is None else self._space.suggestions(given)
+            self._one(self._ledger.ask(asked))
         return f"{n_trials} trials were finished"
 
     def _look_back(self) -> None:
@@ -172,5 +173,3 @@ class SearchLoop:
         recipes = list(self._space.recipes())
         random.Random(seed).shuffle(recipes)  # noqa: S311 - not for secrets
         return iter(recipes)
-
-

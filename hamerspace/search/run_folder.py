@@ -1,13 +1,16 @@
 """The folder that a study's outputs go to, held by one process at a time."""
 
+import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hamerspace._optuna import sqlite_url
 from hamerspace.config.study import LoadedStudy
@@ -15,7 +18,9 @@ from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
 
 RUN_FILE = "run.json"
+STUDY_DB = "study.db"
 _VERSION = 1
+_LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class RunFolder:
 
     @property
     def storage_url(self) -> str:
-        return sqlite_url(self.path / "study.db")
+        return sqlite_url(self.path / STUDY_DB)
 
     def log(self, name: str) -> Path:
         """Path of a log; its folder is made."""
@@ -54,6 +59,10 @@ class RunFolder:
         """Path of a log of one recipe."""
         return self.log(f"{recipe.id}/{name}")
 
+    def has(self, name: str) -> bool:
+        """Whether a file is in the folder."""
+        return (self.path / name).is_file()
+
     def read(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the folder; ``None`` where it is absent."""
         try:
@@ -62,6 +71,8 @@ class RunFolder:
             return None
         except ValueError as error:
             raise RunFolderError(f"{self.path / name}: damaged ({error}); delete it") from error
+        if not isinstance(value, dict):
+            raise RunFolderError(f"{self.path / name}: damaged (no JSON object); delete it")
         return value
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
@@ -102,7 +113,8 @@ class RunFolder:
                 "command": command,
             }
             self.write(RUN_FILE, found)
-        changed = [key for key, value in identity.items() if found["identity"].get(key) != value]
+        known = found.get("identity", {})
+        changed = [key for key, value in identity.items() if known.get(key) != value]
         if changed:
             raise RunFolderError(
                 f"{self.path} holds another study: it differs in {', '.join(changed)}; "
@@ -110,28 +122,75 @@ class RunFolder:
             )
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, worth_keeping: Callable[[], bool] = lambda: True) -> Iterator[None]:
         """Make the folder if need be, and keep other processes out of it.
+
+        Args:
+            worth_keeping: Where the block raises and this is false, and the folder held no run
+                before, what was put into it is removed again: bad input leaves nothing behind.
 
         Raises:
             RunFolderError: It cannot be written, or another search is running in it.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            stream = (self.path / ".lock").open("w")
+            made = _make_folders(self.path)
+            before = {entry.name for entry in self.path.iterdir()}
+            stream = self._lock()
         except OSError as error:
             raise RunFolderError(
                 f"cannot write to {self.path} ({error.strerror}); choose another folder with --out"
             ) from error
         with stream:
             try:
+                yield
+            except BaseException:
+                if RUN_FILE not in before and not worth_keeping():
+                    self._undo(before, made)
+                raise
+
+    def _lock(self) -> TextIO:
+        """An open, locked file; the lock goes with it.
+
+        Raises:
+            RunFolderError: Another search is running in the folder.
+        """
+        path = self.path / _LOCK_FILE
+        while True:
+            stream = path.open("w")
+            try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                stream.close()
                 raise RunFolderError(
                     f"another search is running in {self.path}; wait for it, or choose another "
                     "folder with --out"
                 ) from error
-            yield
+            # A search that ended between opening and locking may have removed the file: a lock
+            # on what nobody else can open would keep nobody out.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                    return stream
+            stream.close()
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    def _undo(self, before: AbstractSet[str], made: Sequence[Path]) -> None:
+        """Remove what is new in the folder, and the folders made for it; the lock goes last."""
+        new = [entry for entry in self.path.iterdir() if entry.name not in before]
+        for entry in sorted(new, key=lambda entry: entry.name == _LOCK_FILE):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # someone else uses it by now
+                folder.rmdir()
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Make a folder; return those that were not there before, the innermost first."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return made
 
 
 def open_run(path: Path) -> RunFolder:

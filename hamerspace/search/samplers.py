@@ -7,14 +7,14 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 def _tpe(seed: int) -> BaseSampler:
     # Grouping fits conditional spaces; multivariate sees that choices belong together.
-    return TPESampler(seed=seed, multivariate=True, group=True, warn_independent_sampling=False)
+    return TPESampler(seed=seed, multivariate=True, group=True)
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "auto": _tpe,
     "tpe": _tpe,
     "nsgaii": lambda seed: NSGAIISampler(seed=seed, population_size=20),
-    "gp": lambda seed: GPSampler(seed=seed, warn_independent_sampling=False),
+    "gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
 }
 

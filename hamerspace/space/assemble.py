@@ -1,6 +1,6 @@
 """Make the space of one study: what the file declares, what is offered, what cannot work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hamerspace.backends import BACKENDS
@@ -96,6 +96,8 @@ def _refuse_unknown(
     by_name = {p.name: p for p in offers}
     unused = {n for n in BACKENDS if n not in set(backends)}
     for name, declaration in declared.items():
+        for condition in declaration.when:
+            _refuse_unmeetable(space, name, condition, by_name, unused)
         if name.split(".")[0] in unused:
             continue
         if name not in by_name:
@@ -106,10 +108,38 @@ def _refuse_unknown(
         ends = (declaration.low, declaration.high)
         for value in declaration.choices or [v for v in ends if v is not None]:
             if name != "backend" and not offer.accepts(value):
-                legal = ", ".join(map(str, offer.choices)) or f"{offer.low:g} to {offer.high:g}"
                 raise ConfigError(
-                    f"space '{space}': {name} cannot be {value!r}; it can be: {legal}"
+                    f"space '{space}': {name} cannot be {value!r}; it can be: {_legal(offer)}"
                 )
+
+
+def _refuse_unmeetable(
+    space: str,
+    name: str,
+    condition: Condition,
+    by_name: Mapping[str, Parameter],
+    unused: Collection[str],
+) -> None:
+    """Refuse a condition that can never hold, which would silence its parameter."""
+    if condition.parameter.split(".")[0] in unused:
+        return
+    if condition.parameter not in by_name:
+        raise ConfigError(
+            f"space '{space}': {name} depends on an unknown parameter '{condition.parameter}'"
+            f"{did_you_mean(condition.parameter, by_name)}"
+        )
+    above = by_name[condition.parameter]
+    for value in condition.values:
+        known = value in unused if above.name == "backend" else False
+        if not known and not above.accepts(value):
+            raise ConfigError(
+                f"space '{space}': {name} depends on {above.name} being {value!r}, which it "
+                f"cannot be; it can be: {_legal(above)}"
+            )
+
+
+def _legal(offer: Parameter) -> str:
+    return ", ".join(map(str, offer.choices)) or f"{offer.low:g} to {offer.high:g}"
 
 
 def _choice(
@@ -185,6 +215,8 @@ def _without_dead_ends(choices: Sequence[Choice]) -> list[Choice]:
             if not choice.empty or not choice.when:
                 continue
             condition = choice.when[-1]
+            if condition.parameter not in by_name:
+                continue  # of a backend that is not searched, so it never holds
             above = by_name[condition.parameter]
             left = tuple(v for v in above.values if not condition.holds({above.name: v}))
             if left != above.values:

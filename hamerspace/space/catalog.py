@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hamerspace.config.study import is_path
 from hamerspace.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
@@ -22,8 +23,8 @@ def find_space_file(name: str, root: Path) -> Path:
     Raises:
         ConfigError: There is neither such a file nor a space of that name.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = root / name
+    if is_path(name):
+        path = root / Path(name).expanduser()
         if not path.is_file():
             raise ConfigError(f"space: no file {path}")
         return path

@@ -13,7 +13,17 @@ from hamerspace.measure.protocol import MeasurementPlan
 
 
 class Target(ABC):
-    """A device. It measures one thing at a time."""
+    """A device. It measures one thing at a time.
+
+    Args:
+        threads: Threads of one inference.
+        timeout_s: Wall seconds that one measuring step may take.
+        memory_mb: Resident MB that a measuring process may take; default: three quarters.
+    """
+
+    @abstractmethod
+    def __init__(self, threads: int, timeout_s: float, memory_mb: float | None = None) -> None:
+        """Note the settings; nothing runs before :meth:`set_reference`."""
 
     @abstractmethod
     def host(self) -> Host:

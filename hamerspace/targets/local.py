@@ -31,6 +31,7 @@ class LocalTarget(Target):
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb or psutil.virtual_memory().total * 0.75 / 1e6
         self._reference: ModelProcess | None = None
+        self._loaded: tuple[Candidate, dict[str, str], int] | None = None
         self._log = Path(os.devnull)
 
     def host(self) -> Host:
@@ -53,6 +54,7 @@ class LocalTarget(Target):
     ) -> None:
         self.close()
         self._log = log
+        self._loaded = (source, inputs, batch_size)
         self._reference = self._start(log)
         try:
             self._reference.load(source, inputs, batch_size)
@@ -63,7 +65,8 @@ class LocalTarget(Target):
     def reference_outputs(
         self, inputs: dict[str, str], rows: int, batch_size: int, output: str
     ) -> npt.NDArray[Any]:
-        return self._running().evaluate(inputs, batch_size, 0, rows, output)
+        outputs: npt.NDArray[Any] = self._running().evaluate(inputs, batch_size, 0, rows, output)
+        return outputs
 
     def measure_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
@@ -83,19 +86,33 @@ class LocalTarget(Target):
 
     def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
         reference = self._running()
-        return Protocol(plan, reference, lambda: self._start(log), self._threads).measure(candidate)
+        measurement = self._measure_beside(reference, candidate, plan, log)
+        if measurement.failed and not reference.alive:
+            # The source model's process died, which says nothing of the candidate; twice in a
+            # row it does: it takes so much memory, say, that the kernel kills others.
+            measurement = self._measure_beside(self._running(), candidate, plan, log)
+        return measurement
 
     def close(self) -> None:
         if self._reference is not None:
             self._reference.close()
             self._reference = None
 
+    def _measure_beside(
+        self, reference: ModelProcess, candidate: Candidate, plan: MeasurementPlan, log: Path
+    ) -> Measurement:
+        return Protocol(plan, reference, lambda: self._start(log), self._threads).measure(candidate)
+
     def _start(self, log: Path) -> ModelProcess:
         return ModelProcess(self._threads, self._timeout_s, self._memory_mb, log)
 
     def _running(self) -> ModelProcess:
-        if self._reference is None:
+        """The source model's process, started again where it has died."""
+        if self._reference is None or self._loaded is None:
             raise SessionError("set_reference must be called before measuring")
+        if not self._reference.alive:
+            source, inputs, batch_size = self._loaded
+            self.set_reference(source, inputs, batch_size, self._log)
         return self._reference
 
 

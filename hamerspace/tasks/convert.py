@@ -24,6 +24,13 @@ _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-6
 
 DISTRIBUTIONS = ("torch", "onnx", "onnxscript", "onnxruntime")
+BUILD_MODULES = (
+    "torch._dynamo",
+    "torch.onnx",
+    "torch.onnx._internal.exporter._core",
+    "onnxscript.function_libs.torch_lib.ops",
+)
+"""What the first conversion would import; see :attr:`BackendConfig.build_modules`."""
 """Packages whose versions change what a conversion makes; they enter the store's keys."""
 
 

@@ -18,6 +18,7 @@ class OnnxRuntimeConfig(BackendConfig):
     extra = "onnx"
     model_formats = ("onnx",)
     implementation = "hamerspace.backends.onnxruntime.backend:OnnxRuntimeBackend"
+    build_modules = ("onnxruntime.quantization",)
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

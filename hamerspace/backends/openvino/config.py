@@ -18,6 +18,7 @@ class OpenVinoConfig(BackendConfig):
     extra = "openvino"
     model_formats = ("onnx",)
     implementation = "hamerspace.backends.openvino.backend:OpenVinoBackend"
+    build_modules = ("nncf.torch", "nncf.openvino.quantization.quantize_model")
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

@@ -74,10 +74,11 @@ class PytorchBackend(Backend):
         from hamerspace.backends.pytorch import lower, quantize
         from hamerspace.tasks.example import example_batch
         from hamerspace.tasks.torch_module import load_module, to_tensor
+        from hamerspace.tasks.torch_threads import one_thread
 
         example = example_batch(source.inputs, calibration[0] if calibration else None)
         tensors = tuple(to_tensor(array) for array in example.values())
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), one_thread():
             # torch.ao and torch.jit announce their removal with every call.
             warnings.simplefilter("ignore")
             try:

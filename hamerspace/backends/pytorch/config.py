@@ -18,6 +18,7 @@ class PytorchConfig(BackendConfig):
     extra = "pytorch"
     model_formats = ("pytorch", "torch_export", "torchscript")
     implementation = "hamerspace.backends.pytorch.backend:PytorchBackend"
+    build_modules = ("torch._dynamo", "torch.ao.quantization.quantize_fx")
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

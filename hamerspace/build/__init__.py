@@ -1,0 +1,1 @@
+"""From a recipe to a candidate: stages, the store of their results, the isolated worker."""

@@ -1,0 +1,147 @@
+"""Build recipes through the store and the worker."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hamerspace.backends.base import Candidate
+from hamerspace.build.stages import Stage, plan_build
+from hamerspace.build.store import Store, content_key
+from hamerspace.build.versions import code_digest
+from hamerspace.build.worker import Worker
+from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import HamerspaceError
+from hamerspace.recipe import Recipe
+from hamerspace.tasks.fingerprint import study_fingerprint
+from hamerspace.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What became of a build.
+
+    Attributes:
+        candidate: The built candidate, or ``None`` where it failed.
+        status: ``ok``, or how it failed: see :class:`Outcome`.
+        error: One line for people, where it failed; it names the stage.
+        seconds: Wall seconds by stage; stages from the store are left out.
+        reused: Labels of the stages that came from the store.
+        key: The store's key of the candidate.
+    """
+
+    candidate: Candidate | None
+    status: str
+    error: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: tuple[str, ...] = ()
+    key: str = ""
+
+
+def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path) -> Task:
+    """Inspect a study's model and data in the worker, or take what an earlier run found.
+
+    Raises:
+        HamerspaceError: What is wrong with the model or the data.
+    """
+    key = _task_key(loaded)
+    folder = store.get(key)
+    if folder is None:
+        arguments = {
+            "study": loaded.model_dump(mode="json"),
+            "store": str(store.root),
+            "key": key,
+        }
+        budget = loaded.config.budget
+        outcome = worker.call(
+            "hamerspace.build.jobs:prepare",
+            arguments,
+            log,
+            budget.build_timeout_s,
+            budget.build_memory_mb,
+        )
+        folder = Path(outcome.unwrap("reading the model and the data"))
+    return Task.load(folder)
+
+
+def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
+    """Whether :func:`prepare` will find what an earlier run found."""
+    return store.get(_task_key(loaded)) is not None
+
+
+def _task_key(loaded: LoadedStudy) -> str:
+    return content_key(study=study_fingerprint(loaded), code=code_digest("hamerspace.tasks.prepare"))
+
+
+class Builder:
+    """Builds the recipes of one task.
+
+    Args:
+        task: The prepared task.
+        store: Where results of stages are kept.
+        worker: Runs the stages.
+        seed: Of every random draw in a stage.
+        timeout_s: Wall seconds of one build.
+        memory_mb: Resident MB of one build; ``None`` for the worker's default.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        store: Store,
+        worker: Worker,
+        seed: int,
+        timeout_s: float,
+        memory_mb: float | None = None,
+    ) -> None:
+        self._task = task
+        self._store = store
+        self._worker = worker
+        self._seed = seed
+        self._timeout_s = timeout_s
+        self._memory_mb = memory_mb
+
+    def build(self, recipe: Recipe, log: Path) -> BuildResult:
+        """Build ``recipe``; a failure is a result, with the job's output in ``log``."""
+        try:
+            plan = plan_build(self._task, recipe, self._seed)
+        except HamerspaceError as error:
+            log.write_text(f"{error}\n")
+            return BuildResult(None, "refused", str(error))
+        key = plan.stages[-1].key
+        if self._store.get(key) is not None:
+            reused = tuple(stage.label for stage in plan.stages)
+            return BuildResult(self._load(key, plan.runtime), "ok", reused=reused, key=key)
+        arguments = {
+            "task": str(self._task.folder),
+            "store": str(self._store.root),
+            "stages": [
+                {"kind": s.kind, "name": s.name, "parameters": s.parameters, "key": s.key}
+                | {"label": s.label}
+                for s in plan.stages
+            ],
+            "seed": self._seed,
+        }
+        started = time.monotonic()
+        outcome = self._worker.call(
+            "hamerspace.build.jobs:run_stages", arguments, log, self._timeout_s, self._memory_mb
+        )
+        if not outcome.ok:
+            stage = self._first_missing(plan.stages)
+            reason = f"{stage}: {outcome.error}"
+            return BuildResult(
+                None, outcome.status, reason, {stage: time.monotonic() - started}, key=key
+            )
+        return BuildResult(
+            self._load(key, plan.runtime),
+            "ok",
+            seconds={r["label"]: r["seconds"] for r in outcome.value if not r["cached"]},
+            reused=tuple(r["label"] for r in outcome.value if r["cached"]),
+            key=key,
+        )
+
+    def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
+        return Candidate.load(self._store.path(key)).with_runtime(runtime)
+
+    def _first_missing(self, stages: Sequence[Stage]) -> str:
+        return next((s.label for s in stages if self._store.get(s.key) is None), stages[-1].label)

@@ -1,0 +1,155 @@
+"""Run functions in isolation: a crash, a hang or a flood of memory becomes an outcome."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from hamerspace import errors
+from hamerspace.errors import HamerspaceError, SessionError
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        status: ``ok``, ``refused`` (a :class:`HamerspaceError`), ``error`` (another exception),
+            ``crashed`` (a signal), ``timeout`` or ``memory``.
+        value: What the function returned, where it did.
+        error: One line for people, otherwise.
+        error_type: Name of the :class:`HamerspaceError` where refused.
+    """
+
+    status: str
+    value: Any = None
+    error: str = ""
+    error_type: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def unwrap(self, what: str) -> Any:
+        """The value.
+
+        Raises:
+            HamerspaceError: The error of the job, of the type it was raised with.
+        """
+        if self.ok:
+            return self.value
+        if self.status == "refused":
+            raise getattr(errors, self.error_type, HamerspaceError)(self.error)
+        raise HamerspaceError(f"{what}: {self.error}")
+
+
+def default_memory_mb() -> float:
+    """Three quarters of the machine's memory."""
+    return psutil.virtual_memory().total * 0.75 / 1e6
+
+
+class Worker:
+    """Hands jobs, one at a time, to a server process that starts on first use."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._replies: Any = None
+
+    def start(self) -> None:
+        """Start the server, so that its imports go on while the caller does something else."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        read_fd, write_fd = os.pipe()
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "hamerspace.build.server", str(write_fd)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+            pass_fds=(write_fd,),
+            # Threads that spin while they wait make a busy machine crawl.
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+        )
+        os.close(write_fd)
+        self._replies = os.fdopen(read_fd)
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Import modules in the server, for all jobs to come; does not wait for it."""
+        self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"preload": list(modules)}) + "\n")
+
+    def call(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        log: Path,
+        timeout_s: float,
+        memory_mb: float | None = None,
+    ) -> Outcome:
+        """Run ``module:function`` with JSON-representable arguments and result.
+
+        Args:
+            function: Import string.
+            arguments: Keyword arguments.
+            log: Receives the standard output and error of the job.
+            timeout_s: Wall seconds after which it is killed.
+            memory_mb: Resident MB beyond which it is killed; default: see
+                :func:`default_memory_mb`.
+        """
+        self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        request = {
+            "function": function,
+            "arguments": dict(arguments),
+            "log": str(log),
+            "timeout_s": timeout_s,
+            "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
+        }
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            line = self._replies.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.close()
+            raise SessionError(
+                "the build server ended unexpectedly; another process may have killed it, or the "
+                "machine ran out of memory"
+            )
+        return Outcome(
+            **{"error_type" if k == "type" else k: v for k, v in json.loads(line).items()}
+        )
+
+    def close(self) -> None:
+        """End the server and whatever it runs."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        self._replies.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,87 @@
+"""The final table, fitted to the width of the terminal."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from hamerspace.report.run_data import RunData
+
+# Of these widths in characters, the figures of a row fit beside its names without wrapping.
+_ONE_LINE = 140
+_WITH_MEMORY = 90
+_WITH_QUALITY = 70
+
+
+def final_table(run: "RunData", width: int) -> "Table":
+    """The source, the baselines and the confirmed candidates; figures never wrap.
+
+    A wide terminal shows a line for each model. A narrower one shows two (the verdict under the
+    name, the ratio under the figure), and leaves out memory, then quality.
+
+    Args:
+        run: What to show.
+        width: Of the terminal, in characters.
+    """
+    from rich.table import Table
+
+    from hamerspace.report.tables import final_rows
+
+    one_line = width >= _ONE_LINE
+    heads = _heads(run, width)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model", no_wrap=one_line, overflow="fold")
+    for title in heads.values():
+        table.add_column(title, no_wrap=True)
+    if one_line:
+        table.add_column("verdict")
+    for row in final_rows(run):
+        style = "green" if row["verdict"].startswith("winner") else ""
+        cells = [_figure(key, row[key], one_line=one_line) for key in heads]
+        if one_line:
+            table.add_row(row["name"], *cells, row["verdict"], style=style)
+        else:
+            verdict = row["verdict"] if row["verdict"] != "source" else ""
+            table.add_row(_two_lines(row["name"], verdict), *cells, style=style)
+    return table
+
+
+def _heads(run: "RunData", width: int) -> dict[str, str]:
+    """Key of a figure to the head of its column."""
+    heads = {
+        "quality": run.metric.name,
+        "drop": f"drop ({run.metric.drop_unit})",
+        "latency": "latency",
+        "size": "size",
+        "memory": "memory",
+    }
+    if width < _WITH_MEMORY:
+        del heads["memory"]
+    if width < _WITH_QUALITY:
+        del heads["quality"]
+    return heads
+
+
+def _figure(key: str, text: str, *, one_line: bool) -> "Text":
+    """A figure and, where there is one, its ratio or interval; the drop's unit is in its head."""
+    from rich.text import Text
+
+    main, opening, extra = text.partition(" [" if key == "drop" else " (")
+    if key == "drop":
+        main = main.split()[0]
+    if not opening:
+        return Text(main)
+    if key == "drop":
+        extra = f"[{extra}"
+    elif one_line:
+        extra = f"({extra}"
+    else:
+        extra = extra.removesuffix(")")
+    return Text(f"{main} {extra}") if one_line else _two_lines(main, extra)
+
+
+def _two_lines(main: str, extra: str) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble(main, "\n", (extra, "dim")) if extra else Text(main)

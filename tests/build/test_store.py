@@ -1,0 +1,158 @@
+import os
+import threading
+import time
+
+import pytest
+
+from hamerspace.build.store import Store, content_key, default_store_folder, file_digest
+
+KEYS = [content_key(number=n) for n in range(5)]
+
+
+def _fill(text, name="model.bin"):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def _files(root):
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_an_entry_is_made_once(tmp_path):
+    store, made = Store(tmp_path), []
+
+    def fill(folder):
+        made.append(folder)
+        (folder / "model.bin").write_text("weights")
+
+    first = store.make(KEYS[0], fill)
+    again = store.make(KEYS[0], fill)
+    assert first == again == store.get(KEYS[0])
+    assert (first / "model.bin").read_text() == "weights"
+    assert len(made) == 1
+
+
+def test_an_absent_entry_is_none(tmp_path):
+    assert Store(tmp_path / "never made").get(KEYS[0]) is None
+
+
+def test_an_entry_appears_whole_or_not_at_all(tmp_path):
+    store = Store(tmp_path)
+
+    def fill(folder):
+        (folder / "half").write_text("x")
+        assert store.get(KEYS[0]) is None
+        (folder / "other half").write_text("y")
+
+    assert len(_files(store.make(KEYS[0], fill))) == 2
+
+
+def test_a_fill_that_raises_leaves_nothing(tmp_path):
+    store = Store(tmp_path)
+
+    def fill(folder):
+        (folder / "half").write_text("x")
+        raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError, match="disk on fire"):
+        store.make(KEYS[0], fill)
+    assert store.get(KEYS[0]) is None
+    assert _files(tmp_path) == []
+    assert (store.make(KEYS[0], _fill("whole")) / "model.bin").read_text() == "whole"
+
+
+def test_makers_at_the_same_time_agree_on_one_entry(tmp_path):
+    store, barrier, found = Store(tmp_path), threading.Barrier(4), []
+
+    def fill(folder):
+        barrier.wait(10)
+        (folder / "model.bin").write_text("same")
+
+    def make():
+        found.append(store.make(KEYS[0], fill))
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [store.path(KEYS[0])] * 4
+    assert len(_files(tmp_path)) == 1
+
+
+def _filled(root, max_bytes):
+    store = Store(root, max_bytes)
+    for age, key in enumerate(KEYS):
+        path = store.make(key, _fill("x" * 100))
+        os.utime(path, (1000 + age, 1000 + age))
+    return store
+
+
+def test_the_least_recently_used_entries_go_first(tmp_path):
+    store = _filled(tmp_path, 250)
+    store.get(KEYS[0])  # the oldest is used again
+    assert store.evict() == 300
+    assert [store.path(key).is_dir() for key in KEYS] == [True, False, False, False, True]
+
+
+def test_nothing_goes_within_the_bound(tmp_path):
+    store = _filled(tmp_path, 500)
+    assert store.evict() == 0
+    assert all(store.get(key) for key in KEYS)
+
+
+def test_eviction_leaves_no_rest(tmp_path):
+    store = _filled(tmp_path, 0)
+    assert store.evict() == 500
+    assert _files(tmp_path) == []
+    assert not list(tmp_path.glob(".new-*"))
+
+
+def test_an_entry_that_another_process_evicts_meanwhile_is_no_error(tmp_path, monkeypatch):
+    store = _filled(tmp_path, 0)
+    victim, whole = store.path(KEYS[2]), type(tmp_path).rename
+
+    def rename(path, target):
+        if path == victim:
+            whole(victim, tmp_path / "taken")
+        return whole(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "rename", rename)
+    store.evict()
+    assert not any(store.path(key).exists() for key in KEYS)
+
+
+def test_scratch_of_a_killed_process_is_swept_after_a_day(tmp_path):
+    store = Store(tmp_path)
+    old, young = tmp_path / ".new-old", tmp_path / ".new-young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "half").write_text("x")
+    os.utime(old, (time.time() - 2 * 86400,) * 2)
+    store.evict()
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_an_absent_store_evicts_nothing(tmp_path):
+    assert Store(tmp_path / "absent").evict() == 0
+
+
+def test_keys_depend_on_values_and_not_on_their_order():
+    assert content_key(a=1, b={"x": 1, "y": 2}) == content_key(b={"y": 2, "x": 1}, a=1)
+    assert content_key(a=1) != content_key(a=2)
+    assert content_key(a=1) != content_key(a=True)
+
+
+def test_a_file_is_told_by_its_bytes(tmp_path):
+    one, two, three = (tmp_path / name for name in "abc")
+    one.write_bytes(b"same")
+    two.write_bytes(b"same")
+    three.write_bytes(b"other")
+    assert file_digest(one) == file_digest(two) != file_digest(three)
+
+
+def test_the_folder_is_the_users_choice(monkeypatch, tmp_path):
+    monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path))
+    assert default_store_folder() == tmp_path
+    monkeypatch.delenv("HAMERSPACE_CACHE")
+    assert default_store_folder().parts[-2:] == ("hamerspace", "store")

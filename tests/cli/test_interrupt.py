@@ -1,0 +1,69 @@
+"""However a search ends, no process stays and the same command goes on."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+TRIALS = 4
+
+
+@pytest.fixture
+def searching(start, write_study, tmp_path):
+    """A search that has finished its first trial; its process and the command's arguments."""
+    study = write_study(tmp_path / "study", budget={"trials": TRIALS})
+    arguments = ("search", study, "--out", "run", "--json")
+
+    def begin():
+        process, errors = start(*arguments)
+        deadline = time.monotonic() + 60
+        while "\ntrial 0" not in Path(errors).read_text():
+            assert process.poll() is None, Path(errors).read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return process, errors
+
+    begin.arguments = arguments
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_no_process_stays_and_the_same_command_goes_on(searching, start, tmp_path, number, code):
+    process, errors = searching()
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    os.kill(process.pid, number)
+    assert process.wait(30) == code
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    said = Path(errors).read_text()
+    assert "Traceback" not in said
+    if number != signal.SIGKILL:
+        assert "the same command goes on" in said
+    kept = len((tmp_path / "err0").read_text().split("\ntrial ")) - 1
+    process, _ = start(*searching.arguments)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    trials = json.loads(out)["trials"]
+    assert len(trials) == TRIALS
+    assert kept >= 1
+    assert "\ntrial 0 " not in (tmp_path / "err1").read_text()
+
+
+def test_a_search_interrupted_before_a_trial_leaves_nothing(start, write_study, tmp_path):
+    study = write_study(tmp_path / "study")
+    process, errors = start("search", study, "--out", "out/run")
+    deadline = time.monotonic() + 60
+    while "reading the model" not in Path(errors).read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert "interrupted before a trial was finished" in Path(errors).read_text()
+    assert not (tmp_path / "out").exists()

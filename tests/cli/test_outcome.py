@@ -1,0 +1,143 @@
+"""What a finished, a half-finished and a damaged run show."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tests.cli.conftest import PROGRAM
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of the finished run."""
+    return shutil.copytree(finished_run[0], tmp_path / "run")
+
+
+def test_a_search_ends_with_source_and_winner_in_one_line(finished_run):
+    folder, ended = finished_run
+    last = ended.out.splitlines()[-1]
+    assert last.startswith("source ")
+    assert " -> winner " in last
+    assert last.endswith(")")
+    assert f"winner: {folder / 'best'}" in ended.out
+    assert "trial 2 (3/3)" in ended.err
+    assert "Warning" not in ended.err
+
+
+@pytest.mark.parametrize("columns", [60, 100, 160])
+def test_figures_fit_the_terminal_and_never_wrap(call, run, columns):
+    ended = call("show", run, columns=columns)
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    long = [line for line in lines if len(line) > columns and str(run) not in line]
+    assert long == []
+    row = next(line for line in lines if line.startswith("source"))
+    assert " ms" in row
+    assert " MB" in row
+
+
+def test_json_is_one_document(call, run):
+    ended = call("show", run, "--json")
+    document = json.loads(ended.out)
+    assert ended.err == ""
+    assert len(document["trials"]) == 3
+    assert document["winner"]["winner"]
+    for command in (["backends"], ["spaces"]):
+        json.loads(call(*command, "--json").out)
+
+
+def test_a_reader_that_goes_away_is_no_error(run):
+    for flags in ([], ["--json"]):
+        program = subprocess.Popen(
+            [*PROGRAM, "show", str(run), *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        program.stdout.close()
+        assert program.stderr.read() == ""
+        program.stderr.close()
+        assert program.wait(30) in (0, 1)
+
+
+def test_a_half_finished_run_shows_what_there_is(call, run):
+    (run / "result.json").unlink()
+    ended = call("show", run)
+    assert ended.code == 0
+    assert "none is confirmed yet" in ended.out
+    for name in ("study.db", "study.db-wal", "study.db-shm", "facts.json", "source.json"):
+        (run / name).unlink(missing_ok=True)
+    ended = call("show", run)
+    assert ended.code == 0
+    assert "No trial has finished yet." in ended.out
+    assert not (run / "study.db").exists()
+    assert json.loads(call("show", run, "--json").out)["trials"] == []
+
+
+@pytest.mark.parametrize("where", ["head", "tail"])
+def test_a_damaged_database_is_named(call, run, where):
+    database = run / "study.db"
+    for name in ("study.db-wal", "study.db-shm"):
+        (run / name).unlink(missing_ok=True)
+    whole = database.read_bytes()
+    noise = b"\x07" * 9000
+    database.write_bytes(noise + whole[9000:] if where == "head" else whole[:8192])
+    ended = call("show", run)
+    assert ended.code == 2
+    assert "study.db" in ended.err
+    assert "Traceback" not in ended.err
+    assert "--out" in ended.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": {}}'])
+def test_a_damaged_run_file_is_named(call, run, text):
+    (run / "run.json").write_text(text)
+    ended = call("show", run)
+    assert ended.code == 2
+    assert "run.json" in ended.err
+
+
+def test_a_search_refuses_the_folder_of_another_study(call, run, onnx_task):
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir() if path.name != ".lock"}
+    ended = call("search", onnx_task / "model.onnx", "--out", run)
+    assert ended.code == 2
+    assert "holds another study: it differs in" in ended.err
+    assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} == before
+
+
+def test_export_refuses_what_is_not_there_and_what_is(call, run, tmp_path):
+    ended = call("export", run, "--output", tmp_path / "new", "--trial", 99)
+    assert ended.code == 2
+    assert "no finished trial 99; finished are 0 to 2" in ended.err
+    assert not (tmp_path / "new").exists()
+    ended = call("export", run, "--output", run)
+    assert ended.code == 2
+    assert "is there already" in ended.err
+    ended = call("export", run, "--output", "/proc/nowhere/x")
+    assert ended.code == 2
+    assert "/proc/nowhere" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
+    ended = call("export", run, "--output", tmp_path / "new", "--json")
+    assert ended.code == 0, ended.err
+    assert "predict.py" in json.loads(ended.out)["files"]
+    ended = call("benchmark", tmp_path / "new", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["measurement"]["size_mb"] > 0
+
+
+def test_nothing_feasible_shows_the_nearest_and_saves_them(call, write_study, tmp_path):
+    study = write_study(
+        tmp_path / "study", constraints={"max_latency_ms": 1e-6}, budget={"trials": 2}
+    )
+    ended = call("search", study, "--out", tmp_path / "run")
+    assert ended.code == 3
+    assert "nearest: trial " in ended.out
+    assert "latency" in ended.out.splitlines()[-1]
+    assert (tmp_path / "run" / "result.json").is_file()
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert call("show", tmp_path / "run").out == ended.out

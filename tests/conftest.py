@@ -1,0 +1,120 @@
+"""Fixtures of all tests: a cache of their own, a tiny model with data, and studies of it."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+PLUGINS = Path(__file__).parent / "plugins"
+QUICK_SPACE = {
+    "backend": ["onnxruntime", "openvino"],
+    "onnxruntime.quantization": ["none", "static_int8", "dynamic_int8"],
+    "openvino.quantization": ["none", "weights_int8"],
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what tests build out of the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAMERSPACE_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Make ``tests/plugins`` an installed package, here and in every process started from here."""
+    from hamerspace.backends import BACKENDS
+    from hamerspace.space import describe
+
+    def forget():
+        BACKENDS.__dict__.pop("_references", None)
+        describe._defaults.cache_clear()
+
+    path = os.pathsep.join(filter(None, (str(PLUGINS), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(str(PLUGINS))
+    forget()
+    yield PLUGINS
+    monkeypatch.undo()
+    forget()
+    sys.modules.pop("hamerspace_unruly", None)
+
+
+@pytest.fixture(scope="session")
+def onnx_task(tmp_path_factory):
+    """A folder with ``model.onnx``, a small convolutional net, and ``data.npz`` of 400 rows."""
+    from tests import onnx_models
+
+    folder = tmp_path_factory.mktemp("task")
+    source = onnx_models.conv_net(folder)
+    images = onnx_models.inputs(source, 400)["image"]
+    logits = onnx_models.reference(source)({"image": images})["logits"]
+    labels = np.argmax(logits, axis=1)
+    labels[::10] = np.random.default_rng(0).integers(0, 5, 40)
+    np.savez(folder / "data.npz", image=images, labels=labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_study(onnx_task):
+    """``write_study(folder, parameters=None, **sections)`` writes and returns a study file."""
+
+    def write(folder, parameters=None, **sections):
+        folder.mkdir(parents=True, exist_ok=True)
+        space = {"version": 1, "name": "small", "parameters": parameters or QUICK_SPACE}
+        (folder / "space.yaml").write_text(yaml.safe_dump(space, sort_keys=False))
+        study = {
+            "name": "tiny",
+            "task": {
+                "source": {"path": str(onnx_task / "model.onnx")},
+                "data": {"path": str(onnx_task / "data.npz")},
+            },
+            "space": "space.yaml",
+            **sections,
+        }
+        path = folder / "study.yaml"
+        path.write_text(yaml.safe_dump(study, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def build_unruly(plugins, onnx_task, tmp_path):
+    """``build_unruly(behaviour)`` builds a candidate that misbehaves when it is run."""
+    from hamerspace.backends import BACKENDS
+    from hamerspace.tasks.model import ModelArtifact
+
+    def build(behaviour):
+        folder = Path(tempfile.mkdtemp(prefix=behaviour, dir=tmp_path))
+        source = ModelArtifact.load(onnx_task)
+        backend = BACKENDS.load("unruly").create()
+        return backend.build(source, {"behaviour": behaviour}, None, folder)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def search_split(onnx_task, tmp_path_factory):
+    """All rows of the tiny task as the split to measure on, judged by accuracy."""
+    from hamerspace.config.study import QualitySection
+    from hamerspace.measure.protocol import EvaluationSet
+    from hamerspace.measure.quality import Judge
+    from hamerspace.tasks.metrics.resolve import resolve_metric
+    from hamerspace.tasks.model import ModelArtifact
+    from tests import onnx_models
+
+    path = tmp_path_factory.mktemp("split") / "image.npy"
+    with np.load(onnx_task / "data.npz") as archive:
+        images, labels = archive["image"], archive["labels"]
+    np.save(path, images)
+    outputs = onnx_models.reference(ModelArtifact.load(onnx_task))({"image": images})["logits"]
+    metric = resolve_metric(QualitySection(), labels, (None, 5), onnx_task)
+    judge = Judge(metric, labels, outputs)
+    return EvaluationSet({"image": str(path)}, len(images), judge, "logits")

@@ -1,0 +1,114 @@
+import os
+import signal
+
+import numpy as np
+import psutil
+import pytest
+
+from hamerspace.errors import SessionError
+from hamerspace.measure.process import ModelProcess
+
+
+@pytest.fixture
+def start(build_unruly, search_split, tmp_path):
+    """``start(behaviour, timeout_s=60, memory_mb=8000)`` gives a process with a loaded model."""
+    running = []
+
+    def start(behaviour, timeout_s=60.0, memory_mb=8000.0):
+        process = ModelProcess(1, timeout_s, memory_mb, tmp_path / "log")
+        running.append(process)
+        return process, process.load(build_unruly(behaviour), search_split.inputs, 1)
+
+    yield start
+    for process in running:
+        process.close()
+
+
+def test_a_process_runs_its_model_as_the_source_does(start, search_split):
+    process, loaded = start("none")
+    assert loaded["load_time_ms"] > 0
+    assert loaded["peak_memory_mb"] > 0
+    outputs = process.evaluate(search_split.inputs, 1, 100, 150, "logits")
+    wanted = search_split.judge.source_outputs[100:150]
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_fill_no_batch_come_back_without_the_filling(start, search_split):
+    process, _ = start("none")
+    outputs = process.evaluate(search_split.inputs, 16, 0, 37, "logits")
+    assert len(outputs) == 37
+    wanted = search_split.judge.source_outputs[:37]
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_block_times_every_run(start):
+    process, _ = start("none")
+    wall_ns, cpu_ns = process.block(7)
+    assert len(wall_ns) == len(cpu_ns) == 7
+    assert min(wall_ns) > 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ("load_raises", "load: RuntimeError: no such kernel"),
+        ("run_segfaults", "load: the process was killed by SIGSEGV"),
+        ("run_hangs", "load: took longer than 1.5 s"),
+    ],
+)
+def test_a_model_that_cannot_be_run_is_a_session_error(start, behaviour, message):
+    with pytest.raises(SessionError, match=message):
+        start(behaviour, timeout_s=1.5 if behaviour == "run_hangs" else 60)
+
+
+def test_what_a_process_prints_is_in_its_log(start, tmp_path):
+    with pytest.raises(SessionError):
+        start("load_raises")
+    assert "no such kernel" in (tmp_path / "log").read_text()
+
+
+def test_too_much_memory_is_a_session_error(start):
+    with pytest.raises(SessionError, match="took more than 20 MB of memory"):
+        start("run_hangs", memory_mb=20)
+
+
+def test_an_exception_leaves_the_process_usable(start, search_split):
+    process, _ = start("none")
+    with pytest.raises(SessionError, match="evaluate: KeyError: 'no such output'"):
+        process.evaluate(search_split.inputs, 1, 0, 4, "no such output")
+    assert process.alive
+    assert len(process.evaluate(search_split.inputs, 1, 0, 4, "logits")) == 4
+
+
+def test_a_process_that_hung_is_ended_for_its_answer_may_come_later(start):
+    process, _ = start("none")
+    os.kill(process._process.pid, signal.SIGSTOP)
+    process._timeout_s = 0.3
+    with pytest.raises(SessionError, match=r"block: took longer than 0\.3 s"):
+        process.block(1)
+    assert not process.alive
+    with pytest.raises(SessionError, match="block: the process was killed by SIGKILL"):
+        process.block(1)
+
+
+def test_a_killed_process_is_told(start):
+    process, _ = start("none")
+    os.kill(process._process.pid, signal.SIGKILL)
+    with pytest.raises(SessionError, match="killed by SIGKILL"):
+        process.block(1)
+    assert not process.alive
+
+
+def test_closing_ends_the_process(start):
+    process, _ = start("none")
+    pid = process._process.pid
+    process.close()
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_child_imports_its_runtime_and_no_framework(start):
+    process, _ = start("none")
+    mapped = {m.path for m in psutil.Process(process._process.pid).memory_maps()}
+    assert any("onnxruntime" in path for path in mapped)
+    for heavy in ("/torch/", "/openvino/", "/scipy/", "/sklearn/", "/sqlalchemy/"):
+        assert not any(heavy in path for path in mapped), heavy

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from hamerspace.config.study import QualitySection
+from hamerspace.measure.quality import Judge, look_confidence, looks
+from hamerspace.tasks.metrics.resolve import resolve_metric
+
+
+def _metric(name, labels, shape, tmp_path):
+    return resolve_metric(QualitySection(metric=name), labels, shape, tmp_path)
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """A judge by accuracy on 1,000 rows of 4 classes, and the logits of a perfect source."""
+    labels = np.arange(1000) % 4
+    source = np.eye(4, dtype=np.float32)[labels]
+    return Judge(_metric("accuracy", labels, (None, 4), tmp_path), labels, source)
+
+
+def test_the_source_model_loses_nothing_to_itself(answers):
+    quality = answers.judge(np.array(answers.source_outputs))
+    assert (quality.value, quality.source_value) == (1.0, 1.0)
+    assert quality.drop.estimate == 0.0
+    assert (quality.rows, quality.of_rows) == (1000, 1000)
+
+
+def test_a_drop_is_in_points(answers):
+    outputs = np.array(answers.source_outputs)
+    outputs[:50] = np.roll(outputs[:50], 1, axis=1)
+    quality = answers.judge(outputs)
+    assert quality.value == 0.95
+    assert quality.drop.estimate == pytest.approx(5.0)
+    assert 3.0 < quality.drop.low < 5.0 < quality.drop.high < 7.0
+
+
+def test_part_of_the_rows_is_judged_against_the_same_part_of_the_source(answers):
+    quality = answers.judge(np.array(answers.source_outputs[:200]))
+    assert (quality.rows, quality.of_rows, quality.source_value) == (200, 1000, 1.0)
+
+
+def test_a_gain_is_a_negative_drop(tmp_path):
+    labels = np.arange(400) % 4
+    right = np.eye(4, dtype=np.float32)[labels]
+    source = np.where(np.arange(400)[:, None] < 100, np.roll(right, 1, axis=1), right)
+    quality = Judge(_metric("accuracy", labels, (None, 4), tmp_path), labels, source).judge(right)
+    assert quality.drop.estimate == pytest.approx(-25.0)
+    assert quality.drop.high < 0
+
+
+def test_a_growing_error_is_a_drop_in_percent_of_the_source(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=(500, 1)).astype(np.float32)
+    source = labels + rng.choice([-1.0, 1.0], (500, 1)).astype(np.float32)
+    judge = Judge(_metric("mae", labels, (None, 1), tmp_path), labels, source)
+    worse = judge.judge(labels + 1.2 * (source - labels))
+    assert worse.drop.estimate == pytest.approx(20.0, rel=0.01)
+    assert worse.drop.low > 0
+
+
+def test_without_labels_agreement_with_the_source_is_judged(tmp_path):
+    rng = np.random.default_rng(1)
+    source = rng.normal(size=(300, 4)).astype(np.float32)
+    metric = resolve_metric(QualitySection(), None, (None, 4), tmp_path)
+    judge = Judge(metric, None, source)
+    assert judge.judge(np.array(source)).drop.estimate == 0.0
+    assert judge.judge(np.roll(source, 1, axis=1)).drop.low > 10
+
+
+def test_a_metric_of_the_whole_set_gets_a_bootstrap_interval(tmp_path):
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 3, 300)
+    source = np.eye(3, dtype=np.float32)[labels]
+    outputs = np.array(source)
+    outputs[:60] = np.roll(outputs[:60], 1, axis=1)
+    quality = Judge(_metric("f1_macro", labels, (None, 3), tmp_path), labels, source).judge(outputs)
+    assert 10 < quality.drop.low < quality.drop.estimate < quality.drop.high < 30
+
+
+@pytest.mark.parametrize("rows", [1, 150, 200, 201, 1000, 4096])
+def test_looks_grow_to_all_rows(rows):
+    counts = looks(rows)
+    assert counts[-1] == rows
+    assert list(counts) == sorted(set(counts))
+    assert all(later <= 2 * earlier for earlier, later in zip(counts, counts[1:], strict=False))
+
+
+def test_a_candidate_at_the_limit_is_rarely_rejected_by_any_look(tmp_path):
+    """All looks together: at most one in twenty of those whose true drop is just the limit."""
+    rng, rows, repeats, rejected = np.random.default_rng(3), 2000, 300, 0
+    labels = np.zeros(rows, dtype=np.int64)
+    source = np.tile(np.array([[1.0, 0.0]], np.float32), (rows, 1))
+    judge = Judge(_metric("accuracy", labels, (None, 2), tmp_path), labels, source)
+    counts = looks(rows)
+    confidence = look_confidence(len(counts))
+    for _ in range(repeats):
+        wrong = rng.uniform(size=rows) < 0.02
+        outputs = np.where(wrong[:, None], source[:, ::-1], source)
+        lows = (judge.judge(outputs[:n], confidence).drop.low for n in counts[:-1])
+        rejected += any(low > 2.0 for low in lows)
+    assert rejected / repeats <= 0.05
+
+
+def test_a_candidate_far_over_the_limit_is_rejected_at_the_first_look(answers):
+    outputs = np.roll(answers.source_outputs, 1, axis=1)
+    first = looks(1000)[0]
+    assert first < 1000
+    assert answers.judge(outputs[:first], look_confidence(4)).drop.low > 50

@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+
+from hamerspace.measure.statistics import (
+    Interval,
+    bootstrap_interval,
+    paired_difference,
+    ratio_interval,
+    student_interval,
+)
+
+
+def _coverage(intervals, truth):
+    return np.mean([i.low <= truth <= i.high for i in intervals])
+
+
+def test_a_t_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    found = [student_interval(rng.normal(3, 2, 12)) for _ in range(1000)]
+    assert 0.93 < _coverage(found, 3.0) < 0.97
+
+
+def test_a_t_interval_of_known_values():
+    # R: t.test(c(1, 2, 3, 4))$conf.int is 0.4457397 4.5542603
+    found = student_interval([1.0, 2.0, 3.0, 4.0])
+    assert (found.low, found.estimate, found.high) == pytest.approx((0.4457397, 2.5, 4.5542603))
+
+
+def test_one_value_shows_nothing():
+    found = student_interval([5.0])
+    assert (found.estimate, found.low, found.high) == (5.0, -math.inf, math.inf)
+
+
+def test_a_ratio_covers_the_truth_under_drift_that_both_share():
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(1000):
+        drift = np.exp(np.cumsum(rng.normal(0, 0.2, 15)))
+        ours = 0.5 * drift * np.exp(rng.normal(0, 0.05, 15))
+        theirs = drift * np.exp(rng.normal(0, 0.05, 15))
+        found.append(ratio_interval(ours, theirs))
+    assert 0.92 < _coverage(found, 0.5) < 0.98
+    assert np.median([i.half_width for i in found]) < 0.03
+
+
+def test_a_burst_in_a_few_blocks_does_not_decide_a_ratio():
+    rng = np.random.default_rng(2)
+    ours, theirs = np.exp(rng.normal(0, 0.02, (2, 20)))
+    ours[:3] *= 8
+    found = ratio_interval(ours, theirs)
+    assert found.estimate == pytest.approx(1.0, abs=0.05)
+    assert found.high < 1.2
+
+
+def test_a_ratio_is_symmetrical_in_which_side_is_the_reference():
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.uniform(1, 2, (2, 11))
+    one, other = ratio_interval(ours, theirs), ratio_interval(theirs, ours)
+    assert one.estimate == pytest.approx(1 / other.estimate)
+    assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
+
+
+def test_a_single_pair_gives_a_ratio_that_shows_nothing():
+    found = ratio_interval([2.0], [1.0])
+    assert (found.low, found.high) == (0.0, math.inf)
+    assert found.estimate == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0.05, 0.03), (0.01, 0.0), (0.2, 0.2)])
+def test_a_difference_of_accuracies_is_covered(lost, won):
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(800):
+        draw = rng.uniform(size=300)
+        source = np.where(draw < lost, 1.0, np.where(draw < lost + won, 0.0, 1.0))
+        candidate = np.where(draw < lost, 0.0, 1.0)
+        found.append(paired_difference(source, candidate))
+    assert _coverage(found, lost - won) > 0.93
+
+
+def test_models_that_agree_on_every_row_still_leave_room_for_a_drop():
+    ones = np.ones(100)
+    few, many = paired_difference(ones, ones), paired_difference(np.ones(10_000), np.ones(10_000))
+    assert few.estimate == 0.0
+    assert few.low < 0 < few.high
+    assert many.high < few.high / 10
+
+
+def test_scores_that_are_not_binary_take_a_t_interval():
+    rng = np.random.default_rng(5)
+    source, candidate = rng.normal(1, 1, 50), rng.normal(0, 1, 50)
+    assert paired_difference(source, candidate) == student_interval(source - candidate)
+
+
+def test_pairing_narrows_the_interval():
+    rng = np.random.default_rng(6)
+    scores = rng.normal(0, 5, 200)
+    close = paired_difference(scores, scores - 0.1 + rng.normal(0, 0.01, 200))
+    assert close.low > 0.09
+    assert close.high < 0.11
+
+
+def test_a_bootstrap_interval_covers_a_statistic_of_rows():
+    rng, found = np.random.default_rng(7), []
+    for repeat in range(200):
+        values = rng.exponential(2.0, 150)
+        found.append(bootstrap_interval(lambda i, v=values: float(v[i].mean()), 150, seed=repeat))
+    assert _coverage(found, 2.0) > 0.88
+
+
+def test_a_bootstrap_is_the_same_every_time():
+    values = np.random.default_rng(8).normal(size=40)
+    one, two = (bootstrap_interval(lambda i: float(np.median(values[i])), 40) for _ in range(2))
+    assert one == two
+    assert one.low <= one.high
+
+
+def test_more_confidence_is_a_wider_interval():
+    values = np.random.default_rng(9).normal(size=30)
+    assert student_interval(values, 0.99).half_width > student_interval(values, 0.9).half_width
+
+
+def test_an_interval_scales_and_survives_json():
+    interval = Interval(2.0, 1.0, 3.5).scaled(10)
+    assert interval == Interval(20.0, 10.0, 35.0)
+    assert interval.half_width == 12.5
+    assert Interval.from_dict(interval.to_dict()) == interval

@@ -1,0 +1,120 @@
+from dataclasses import replace
+
+import pytest
+
+from hamerspace.constraints import Constraints, Objective
+from hamerspace.measure.measurement import Gate, Measurement, Quality
+from hamerspace.measure.statistics import Interval
+from hamerspace.recipe import Recipe
+from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.record import Evaluation, Record
+from hamerspace.testing.simulation import SimulatedEvaluator
+
+LIMITS = Constraints(max_size_mb=2.0, max_latency_ms=1.0, max_accuracy_drop=1.0)
+OBJECTIVES = (Objective.QUALITY, Objective.LATENCY, Objective.SIZE)
+SOURCE = {"quality": 0.9, "latency": 2.0, "size": 4.0, "throughput": 500.0}
+
+
+def _measured(size_mb=1.0, latency=(0.4, 0.5, 0.6), drop=(0.1, 0.3, 0.5)):
+    whole = SimulatedEvaluator(failing=0)(Recipe({"backend": "any"})).measurement
+    low, estimate, high = latency
+    found_latency = replace(whole.latency, latency_ms=Interval(estimate, low, high))
+    quality = Quality(0.9 - drop[1] / 100, 0.9, Interval(drop[1], drop[0], drop[2]), 500, 500)
+    return replace(whole, size_mb=size_mb, latency=found_latency, quality=quality)
+
+
+def _confirmed(number, **figures):
+    measurement = _measured(**figures)
+    verdicts = verdicts_of(measurement, LIMITS)
+    return Confirmed(number, f"id{number}", measurement, verdicts)
+
+
+@pytest.mark.parametrize(
+    ("figures", "limit", "verdict"),
+    [
+        ({}, "max_accuracy_drop", "kept"),
+        ({"drop": (0.2, 0.9, 1.6)}, "max_accuracy_drop", "not shown"),
+        ({"drop": (-0.1, 1.2, 2.5)}, "max_accuracy_drop", "not shown"),
+        ({"drop": (1.1, 2.0, 2.9)}, "max_accuracy_drop", "missed"),
+        ({"drop": (0.5, 0.8, 1.0)}, "max_accuracy_drop", "kept"),
+        ({"latency": (0.9, 0.99, 1.1)}, "max_latency_ms", "not shown"),
+        ({"latency": (1.01, 1.1, 1.2)}, "max_latency_ms", "missed"),
+        ({"size_mb": 2.0}, "max_size_mb", "kept"),
+        ({"size_mb": 2.1}, "max_size_mb", "missed"),
+    ],
+)
+def test_a_limit_is_kept_missed_or_not_shown(figures, limit, verdict):
+    assert verdicts_of(_measured(**figures), LIMITS)[limit] == verdict
+
+
+def test_only_limits_that_are_set_are_judged():
+    assert verdicts_of(_measured(), Constraints()) == {}
+
+
+def test_what_was_not_measured_is_not_shown():
+    crashed = Measurement(Gate.LOAD, "crashed", failed=True)
+    assert set(verdicts_of(crashed, LIMITS).values()) == {"not shown"}
+
+
+def test_the_winner_keeps_every_limit_even_where_another_is_better():
+    kept = _confirmed(0, size_mb=1.9)
+    unsure = _confirmed(1, size_mb=0.1, drop=(0.2, 0.9, 1.6))
+    missed = _confirmed(2, size_mb=0.1, drop=(1.5, 2.0, 2.5))
+    assert choose([unsure, missed, kept], OBJECTIVES, LIMITS, SOURCE) is kept
+    assert choose([unsure, missed], OBJECTIVES, LIMITS, SOURCE) is unsure
+    assert choose([missed], OBJECTIVES, LIMITS, SOURCE) is None
+    assert choose([], OBJECTIVES, LIMITS, SOURCE) is None
+
+
+def test_the_best_of_those_that_keep_the_limits_wins():
+    large, small = _confirmed(0, size_mb=1.8), _confirmed(1, size_mb=0.9)
+    assert choose([large, small], OBJECTIVES, LIMITS, SOURCE) is small
+
+
+def test_what_failed_in_the_confirmation_never_wins():
+    failed = Confirmed(0, "id", Measurement(Gate.LOAD, "crashed", failed=True), {})
+    assert failed.rank == 2
+    assert choose([failed], OBJECTIVES, Constraints(), SOURCE) is None
+
+
+def test_halving_latency_costs_as_little_as_halving_size():
+    figures = {"latency": (2.0, 2.0, 2.0), "size_mb": 4.0, "drop": (0, 0, 0)}
+    source = cost(_measured(**figures), OBJECTIVES, LIMITS, SOURCE)
+    faster = cost(_measured(**{**figures, "latency": (1, 1, 1)}), OBJECTIVES, LIMITS, SOURCE)
+    smaller = cost(_measured(**{**figures, "size_mb": 2.0}), OBJECTIVES, LIMITS, SOURCE)
+    lossy = cost(_measured(**{**figures, "drop": (1, 1, 1)}), OBJECTIVES, LIMITS, SOURCE)
+    assert source == 0.0
+    assert faster == smaller == -1.0
+    assert lossy == 1.0
+
+
+def test_more_throughput_costs_less():
+    whole = _measured()
+    twice = replace(whole, latency=replace(whole.latency, throughput_per_s=1000.0))
+    assert cost(twice, (Objective.THROUGHPUT,), LIMITS, SOURCE) == -1.0
+
+
+def test_a_confirmation_survives_json():
+    confirmed = _confirmed(4)
+    assert Confirmed.from_dict(confirmed.to_dict()) == confirmed
+
+
+def _record(quality, size, *, name="a", violation=0.0, imputed=()):
+    evaluation = Evaluation(Recipe({"backend": name}), Measurement(Gate.COMPLETE))
+    values = {"quality": quality, "size": size}
+    return Record(evaluation, "sampled", {"builds": violation}, values, imputed)
+
+
+def test_the_front_is_what_no_feasible_trial_dominates():
+    records = {
+        0: _record(0.9, 4.0, name="a"),
+        1: _record(0.8, 1.0, name="b"),
+        2: _record(0.7, 2.0, name="c"),  # dominated by 1
+        3: _record(0.95, 0.1, name="d", violation=1.0),  # infeasible
+        4: _record(0.95, 0.1, name="e", imputed=("quality",)),
+        5: _record(0.9, 4.0, name="a"),  # the same recipe as 0
+        6: _record(0.8, 1.0, name="f"),  # as good as 1, by another recipe
+    }
+    assert front(records, {"quality": True, "size": False}) == [0, 1, 6]
+    assert front(records, {"quality": False, "size": False}) == [1, 2, 6]
+    assert front({}, {"quality": True}) == []

@@ -1,0 +1,84 @@
+import pytest
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
+
+from hamerspace.errors import RunFolderError
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.recipe import Recipe
+from hamerspace.search.ledger import Ledger
+from hamerspace.search.record import RECORD_KEY, Evaluation, Record
+
+
+def _open(path, directions=("minimize",), shared=False, seeds=None):
+    def sampler(trials):
+        if seeds is not None:
+            seeds.append(trials)
+        return RandomSampler(seed=trials)
+
+    names = ["size_mb", "latency_ms"][: len(directions)]
+    return Ledger(f"sqlite:///{path}", "study", directions, names, sampler, shared=shared)
+
+
+def _finish(ledger, size=1.0):
+    trial = ledger.ask({"x": size})
+    trial.suggest_categorical("x", [1.0, 2.0, 3.0])
+    measurement = Measurement(Gate.COMPLETE, size_mb=size)
+    evaluation = Evaluation(Recipe({"backend": "b", "x": size}), measurement)
+    return ledger.finish(trial, [size], Record(evaluation, "sampled", {"builds": 0.0}, {"size": 1}))
+
+
+def test_finished_trials_are_there_when_the_storage_is_opened_again(tmp_path):
+    ledger = _open(tmp_path / "s.db")
+    assert [_finish(ledger), _finish(ledger, 2.0)] == [0, 1]
+    again = _open(tmp_path / "s.db")
+    assert dict(again.records) == dict(ledger.records)
+    assert [t.params for t in again.kept.trials] == [{"x": 1.0}, {"x": 2.0}]
+
+
+def test_trials_that_were_asked_but_not_finished_are_not_in_the_storage(tmp_path):
+    ledger = _open(tmp_path / "s.db")
+    ledger.ask(None)
+    ledger.ask({"x": 1.0})
+    assert _open(tmp_path / "s.db").kept.trials == []
+
+
+def test_the_sampler_is_made_from_the_number_of_earlier_trials(tmp_path):
+    seeds = []
+    ledger = _open(tmp_path / "s.db", seeds=seeds)
+    _finish(ledger)
+    _finish(ledger)
+    _open(tmp_path / "s.db", seeds=seeds)
+    assert seeds == [0, 2]
+
+
+def test_processes_that_share_a_storage_take_in_each_others_trials(tmp_path):
+    one = _open(tmp_path / "s.db", shared=True)
+    two = _open(tmp_path / "s.db", shared=True)
+    assert [_finish(one), _finish(two, 2.0), _finish(one, 3.0)] == [0, 1, 2]
+    one.ask(None)
+    assert sorted(one.records) == [0, 1, 2]
+    assert len(one._work.get_trials(states=(TrialState.COMPLETE,))) == 3
+
+
+def test_a_shared_storage_keeps_what_each_trial_is(tmp_path):
+    one, two = (_open(tmp_path / "s.db", shared=True) for _ in range(2))
+    _finish(one)
+    _finish(two, 2.0)
+    for trial in _open(tmp_path / "s.db").kept.trials:
+        assert Record.from_json(trial.user_attrs[RECORD_KEY]).recipe["x"] == trial.params["x"]
+
+
+def test_another_studys_objectives_are_refused(tmp_path):
+    _open(tmp_path / "s.db")
+    with pytest.raises(RunFolderError, match="other objectives"):
+        _open(tmp_path / "s.db", ("minimize", "maximize"))
+
+
+def test_a_storage_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "s.db").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(RunFolderError, match="cannot be read, it is damaged"):
+        _open(tmp_path / "s.db")
+
+
+def test_dashboards_see_the_names_of_the_objectives(tmp_path):
+    assert _open(tmp_path / "s.db").kept.metric_names == ["size_mb"]

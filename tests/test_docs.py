@@ -1,0 +1,250 @@
+"""What README and docs/ say is run, parsed or looked up, so that it stays true."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/**/*.md")],
+)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+class Snippet(NamedTuple):
+    page: Path
+    number: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}-{self.number}"
+
+
+def snippets(language: str) -> list[Snippet]:
+    return [
+        Snippet(page, number, found, text)
+        for page in PAGES
+        for number, (found, text) in enumerate(_FENCE.findall(page.read_text()))
+        if found == language
+    ]
+
+
+def commands() -> Iterator[tuple[Path, list[str]]]:
+    """Every command of the console blocks, as words; ``a && b`` are two."""
+    for snippet in snippets("console"):
+        for line in snippet.text.replace("\\\n", " ").splitlines():
+            for command in line.split("&&"):
+                yield snippet.page, shlex.split(command, comments=True)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages' examples name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    package = tmp_path / "my_package"
+    package.mkdir()
+    (package / "config.py").write_text(
+        "from hamerspace.backends.onnxruntime.config import CONFIG\n"
+    )
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((8, 8)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["scores"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 8])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "model.onnx")
+    x = rng.standard_normal((500, 8)).astype(np.float32)
+    np.savez(tmp_path / "eval.npz", x=x, labels=(x @ weights).argmax(axis=1))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text()):
+        if "://" not in target:
+            file = page.parent / target.partition("#")[0]
+            assert file.exists(), f"{target} is not there"
+
+
+@pytest.mark.parametrize(
+    "page", sorted({s.page for s in snippets("python")}), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_python_snippets_run(page: Path, workplace: Path) -> None:
+    """In the order of the page and in one namespace, with a budget of two trials."""
+    text = "\n".join(s.text for s in snippets("python") if s.page == page)
+    text = re.sub(r"n_trials=\d+", "n_trials=2", text)
+    exec(compile(text, str(page), "exec"), {"__name__": "snippet"})
+    if page.name == "README.md":
+        assert (workplace / "trials.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for _, words in commands() if words[0] == "hamerspace"],
+    ids=lambda words: "_".join(words).replace("/", "-"),
+)
+def test_commands_and_their_flags_exist(words: list[str]) -> None:
+    from hamerspace.cli import app
+
+    shown = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0, shown.output
+    for word in words[2:]:
+        if word.startswith("--"):
+            assert f"{word} " in shown.output
+        if word.startswith("studies/"):
+            assert (ROOT / word).exists()
+
+
+def test_other_commands_name_files_that_exist() -> None:
+    """Scripts lie where the pages say, and the extras that they install are declared."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    text = "\n".join(page.read_text() for page in PAGES)
+    for script in re.findall(r"\bscripts/[\w.]+", text):
+        assert (ROOT / script).is_file(), script
+    for extra in re.findall(r"(?:\.|hamerspace)\[(\w+)\]'", text):
+        assert extra in extras, extra
+
+
+def test_cheap_commands_run(workplace: Path) -> None:
+    cheap = {("backends",), ("spaces",)}
+    found = {tuple(words[1:]) for _, words in commands() if words[0] == "hamerspace"}
+    assert cheap <= found
+    for arguments in cheap:
+        script = "from hamerspace.cli import main; main()"
+        subprocess.run(
+            [sys.executable, "-c", script, *arguments], check=True, cwd=workplace, timeout=120
+        )
+
+
+def test_readme_search_of_a_model_runs(workplace: Path) -> None:
+    """The command for one's own model, with a budget of three trials, ends with a winner."""
+    page, words = next(
+        (p, w) for p, w in commands() if w[:3] == ["hamerspace", "search", "model.onnx"]
+    )
+    assert page == ROOT / "README.md"
+    script = "from hamerspace.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words[1:], "--trials", "3"],
+        check=False,
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tree = next(s.text for s in snippets("") if s.page == page and s.text.startswith("runs/"))
+    folder = Path(tree.split()[0])
+    promised = {word for line in tree.splitlines()[1:] for word in [line.split()[0]]}
+    for name in promised - {"best/", "model.onnx", "run.json"}:
+        assert list((workplace / folder).rglob(name.rstrip("/"))), f"{name} is not there"
+    for line in tree.splitlines():
+        if line.strip().startswith("run.json"):
+            assert all((workplace / folder / name).is_file() for name in line.split())
+
+
+def test_readme_holds_the_two_commands() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    search = "pip install -e '.[full]' && hamerspace search studies/fashion_mnist/study.yaml"
+    assert search in lines
+    assert "pip install -e '.[dev]' && pytest" in lines
+
+
+def test_study_file_of_getting_started_is_valid(tmp_path: Path) -> None:
+    from hamerspace.config.loading import load_study
+
+    for name in ("task.py", "weights.safetensors"):
+        (tmp_path / name).symlink_to(ROOT / "studies" / "fashion_mnist" / name)
+    (found,) = (s for s in snippets("yaml") if s.page.name == "getting-started.md")
+    (tmp_path / "study.yaml").write_text(found.text)
+    assert load_study(tmp_path / "study.yaml").config.name == "my_model"
+
+
+def test_space_of_search_spaces_is_valid(tmp_path: Path) -> None:
+    from hamerspace.backends.base import Host
+    from hamerspace.config.loading import parse_space_file
+    from hamerspace.space import assemble_space
+    from hamerspace.tasks.model import SourceInfo, TensorSpec
+
+    (found,) = (s for s in snippets("yaml") if s.page.name == "search-spaces.md")
+    (tmp_path / "mine.yaml").write_text(found.text)
+    spec = TensorSpec("x", "float32", (None, 8))
+    source = SourceInfo("pytorch", (spec,), (spec,), 64, 256, ("conv", "linear"))
+    config = parse_space_file(tmp_path / "mine.yaml")
+    space = assemble_space(config, source, Host("x86_64", frozenset()), "cross_entropy")
+    # Two backends, int8 or not: 4; times no pruning, or two ratios, each fine-tuned for one of two
+    # numbers of epochs or distilled: 1 + 2 * 3.
+    assert space.count() == 4 * 7
+
+
+def test_parameters_are_all_listed() -> None:
+    from hamerspace.space.describe import offered_parameters
+
+    text = (ROOT / "docs" / "search-spaces.md").read_text()
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE)) - {"quick", "cpu"} == set(
+        offered_parameters()
+    )
+
+
+def test_packaged_spaces_are_all_listed() -> None:
+    from hamerspace.space import list_space_files
+
+    text = (ROOT / "docs" / "search-spaces.md").read_text()
+    for name in list_space_files():
+        assert f"| `{name}` |" in text
+
+
+def test_study_keys_are_all_listed() -> None:
+    from hamerspace.config.study import StudyConfig
+
+    text = (ROOT / "docs" / "getting-started.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*) \|$", text, re.MULTILINE))
+    for section in ("constraints", "budget", "target", "search"):
+        keys = StudyConfig.model_fields[section].annotation.model_fields
+        assert set(re.findall(r"`(\w+)`", rows[section])) == set(keys), section
+
+
+def test_python_flags_are_all_listed() -> None:
+    from hamerspace.config.flags import StudyFlags
+
+    text = (ROOT / "docs" / "python-api.md").read_text()
+    for name in StudyFlags.__annotations__:
+        assert f"`{name}`" in text
+
+
+def test_exit_codes_are_those_of_the_command_line() -> None:
+    from hamerspace.cli.search import INTERRUPTED, NOTHING_FEASIBLE
+    from hamerspace.errors import HamerspaceError
+
+    text = (ROOT / "README.md").read_text()
+    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    assert listed == [0, HamerspaceError.exit_code, NOTHING_FEASIBLE, INTERRUPTED]
+
+
+def test_metrics_are_all_listed() -> None:
+    from hamerspace.tasks.metrics import METRICS
+
+    text = (ROOT / "docs" / "getting-started.md").read_text()
+    for name in METRICS:
+        assert f"`{name}`" in text
