@@ -38,7 +38,9 @@ def summarize(study: "Study") -> RunData:
     config = study.loaded.config
     facts = study.folder.read("facts.json") or {}
     records, result, state = study.records(), study.result, study.folder.read("run.json") or {}
-    metric = facts.get("metric", {"name": "quality", "direction": "maximize", "drop_unit": "points"})
+    metric = facts.get(
+        "metric", {"name": "quality", "direction": "maximize", "drop_unit": "points"}
+    )
     limits = config.constraints.constraints().limits()
     start = min((r.started_s for r in records.values()), default=0.0)
     best = study.best

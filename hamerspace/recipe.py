@@ -48,6 +48,8 @@ class Parameter:
         when: The parameter is active only where all of these hold; inert parameters never appear
             in a recipe.
         runtime: Whether it only changes how a built candidate is run, not its files.
+        short: Word before a number or a ``true`` in the short name of a recipe; default: the last
+            part of the name.
     """
 
     name: str
@@ -58,6 +60,12 @@ class Parameter:
     high: float | None = None
     when: tuple[Condition, ...] = ()
     runtime: bool = False
+    short: str = ""
+
+    @property
+    def word(self) -> str:
+        """The parameter in the short name of a recipe."""
+        return self.short or self.name.rpartition(".")[2]
 
     def active(self, chosen: Mapping[str, Scalar]) -> bool:
         """Whether every condition holds."""

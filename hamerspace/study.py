@@ -91,6 +91,8 @@ class Study:
         self.loaded = loaded
         self.folder = RunFolder((folder or Path("runs") / loaded.config.name).resolve())
         self._storage_url = storage or self.folder.storage_url
+        # The folder's own database is not noted by its path, so that the folder may be moved.
+        self._shared_url = None if self._storage_url == self.folder.storage_url else storage
         self._backends = backends
         self._store = store or Store(default_store_folder())
         self._ledger: Ledger | None = None
@@ -187,7 +189,7 @@ class Study:
         deadline_s = None if timeout is None else time.monotonic() + timeout
         try:
             with self.folder.held(worth_keeping=self._has_trials):
-                self.folder.begin(self.loaded, self._identity(), self._storage_url, _command())
+                self.folder.begin(self.loaded, self._identity(), self._shared_url, _command())
                 if self._is_done(n_trials):
                     return self
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
@@ -435,8 +437,8 @@ class Study:
         """
         if self._ledger is not None:
             return True
-        own = self._storage_url == self.folder.storage_url
-        return self.folder.has(FACTS_FILE) and (self.folder.has(STUDY_DB) or not own)
+        kept = self._shared_url is not None or self.folder.has(STUDY_DB)
+        return kept and self.folder.has(FACTS_FILE)
 
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)
@@ -464,7 +466,7 @@ class Study:
                 ["maximize" if more else "minimize" for more in self._maximize.values()],
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
-                shared=self._storage_url != self.folder.storage_url,
+                shared=self._shared_url is not None,
             )
         return self._ledger
 

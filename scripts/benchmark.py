@@ -82,8 +82,8 @@ def print_search(trials: int, folder: Path) -> None:
         measuring_s += sum(
             value for name, value in trial.seconds.items() if name not in {"build", "overhead"}
         )
-    parts["  of it building"] = building_s
-    parts["  of it measuring"] = measuring_s
+    parts["of the search, building"] = building_s
+    parts["of the search, measuring"] = measuring_s
     print(f"{len(study.records())} trials from a cold store: {wall_s:.1f} s")
     for name, taken in parts.items():
         print(f"  {name:34} {taken:8.1f} s {100 * taken / wall_s:6.1f} %")

@@ -34,7 +34,9 @@ def plugins(monkeypatch):
 
     def forget():
         BACKENDS.__dict__.pop("_references", None)
-        describe._defaults.cache_clear()
+        for value in vars(describe).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
     path = os.pathsep.join(filter(None, (str(PLUGINS), os.environ.get("PYTHONPATH"))))
     monkeypatch.setenv("PYTHONPATH", path)

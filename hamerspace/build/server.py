@@ -55,6 +55,7 @@ def _serve(request: dict[str, Any], reply_fd: int) -> dict[str, Any]:
     """Run one job in a child and watch its time and memory."""
     read_fd, write_fd = os.pipe()
     started, server = time.monotonic(), os.getpid()
+    inherited_bytes = _resident_bytes(server)
     child = os.fork()
     if child == 0:
         _die_with(server)
@@ -78,7 +79,7 @@ def _serve(request: dict[str, Any], reply_fd: int) -> dict[str, Any]:
                 verdict = "orphaned"
             elif time.monotonic() - started > request["timeout_s"]:
                 verdict = "timeout"
-            elif _resident_bytes(child) > request["memory_bytes"]:
+            elif _resident_bytes(child) - inherited_bytes > request["memory_bytes"]:
                 verdict = "memory"
             if verdict is not None:
                 os.killpg(child, signal.SIGKILL)
@@ -158,7 +159,7 @@ def _drain(descriptor: int) -> bytes:
 
 
 def _resident_bytes(process: int) -> int:
-    """Private resident memory, so that the shared imports do not count against the job."""
+    """Resident memory less mapped files. A job starts with that of the server's imports."""
     try:
         fields = Path(f"/proc/{process}/statm").read_text().split()
     except OSError:

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import deque
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hamerspace.cli.console import console
 from hamerspace.recipe import Recipe
@@ -137,7 +137,7 @@ class LiveProgress(Progress):
             redirect_stderr=False,
         )
 
-    def __enter__(self) -> "LiveProgress":
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 

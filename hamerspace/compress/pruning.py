@@ -34,6 +34,7 @@ class StructuredPruning(Technique):
                 "Share of the channels of every layer that is removed.",
                 low=0.0,
                 high=0.9,
+                short="prune",
             ),
             Parameter(
                 "prune.round_to",
@@ -41,6 +42,7 @@ class StructuredPruning(Technique):
                 "Channels that stay are a multiple of this; runtimes like 16.",
                 choices=(1, 8, 16),
                 when=(Condition("prune.ratio", excluded=(0.0,)),),
+                short="to multiples of",
             ),
         )
 

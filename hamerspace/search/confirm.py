@@ -105,9 +105,7 @@ def choose(
     usable = [c for c in confirmed if c.rank < 2]
     if not usable:
         return None
-    return min(
-        usable, key=lambda c: (c.rank, cost(c.measurement, objectives, constraints, source))
-    )
+    return min(usable, key=lambda c: (c.rank, cost(c.measurement, objectives, constraints, source)))
 
 
 def front(records: Mapping[int, Record], maximize: Mapping[str, bool]) -> list[int]:

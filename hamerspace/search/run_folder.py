@@ -83,14 +83,14 @@ class RunFolder:
         scratch.replace(path)
 
     def begin(
-        self, loaded: LoadedStudy, identity: Mapping[str, Any], storage: str, command: str
+        self, loaded: LoadedStudy, identity: Mapping[str, Any], storage: str | None, command: str
     ) -> None:
         """Make the folder the home of a study, or find the same study in it.
 
         Args:
             loaded: The study.
             identity: What must not change between runs, by section of the study file.
-            storage: Optuna storage URL.
+            storage: Optuna storage URL; ``None`` for the folder's own database.
             command: How the user started it.
 
         Raises:

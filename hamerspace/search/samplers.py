@@ -1,8 +1,11 @@
 """Optuna's samplers, set for conditional spaces with constraints and several objectives."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from hamerspace.errors import ConfigError
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -20,5 +23,11 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """The named sampler; ``auto`` is the one that did best on conditional spaces."""
+    """The named sampler; ``auto`` is the one that did best on conditional spaces.
+
+    Raises:
+        ConfigError: It needs a package that is not installed.
+    """
+    if name == "gp" and find_spec("torch") is None:
+        raise ConfigError("sampler 'gp' needs PyTorch; pip install 'hamerspace[pytorch]'")
     return SAMPLERS[name](seed)

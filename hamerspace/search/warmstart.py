@@ -31,12 +31,16 @@ def first_trials(
     backend_choice = next(choice for choice in space.choices if choice.name == "backend")
     for name in backend_choice.values:
         recipes: Sequence[KnownRecipe] = BACKENDS.load(str(name)).known_recipes(source)
+        has_baseline = False
         for position, candidate in enumerate(recipes):
             recipe = space.complete({"backend": name, **candidate.parameters})
             if recipe is None:
                 continue
-            if position == 0:
+            # Where the space leaves the very first out, the next that loses nothing stands in.
+            plain = candidate.size_ratio == 1.0 and candidate.drop_points == 0.0
+            if not has_baseline and (position == 0 or plain):
                 baselines.append(FirstTrial(recipe, "baseline"))
+                has_baseline = True
             else:
                 known.append((_rank(candidate, constraints), recipe))
     known.sort(key=lambda pair: pair[0])

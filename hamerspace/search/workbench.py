@@ -3,7 +3,7 @@
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -171,7 +171,7 @@ class Workbench:
             self.target.close()
         self._store.evict()
 
-    def __enter__(self) -> "Workbench":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

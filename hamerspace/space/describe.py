@@ -25,31 +25,27 @@ def offered_parameters() -> dict[str, Parameter]:
 
 
 @cache
-def _defaults() -> dict[str, Scalar]:
-    return {name: offer.default for name, offer in offered_parameters().items()}
+def _offers() -> dict[str, Parameter]:
+    return offered_parameters()
 
 
 def recipe_label(recipe: Recipe) -> str:
-    """A short name for people, such as ``openvino int8 performance, prune.ratio 0.3``.
+    """A short name for people, such as ``openvino int8 performance, prune 0.3, distill``.
 
     The backend, its quantization (``fp32`` where there is none), then what differs from the
     defaults.
     """
-    backend = recipe.backend
-    own = f"{backend}."
+    own = f"{recipe.backend}."
     quantization = recipe.get(f"{own}quantization", "none")
-    words = [backend, "fp32" if quantization == "none" else str(quantization)]
-    others = []
-    defaults = _defaults()
+    words = [recipe.backend, "fp32" if quantization == "none" else str(quantization)]
+    others: list[str] = []
     for name, value in recipe.parameters.items():
-        if name in ("backend", f"{own}quantization") or defaults.get(name) == value:
+        offer = _offers().get(name)
+        if name in ("backend", f"{own}quantization") or (offer and offer.default == value):
             continue
-        if name.startswith(own) and isinstance(value, str):
-            words.append(value)
-        elif name.startswith(own) and value is True:
-            words.append(name.removeprefix(own))
-        else:
-            others.append(f"{name.removeprefix(own)} {value}")
+        word = offer.word if offer else name
+        text = str(value) if isinstance(value, str) else f"{word} {value}"
+        (words if name.startswith(own) else others).append(word if value is True else text)
     return ", ".join([" ".join(words), *others])
 
 

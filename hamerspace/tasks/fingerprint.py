@@ -25,7 +25,8 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
             digest.update(_content(path))
             for sibling in _external_data(path):
                 digest.update(_stamp(sibling))
-    for reference in (task.source.builder, task.data and task.data.load):
+    load = None if task.data is None else task.data.load
+    for reference in (task.source.builder, load):
         if reference is not None:
             file = reference_file(reference, loaded.root)
             if file is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.config.study import LoadedStudy, SourceSection
+from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.data import check_fits, prepare_data, random_data, read_data
 from hamerspace.tasks.fingerprint import folder_fingerprint
-from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.task import TASK_FILE
@@ -32,7 +32,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     (folder / "source").mkdir()
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
-    source, info = open_source(spec, example, folder / "source")
+    _, info = open_source(spec, example, folder / "source")
     if raw is None:
         splits = random_data(info.inputs, folder / "data", seed, task.batch_size)
     else:

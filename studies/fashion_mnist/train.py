@@ -69,8 +69,11 @@ def train(images: Tensor, labels: Tensor, epochs: int, batch: int = 128) -> nn.M
             optimizer.step()
             schedule.step()
             total += loss.item()
-        print(f"epoch {epoch + 1}: loss {total / (len(labels) // batch):.4f}, "
-              f"{time.time() - started:.0f} s", flush=True)
+        print(
+            f"epoch {epoch + 1}: loss {total / (len(labels) // batch):.4f}, "
+            f"{time.time() - started:.0f} s",
+            flush=True,
+        )
     return model.to(memory_format=torch.contiguous_format)
 
 
@@ -102,7 +105,10 @@ def main() -> None:
         **{f"{split}/labels": arrays[part][1][index] for split, (part, index) in rows.items()},
     )
     tensors = {
-        part: (torch.from_numpy(x.copy()).float().div(255)[:, None], torch.from_numpy(y.copy()).long())
+        part: (
+            torch.from_numpy(x.copy()).float().div(255)[:, None],
+            torch.from_numpy(y.copy()).long(),
+        )
         for part, (x, y) in arrays.items()
     }
     model = train(*tensors["train"], arguments.epochs)
@@ -110,7 +116,8 @@ def main() -> None:
     save_file(model.state_dict(), FOLDER / "weights.safetensors")
     parameters = sum(p.numel() for p in model.parameters())
     (FOLDER / "training.json").write_text(
-        json.dumps({"test_accuracy": score, "parameters": parameters, "epochs": arguments.epochs}) + "\n"
+        json.dumps({"test_accuracy": score, "parameters": parameters, "epochs": arguments.epochs})
+        + "\n"
     )
     print(f"test accuracy {score:.4f}, {parameters} parameters")
 

@@ -30,7 +30,7 @@ def _ends(pid, within_s=10.0):
 
 @pytest.fixture
 def worker(plugins):
-    with Worker(preload=()) as worker:
+    with Worker() as worker:
         yield worker
 
 
@@ -99,6 +99,12 @@ def test_a_flood_of_memory_is_killed_at_the_limit(call):
     assert "300 MB" in outcome.error
 
 
+def test_what_the_server_has_imported_does_not_count_against_a_job(call, worker):
+    worker.preload(("torch", "onnxruntime"))
+    outcome = call("misbehave", timeout_s=0.5, memory_mb=40, how="hangs")
+    assert outcome.status == "timeout"
+
+
 @pytest.mark.parametrize("how", ["segfaults", "raises", "hangs"])
 def test_the_worker_serves_on_after_a_failure(call, how):
     assert not call("misbehave", timeout_s=0.5, how=how).ok
@@ -133,10 +139,9 @@ def test_a_server_that_died_between_jobs_is_replaced(call, worker):
     assert call("add", a=1, b=1).ok
 
 
-def test_modules_that_are_not_installed_are_no_hindrance(plugins, tmp_path):
-    with Worker(preload=("no_such_module_at_all", "json")) as worker:
-        outcome = worker.call("worker_jobs:add", {"a": 1, "b": 2}, tmp_path / "log", 30)
-    assert outcome.ok
+def test_modules_that_are_not_installed_are_no_hindrance(call, worker):
+    worker.preload(("no_such_module_at_all", "json"))
+    assert call("add", a=1, b=2).ok
 
 
 def test_closing_ends_the_server_and_may_be_repeated(worker):
@@ -151,11 +156,12 @@ _ORPHAN = """
 import sys
 from pathlib import Path
 from hamerspace.build.worker import Worker
-worker = Worker(preload=())
+worker = Worker()
 worker.start()
 print(worker._process.pid, flush=True)
 if sys.argv[1]:
-    worker.call("worker_jobs:misbehave", {"how": "hangs", "note": sys.argv[1]}, Path(sys.argv[2]), 600)
+    arguments = {"how": "hangs", "note": sys.argv[1]}
+    worker.call("worker_jobs:misbehave", arguments, Path(sys.argv[2]), 600)
 input()
 """
 

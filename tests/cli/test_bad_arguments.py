@@ -1,5 +1,7 @@
 """What is wrong with a flag or a file is said before any framework is imported."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -134,8 +136,7 @@ def test_a_backend_that_is_not_installed_is_refused_with_what_to_install(
         PYTHONPATH=str(tmp_path),
     )
     assert process.wait(60) == 2
-    with open(errors) as stream:
-        said = stream.read()
+    said = Path(errors).read_text()
     assert "pip install 'hamerspace[openvino]'" in said
     assert "Traceback" not in said
     assert not (tmp_path / "runs").exists()

@@ -9,13 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-TRIALS = 4
+TRIALS = 2
+SPACE = {"backend": ["onnxruntime"], "onnxruntime.quantization": ["none", "static_int8"]}
 
 
 @pytest.fixture
 def searching(start, write_study, tmp_path):
     """A search that has finished its first trial; its process and the command's arguments."""
-    study = write_study(tmp_path / "study", budget={"trials": TRIALS})
+    study = write_study(tmp_path / "study", SPACE, budget={"trials": TRIALS})
     arguments = ("search", study, "--out", "run", "--json")
 
     def begin():
@@ -46,13 +47,11 @@ def test_no_process_stays_and_the_same_command_goes_on(searching, start, tmp_pat
     assert "Traceback" not in said
     if number != signal.SIGKILL:
         assert "the same command goes on" in said
-    kept = len((tmp_path / "err0").read_text().split("\ntrial ")) - 1
     process, _ = start(*searching.arguments)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     trials = json.loads(out)["trials"]
     assert len(trials) == TRIALS
-    assert kept >= 1
     assert "\ntrial 0 " not in (tmp_path / "err1").read_text()
 
 

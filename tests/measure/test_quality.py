@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def test_looks_grow_to_all_rows(rows):
     counts = looks(rows)
     assert counts[-1] == rows
     assert list(counts) == sorted(set(counts))
-    assert all(later <= 2 * earlier for earlier, later in zip(counts, counts[1:], strict=False))
+    assert all(later <= 2 * earlier for earlier, later in itertools.pairwise(counts))
 
 
 def test_a_candidate_at_the_limit_is_rarely_rejected_by_any_look(tmp_path):

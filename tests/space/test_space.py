@@ -107,7 +107,7 @@ def test_a_true_choice_is_not_the_number_one():
             {"backend": "onnxruntime", "onnxruntime.optimization_level": "basic"},
             "onnxruntime fp32 basic",
         ),
-        ({"backend": "openvino", "prune.ratio": 0.5}, "openvino fp32, prune.ratio 0.5"),
+        ({"backend": "openvino", "prune.ratio": 0.5}, "openvino fp32, prune 0.5"),
     ],
 )
 def test_labels_tell_recipes_apart_and_leave_defaults_out(space, partial, label):

@@ -1,0 +1,287 @@
+"""Whole searches of a tiny ONNX model, with the real runtimes."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from hamerspace import Study
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate
+from hamerspace.build.worker import Worker
+from hamerspace.errors import ConfigError, HamerspaceError, RunFolderError
+
+LIMITS = {"max_size_mb": 1.0, "max_accuracy_drop": 60.0}
+BEHAVIOURS = [
+    "none",
+    "build_raises",
+    "build_segfaults",
+    "build_hangs",
+    "build_floods",
+    "load_raises",
+    "run_segfaults",
+    "run_hangs",
+    "run_nan",
+    "run_shape",
+]
+
+
+@pytest.fixture(scope="module")
+def study_file(write_study, tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("study"), constraints=LIMITS, budget={"trials": 30})
+
+
+@pytest.fixture(scope="module")
+def finished(study_file, tmp_path_factory):
+    """A search of all five recipes, to look at and to leave as it is."""
+    return Study.from_yaml(study_file, out=tmp_path_factory.mktemp("runs") / "run").optimize()
+
+
+def test_every_recipe_was_built_measured_and_judged(finished):
+    records = finished.records()
+    assert finished.result["finished"] == len(records)
+    assert finished.result["stopped_because"] == "every one of the 5 recipes was measured"
+    labels = {
+        (r.recipe.backend, r.recipe[f"{r.recipe.backend}.quantization"]) for r in records.values()
+    }
+    assert len(labels) == 5
+    for record in records.values():
+        assert not record.measurement.failed, record.measurement.reason
+        assert record.measurement.latency.latency_ms.estimate > 0
+        assert record.measurement.quality is not None
+    static = next(r for r in records.values() if "static_int8" in r.recipe.parameters.values())
+    assert static.measurement.size_mb < finished.source.size_mb
+
+
+def test_baselines_lose_nothing(finished):
+    baselines = [r for r in finished.records().values() if r.origin == "baseline"]
+    assert len(baselines) == 2
+    for record in baselines:
+        assert record.measurement.quality.drop.estimate == pytest.approx(0.0, abs=0.01)
+
+
+def test_the_winner_was_confirmed_on_other_rows_and_keeps_the_limits(finished):
+    best = finished.best
+    assert set(best.verdicts.values()) == {"kept"}
+    assert best.number in finished.front()
+    assert best.number in {c.number for c in finished.confirmed}
+    assert best.measurement.quality.rows == 160
+    assert best.recipe_id == finished.records()[best.number].recipe.id
+
+
+def test_the_folder_holds_what_a_user_needs(finished):
+    path = finished.folder.path
+    for name in ("run.json", "study.db", "source.json", "result.json", "report.html"):
+        assert (path / name).is_file()
+    assert "tiny" in (path / "report.html").read_text()
+    for record in finished.records().values():
+        assert (path / "artifacts" / record.recipe.id / "build.log").is_file()
+
+
+def test_a_run_can_be_opened_again(finished):
+    again = Study.load(finished.folder.path)
+    assert again.best == finished.best
+    assert again.records() == finished.records()
+    assert again.loaded == finished.loaded
+    assert len(again.optuna_study.trials) == len(finished.records())
+
+
+def test_trials_are_a_table(finished):
+    frame = finished.trials_dataframe()
+    assert len(frame) == len(finished.records())
+    assert frame["size_mb"].notna().all()
+
+
+def test_only_finished_trials_are_in_the_storage(finished):
+    assert {t.state.name for t in finished.optuna_study.trials} == {"COMPLETE"}
+    assert finished.optuna_study.metric_names == ["quality", "latency_ms", "size_mb"]
+
+
+def test_a_finished_search_builds_and_measures_nothing_again(finished, study_file, monkeypatch):
+    def refuse(self):
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr(Worker, "start", refuse)
+    before = finished.folder.read("result.json")
+    again = Study.from_yaml(study_file, out=finished.folder.path).optimize()
+    assert again.result == before
+
+
+def test_more_trials_go_on_where_the_search_was(study_file, tmp_path):
+    out = tmp_path / "run"
+    Study.from_yaml(study_file, out=out, trials=1).optimize()
+    more = Study.from_yaml(study_file, out=out, trials=2).optimize()
+    records = more.records()
+    assert list(records) == [0, 1]
+    assert more.result["finished"] == 2
+    assert all(not r.evaluation.build_seconds for r in records.values())  # built by 'finished'
+
+
+@pytest.mark.parametrize(
+    ("flags", "section"),
+    [
+        ({"max_size_mb": 0.5}, "constraints"),
+        ({"objectives": ["size"]}, "objectives"),
+        ({"threads": 2}, "target"),
+        ({"batch_size": 4}, "task"),
+        ({"backends": ("onnxruntime",)}, "backends"),
+    ],
+)
+def test_another_study_in_the_folder_is_refused_by_section(finished, study_file, flags, section):
+    study = Study.from_yaml(study_file, out=finished.folder.path, **flags)
+    with pytest.raises(RunFolderError, match=rf"holds another study: it differs in {section}"):
+        study.optimize()
+
+
+def test_another_space_in_the_folder_is_refused(finished, study_file, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(study_file.parent, folder)
+    space = yaml.safe_load((folder / "space.yaml").read_text())
+    space["parameters"]["backend"] = ["onnxruntime"]
+    (folder / "space.yaml").write_text(yaml.safe_dump(space))
+    study = Study.from_yaml(folder / "study.yaml", out=finished.folder.path)
+    with pytest.raises(RunFolderError, match=r"differs in .*space"):
+        study.optimize()
+
+
+def test_an_exported_model_runs_alone_and_gives_what_the_session_gave(
+    finished, onnx_task, tmp_path
+):
+    folder = finished.export(tmp_path / "best")
+    with np.load(onnx_task / "data.npz") as archive:
+        image = archive["image"][:1]
+    np.savez(tmp_path / "in.npz", image=image)
+    script = [sys.executable, str(folder / "predict.py"), "in.npz", "out.npz"]
+    subprocess.run(script, cwd=tmp_path, check=True, timeout=60, capture_output=True)
+    candidate = Candidate.load(folder)
+    session = BACKENDS.load(candidate.backend).create().load(candidate, 1)
+    with np.load(tmp_path / "out.npz") as archive:
+        np.testing.assert_allclose(archive["logits"], session.run({"image": image})["logits"])
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe["parameters"]["backend"] == candidate.backend
+
+
+def test_the_winner_lies_in_the_folder_of_the_run(finished):
+    assert Candidate.load(finished.folder.best).size_bytes > 0
+    assert (finished.folder.best / "predict.py").is_file()
+
+
+def test_any_trial_can_be_exported_into_a_new_folder_only(finished, tmp_path):
+    assert Candidate.load(finished.export(tmp_path / "two", trial=2)).backend
+    with pytest.raises(RunFolderError, match="is there already"):
+        finished.export(tmp_path / "two", trial=2)
+    with pytest.raises(ConfigError, match="no finished trial 99; finished are 0 to"):
+        finished.export(tmp_path / "three", trial=99)
+
+
+def test_a_place_that_cannot_be_written_is_refused(study_file, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunFolderError, match="cannot write to"):
+        Study.from_yaml(study_file, out=tmp_path / "file" / "run").optimize()
+
+
+def test_a_folder_of_strangers_is_refused(study_file, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(RunFolderError, match=r"thesis\.txt"):
+        Study.from_yaml(study_file, out=tmp_path).optimize()
+
+
+def test_where_nothing_keeps_the_limits_the_nearest_are_told(write_study, tmp_path):
+    file = write_study(
+        tmp_path / "study",
+        {"backend": "onnxruntime", "onnxruntime.quantization": ["none", "static_int8"]},
+        constraints={"max_size_mb": 0.0001},
+    )
+    study = Study.from_yaml(file, out=tmp_path / "run").optimize()
+    assert study.best is None
+    assert study.confirmed == []
+    assert study.front() == {}
+    assert not study.folder.best.exists()
+    run = study.run_data()
+    assert [n.number for n in run.nearest]
+    assert all(set(n.misses) == {"max_size_mb"} for n in run.nearest)
+    sizes = [n.misses["max_size_mb"].value for n in run.nearest]
+    assert sizes == sorted(sizes)
+    assert study.folder.report.is_file()
+    with pytest.raises(ConfigError, match="no winner"):
+        study.export(tmp_path / "best")
+
+
+def test_whatever_a_candidate_does_is_a_result_and_the_search_goes_on(
+    plugins, write_study, tmp_path
+):
+    """Third-party code that raises, crashes, hangs, floods memory, or gives nonsense."""
+    file = write_study(
+        tmp_path / "study",
+        {"backend": "unruly", "unruly.behaviour": BEHAVIOURS},
+        budget={
+            "trials": 30,
+            "build_timeout_s": 8.0,
+            "build_memory_mb": 300.0,
+            "measure_timeout_s": 4.0,
+        },
+    )
+    study = Study.from_yaml(file, out=tmp_path / "run").optimize()
+    found = {str(r.recipe["unruly.behaviour"]): r for r in study.records().values()}
+    assert set(found) == set(BEHAVIOURS)
+    assert {t.state.name for t in study.optuna_study.trials} == {"COMPLETE"}
+    assert study.records()[study.best.number].recipe["unruly.behaviour"] == "none"
+    reasons = {name: record.measurement.reason for name, record in found.items()}
+    assert reasons.pop("none") == ""
+    wanted = {
+        "build_raises": "build unruly: RuntimeError: the converter gave up",
+        "build_segfaults": "build unruly: the process was killed by SIGSEGV",
+        "build_hangs": "build unruly: took longer than 8 s",
+        "build_floods": "build unruly: took more than 300 MB of memory",
+        "load_raises": "load: RuntimeError: no such kernel",
+        "run_segfaults": "load: the process was killed by SIGSEGV",
+        "run_hangs": "load: took longer than 4 s",
+        "run_nan": "output 'logits' holds values that are not finite",
+        "run_shape": "output 'logits' has shape (4,) where the source gives (5,)",
+    }
+    assert reasons == wanted
+    for name, record in found.items():
+        trial = study.optuna_study.trials[
+            next(n for n, r in study.records().items() if r == record)
+        ]
+        assert trial.constraints["builds"] == (0.0 if name == "none" else 1.0)
+    log = study.folder.recipe_log(found["build_raises"].recipe, "build.log").read_text()
+    assert "about to misbehave" in log
+    assert "Traceback (most recent call last)" in log
+    measured = study.folder.recipe_log(found["load_raises"].recipe, "measure.log").read_text()
+    assert "no such kernel" in measured
+
+
+_UNGUARDED = """
+import sys
+from hamerspace import Study
+print("once", flush=True)
+Study.from_yaml(sys.argv[1], out=sys.argv[2], trials=1).optimize()
+"""
+
+
+def test_a_script_without_a_guard_runs_once_and_the_library_prints_nothing(study_file, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_UNGUARDED)
+    command = [sys.executable, str(script), str(study_file), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "once\n"
+    assert len(Study.load(tmp_path / "run").records()) == 1
+
+
+def test_a_run_that_is_none_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="holds no run"):
+        Study.load(tmp_path)
+
+
+def test_what_is_wrong_with_the_model_is_told_as_it_was_found(write_study, tmp_path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"this is no model")
+    source = {"source": {"path": str(broken)}}
+    with pytest.raises(HamerspaceError, match=r"broken\.onnx"):
+        Study.from_yaml(write_study(tmp_path / "s", task=source), out=tmp_path / "run").optimize()
