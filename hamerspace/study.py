@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
@@ -23,19 +22,18 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.html import write as write_html
 from hamerspace.report.run_data import RunData
-from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.conclude import confirm_front
+from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate
+from hamerspace.search.facts import facts_of, identity_of
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Goal, Listener, SearchLoop
-from hamerspace.search.record import Record
+from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
 from hamerspace.search.samplers import make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
-from hamerspace.space import find_space_file
 from hamerspace.space.describe import recipe_label
-from hamerspace.tasks.fingerprint import study_fingerprint
-from hamerspace.tasks.metrics import drop_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 RESULT_FILE = "result.json"
 FACTS_FILE = "facts.json"
-_MOST_CONFIRMED = 12
 
 
 class StudyListener(Listener, Protocol):
@@ -189,7 +186,8 @@ class Study:
         deadline_s = None if timeout is None else time.monotonic() + timeout
         try:
             with self.folder.held(worth_keeping=self._has_trials):
-                self.folder.begin(self.loaded, self._identity(), self._shared_url, _command())
+                identity = identity_of(self.loaded, self._backends)
+                self.folder.begin(self.loaded, identity, self._shared_url, _command())
                 if self._is_done(n_trials):
                     return self
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
@@ -239,7 +237,7 @@ class Study:
     def front(self) -> dict[int, Record]:
         """The feasible trials that no other dominates, by trial number."""
         records = self.records()
-        return {n: records[n] for n in front(records, self._maximize)}
+        return {n: records[n] for n in front(records, self._goal.maximize)}
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
@@ -279,79 +277,25 @@ class Study:
         return folder
 
     def _search(
-        self,
-        bench: Workbench,
-        n_trials: int,
-        deadline_s: float | None,
-        watch: StudyListener,
+        self, bench: Workbench, n_trials: int, deadline_s: float | None, watch: StudyListener
     ) -> None:
-        config = self.loaded.config
         watch.phase("reading the model and the data")
         space = bench.space
         watch.phase("measuring the source model")
-        source = bench.source_values
-        goal = Goal(
-            config.objectives,
-            bench.constraints,
-            source,
-            minimize_quality=bench.task.metric.direction == "minimize",
-        )
-        self._write_facts(bench)
-        started = time.monotonic()
+        self.folder.write(FACTS_FILE, facts_of(bench))
+        goal = self._goal
         watch.phase("searching")
-        loop = SearchLoop(
-            self._open(),
-            space,
-            bench.evaluate,
-            goal,
-            first_trials(space, bench.task.info, bench.constraints),
-            watch,
-            config.search.seed,
-        )
-        stopped = loop.run(n_trials, deadline_s)
-        searched_s = time.monotonic() - started
-        watch.phase("confirming the front")
-        self._conclude(bench, goal, stopped, searched_s, n_trials)
-        watch.phase("writing the report")
-        self.report()
-
-    def _conclude(
-        self,
-        bench: Workbench,
-        goal: Goal,
-        stopped: str,
-        searched_s: float,
-        n_trials: int,
-    ) -> None:
-        """Confirm fronts until something keeps the limits, choose, and save the result."""
         started = time.monotonic()
-        records, objectives = self.records(), self.loaded.config.objectives
-        left, confirmed = dict(records), list[Confirmed]()
-        winner: Confirmed | None = None
-        while winner is None and len(confirmed) < 2 * _MOST_CONFIRMED:
-            numbers = front(left, self._maximize)
-            if not numbers:
-                break
-            numbers.sort(
-                key=lambda n: cost(
-                    records[n].measurement, objectives, goal.constraints, goal.source
-                )
-            )
-            for number in numbers[:_MOST_CONFIRMED]:
-                measurement = bench.confirm(records[number].recipe)
-                verdicts = verdicts_of(measurement, goal.constraints)
-                recipe_id = records[number].recipe.id
-                confirmed.append(Confirmed(number, recipe_id, measurement, verdicts))
-            # Rejected ones make way for those that they dominated.
-            gone = {c.recipe_id for c in confirmed}
-            left = {n: r for n, r in left.items() if r.recipe.id not in gone}
-            winner = choose(confirmed, objectives, goal.constraints, goal.source)
+        first = first_trials(space, bench.task.info, bench.constraints)
+        seed = self.loaded.config.search.seed
+        loop = SearchLoop(self._open(), space, bench.evaluate, goal, first, watch, seed)
+        stopped = loop.run(n_trials, deadline_s)
+        searched = time.monotonic()
+        watch.phase("confirming the front")
+        records = self.records()
+        confirmed, winner = confirm_front(bench, records, goal)
         if winner is not None:
-            scratch = self.folder.path / ".best"
-            shutil.rmtree(scratch, ignore_errors=True)
-            self._export(bench, records, winner.number, scratch, winner.measurement)
-            shutil.rmtree(self.folder.best, ignore_errors=True)
-            scratch.rename(self.folder.best)
+            self._replace_best(bench, records, winner)
         self.folder.write(
             RESULT_FILE,
             {
@@ -359,11 +303,22 @@ class Study:
                 "finished": len(records),
                 "stopped_because": stopped,
                 "winner": None if winner is None else winner.number,
-                "confirmed": [c.to_dict() for c in sorted(confirmed, key=lambda c: c.number)],
-                "search_s": searched_s,
-                "confirm_s": time.monotonic() - started,
+                "confirmed": [c.to_dict() for c in confirmed],
+                "search_s": searched - started,
+                "confirm_s": time.monotonic() - searched,
             },
         )
+        watch.phase("writing the report")
+        self.report()
+
+    def _replace_best(
+        self, bench: Workbench, records: Mapping[int, Record], winner: Confirmed
+    ) -> None:
+        scratch = self.folder.path / ".best"
+        shutil.rmtree(scratch, ignore_errors=True)
+        self._export(bench, records, winner.number, scratch, winner.measurement)
+        shutil.rmtree(self.folder.best, ignore_errors=True)
+        scratch.rename(self.folder.best)
 
     def _export(
         self,
@@ -382,43 +337,18 @@ class Study:
             measurement = records[number].measurement if again is None else again.measurement
         export_candidate(built.candidate, recipe, measurement, folder)
 
-    def _write_facts(self, bench: Workbench) -> None:
-        """Save what the report tells of the task, so that it needs no framework."""
-        task, info = bench.task, bench.task.info
-        self.folder.write(
-            FACTS_FILE,
-            {
-                "metric": {
-                    "name": task.metric.name,
-                    "direction": task.metric.direction,
-                    "drop_unit": drop_unit(task.metric, bench.source_values["quality"]),
-                },
-                "notes": list(task.splits.notes),
-                "synthetic": task.splits.synthetic,
-                "rows": dict(task.splits.rows),
-                "source": {
-                    "format": info.format,
-                    "parameters": info.parameter_count,
-                    "op_families": list(info.op_families),
-                    "inputs": [str(spec) for spec in info.inputs],
-                    "outputs": [str(spec) for spec in info.outputs],
-                },
-                "space": {"name": bench.space.name, "recipes": bench.space.count()},
-                "masks": [asdict(mask) for mask in bench.space.masks],
-            },
-        )
-
     @property
-    def _maximize(self) -> dict[str, bool]:
+    def _goal(self) -> Goal:
+        """What the search improves and keeps, as far as the run folder tells."""
+        config = self.loaded.config
         facts = self.folder.read(FACTS_FILE) or {}
-        minimize = facts.get("metric", {}).get("direction") == "minimize"
-        goal = Goal(
-            self.loaded.config.objectives,
-            self.loaded.config.constraints.constraints(),
-            {},
-            minimize,
+        source = self.source
+        return Goal(
+            config.objectives,
+            config.constraints.constraints(),
+            {} if source is None else observed(source),
+            facts.get("metric", {}).get("direction") == "minimize",
         )
-        return {o.value: goal.maximizes(o) for o in goal.objectives}
 
     def _is_done(self, n_trials: int) -> bool:
         """Whether an earlier call ended with this budget, its confirmation included."""
@@ -443,29 +373,18 @@ class Study:
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)
 
-    def _identity(self) -> dict[str, Any]:
-        """What must stay the same for trials to be comparable, by section."""
-        config = self.loaded.config
-        space = find_space_file(config.space, self.loaded.root)
-        return {
-            "task (model, data or metric)": study_fingerprint(self.loaded),
-            "space": content_key(text=space.read_text()),
-            "constraints": config.constraints.model_dump(),
-            "objectives": [o.value for o in config.objectives],
-            "target": config.target.model_dump(),
-            "backends": None if self._backends is None else list(self._backends),
-        }
-
     def _open(self) -> Ledger:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
+            state = self.folder.read(RUN_FILE) or {}
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
-                ["maximize" if more else "minimize" for more in self._maximize.values()],
+                self._goal.directions,
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
+                identity=content_key(identity=state.get("identity")),
                 shared=self._shared_url is not None,
             )
         return self._ledger

@@ -70,7 +70,9 @@ def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
 
 
 def _task_key(loaded: LoadedStudy) -> str:
-    return content_key(study=study_fingerprint(loaded), code=code_digest("hamerspace.tasks.prepare"))
+    return content_key(
+        study=study_fingerprint(loaded), code=code_digest("hamerspace.tasks.prepare")
+    )
 
 
 class Builder:

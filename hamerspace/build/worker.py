@@ -15,6 +15,7 @@ import psutil
 from hamerspace import errors
 from hamerspace.errors import HamerspaceError, SessionError
 
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job.

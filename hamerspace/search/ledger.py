@@ -21,6 +21,8 @@ from hamerspace.search.record import RECORD_KEY, Record
 
 Direction = Literal["minimize", "maximize"]
 
+_IDENTITY = "hamerspace.identity"
+
 
 class Ledger:
     """The finished trials of a study, and a sampler that has seen them.
@@ -32,11 +34,12 @@ class Ledger:
         metric_names: Of the objectives, with their units.
         sampler: Makes the sampler from the number of trials that there are: a resumed sampler
             with the same seed would draw the same recipes again.
+        identity: Of what must not change between runs; a shared storage may hold a study of the
+            same name for another model.
         shared: Whether other processes may add trials meanwhile.
 
     Raises:
-        RunFolderError: The storage holds a study of this name with other directions, or cannot be
-            opened.
+        RunFolderError: The storage holds another study of this name, or cannot be opened.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class Ledger:
         metric_names: Sequence[str],
         sampler: Callable[[int], BaseSampler],
         *,
+        identity: str = "",
         shared: bool = False,
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             self.kept = optuna.create_study(
                 storage=open_storage(url),
@@ -65,12 +69,18 @@ class Ledger:
                 f"storage {url} holds a study '{name}' with other objectives; "
                 "give this study another name"
             )
+        if self.kept.user_attrs.get(_IDENTITY, identity) != identity:
+            raise RunFolderError(
+                f"storage {url} holds a study '{name}' with another model, data, space or limits; "
+                "give this study another name"
+            )
         self._shared = shared
         self._records: dict[int, Record] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             try:
                 self.kept.set_metric_names(list(metric_names))
+                self.kept.set_user_attr(_IDENTITY, identity)
                 self._take_in()
             except Exception as error:
                 raise _unreadable(url, error) from error

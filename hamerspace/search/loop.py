@@ -11,7 +11,7 @@ from optuna.trial import Trial
 
 from hamerspace.constraints import Constraints, Objective, penalized, penalty
 from hamerspace.recipe import Recipe
-from hamerspace.search.ledger import Ledger
+from hamerspace.search.ledger import Direction, Ledger
 from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.warmstart import FirstTrial
 from hamerspace.space import Space
@@ -58,7 +58,12 @@ class Goal:
         return objective is Objective.THROUGHPUT
 
     @property
-    def directions(self) -> list[str]:
+    def maximize(self) -> dict[str, bool]:
+        """Name of each objective to whether more of it is better."""
+        return {objective.value: self.maximizes(objective) for objective in self.objectives}
+
+    @property
+    def directions(self) -> list[Direction]:
         """Of the objectives, as Optuna names them."""
         return ["maximize" if self.maximizes(o) else "minimize" for o in self.objectives]
 

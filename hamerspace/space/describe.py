@@ -6,7 +6,7 @@ from functools import cache
 from hamerspace.backends import BACKENDS
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter
-from hamerspace.recipe import Condition, Parameter, Recipe, Scalar
+from hamerspace.recipe import Condition, Parameter, Recipe
 
 
 def offered_parameters() -> dict[str, Parameter]:

@@ -133,7 +133,9 @@ class LocalTarget(Target):
 def _agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
     """Whether outputs differ by rounding at most."""
     scale = float(np.abs(exact).max(initial=0.0))
-    return exact.shape == batched.shape and np.allclose(exact, batched, rtol=1e-4, atol=1e-5 * scale)
+    return exact.shape == batched.shape and np.allclose(
+        exact, batched, rtol=1e-4, atol=1e-5 * scale
+    )
 
 
 def _cpu_field(name: str) -> str:

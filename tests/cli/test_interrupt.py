@@ -35,7 +35,7 @@ def searching(start, write_study, tmp_path):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
-def test_no_process_stays_and_the_same_command_goes_on(searching, start, tmp_path, number, code):
+def test_no_process_stays(searching, number, code):
     process, errors = searching()
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
@@ -47,6 +47,12 @@ def test_no_process_stays_and_the_same_command_goes_on(searching, start, tmp_pat
     assert "Traceback" not in said
     if number != signal.SIGKILL:
         assert "the same command goes on" in said
+
+
+def test_after_a_kill_the_same_command_goes_on(searching, start, tmp_path):
+    process, _ = searching()
+    process.kill()
+    process.wait(30)
     process, _ = start(*searching.arguments)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
@@ -60,6 +66,7 @@ def test_a_search_interrupted_before_a_trial_leaves_nothing(start, write_study, 
     process, errors = start("search", study, "--out", "out/run")
     deadline = time.monotonic() + 60
     while "reading the model" not in Path(errors).read_text():
+        assert process.poll() is None, Path(errors).read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)

@@ -1,0 +1,50 @@
+"""What is saved of a study so that showing it again needs no framework and no model."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hamerspace.build.store import content_key
+from hamerspace.config.study import LoadedStudy
+from hamerspace.search.workbench import Workbench
+from hamerspace.space import find_space_file
+from hamerspace.tasks.fingerprint import study_fingerprint
+from hamerspace.tasks.metrics import drop_unit
+
+
+def identity_of(loaded: LoadedStudy, backends: Sequence[str] | None) -> dict[str, Any]:
+    """What must stay the same for the trials of a study to be comparable, by section."""
+    config = loaded.config
+    space = find_space_file(config.space, loaded.root)
+    return {
+        "task (model, data or metric)": study_fingerprint(loaded),
+        "space": content_key(text=space.read_text()),
+        "constraints": config.constraints.model_dump(),
+        "objectives": [objective.value for objective in config.objectives],
+        "target": config.target.model_dump(),
+        "backends": None if backends is None else list(backends),
+    }
+
+
+def facts_of(bench: Workbench) -> dict[str, Any]:
+    """What a report tells of the task and the space."""
+    task, info, space = bench.task, bench.task.info, bench.space
+    return {
+        "metric": {
+            "name": task.metric.name,
+            "direction": task.metric.direction,
+            "drop_unit": drop_unit(task.metric, bench.source_values["quality"]),
+        },
+        "notes": list(task.splits.notes),
+        "synthetic": task.splits.synthetic,
+        "rows": dict(task.splits.rows),
+        "source": {
+            "format": info.format,
+            "parameters": info.parameter_count,
+            "op_families": list(info.op_families),
+            "inputs": [str(spec) for spec in info.inputs],
+            "outputs": [str(spec) for spec in info.outputs],
+        },
+        "space": {"name": space.name, "recipes": space.count()},
+        "masks": [asdict(mask) for mask in space.masks],
+    }
