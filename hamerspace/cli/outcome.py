@@ -39,7 +39,8 @@ def print_outcome(study: "Study", *, as_json: bool) -> None:
         out.print(Text(f"winner: {study.folder.best}"), soft_wrap=True)
     if study.folder.report.exists():
         out.print(Text(f"report: {study.folder.report}"), soft_wrap=True)
-    out.print(_last_line(run, judged))
+    # A program that reads the output finds the whole sentence on the last line.
+    out.print(_last_line(run, judged), soft_wrap=not out.is_terminal)
 
 
 def _findings(run: "RunData", judged: "Verdict") -> list[str]:
