@@ -40,6 +40,8 @@ def main() -> None:
             request = json.loads(line)
             if "preload" in request:
                 _preload(request["preload"])
+            elif "settle" in request:
+                replies.write("{}\n")
             else:
                 replies.write(json.dumps(_serve(request, reply_fd)) + "\n")
 

@@ -85,10 +85,12 @@ class Worker:
     def preload(self, modules: Sequence[str]) -> None:
         """Import modules in the server, for all jobs to come; does not wait for it."""
         self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"preload": list(modules)}) + "\n")
+        self._send({"preload": list(modules)})
+
+    def settle(self) -> None:
+        """Wait until the server has nothing to do, so that something can be timed."""
+        if self._process is not None:
+            self._ask({"settle": True})
 
     def call(
         self,
@@ -109,29 +111,17 @@ class Worker:
                 :func:`default_memory_mb`.
         """
         self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        request = {
-            "function": function,
-            "arguments": dict(arguments),
-            "log": str(log),
-            "timeout_s": timeout_s,
-            "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
-        }
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            line = self._replies.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            self.close()
-            raise SessionError(
-                "the build server ended unexpectedly; another process may have killed it, or the "
-                "machine ran out of memory"
-            )
-        return Outcome(
-            **{"error_type" if k == "type" else k: v for k, v in json.loads(line).items()}
+        reply = self._ask(
+            {
+                "function": function,
+                "arguments": dict(arguments),
+                "log": str(log),
+                "timeout_s": timeout_s,
+                "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
+            }
         )
+        reply["error_type"] = reply.pop("type", "")
+        return Outcome(**reply)
 
     def close(self) -> None:
         """End the server and whatever it runs."""
@@ -148,6 +138,24 @@ class Worker:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
         self._replies.close()
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # reading the answer will tell
+            self._process.stdin.write(json.dumps(request) + "\n")
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._send(request)
+        line = self._replies.readline()
+        if not line:
+            self.close()
+            raise SessionError(
+                "the build server ended unexpectedly; another process may have killed it, or the "
+                "machine ran out of memory"
+            )
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ It answers requests over an inherited socket until that closes. Replies are ``("
 ``("error", text)``.
 """
 
+import contextlib
 import importlib
 import os
 import select
@@ -123,6 +124,8 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     threading.Thread(target=_end_with_caller, args=(connection.fileno(),), daemon=True).start()
     host = ModelHost()
+    with contextlib.suppress(Exception):  # what is wrong shows when it is asked to load
+        importlib.import_module(BACKENDS.load(sys.argv[2]).modules[0])
     while True:
         try:
             name, arguments = connection.recv()

@@ -31,8 +31,8 @@ class LatencyPlan:
         min_s: Wall seconds to measure at least, so that percentiles mean something.
     """
 
-    tolerance: float = 0.04
-    max_s: float = 1.2
+    tolerance: float = 0.05
+    max_s: float = 0.8
     min_s: float = 0.2
 
 

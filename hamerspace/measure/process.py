@@ -27,9 +27,12 @@ class ModelProcess:
         timeout_s: Wall seconds that one request may take.
         memory_mb: Resident MB that the process may take.
         log: Receives what the process prints.
+        backend: Whose runtime it imports at once, before it is asked to load anything.
     """
 
-    def __init__(self, threads: int, timeout_s: float, memory_mb: float, log: Path) -> None:
+    def __init__(
+        self, threads: int, timeout_s: float, memory_mb: float, log: Path, backend: str
+    ) -> None:
         self._threads = threads
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
@@ -40,7 +43,7 @@ class ModelProcess:
         )
         with log.open("ab") as stream:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "hamerspace.measure.child", str(theirs.fileno())],
+                [sys.executable, "-m", "hamerspace.measure.child", str(theirs.fileno()), backend],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

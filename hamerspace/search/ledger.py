@@ -12,7 +12,7 @@ from typing import Literal
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hamerspace._optuna import add_trial, open_storage, with_sorted_attributes
 from hamerspace.errors import RunFolderError
@@ -87,7 +87,7 @@ class Ledger:
             self._work = optuna.create_study(
                 directions=list(directions), sampler=sampler(len(self._records))
             )
-        self._work.add_trials(self._finished())
+        self._work.add_trials(self._teaching(self._finished()))
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -97,23 +97,42 @@ class Ledger:
     def ask(self, given: Mapping[str, Scalar] | None) -> Trial:
         """A trial that suggests ``given``, or what the sampler thinks best."""
         if self._shared:
-            self._work.add_trials(self._take_in())
+            self._work.add_trials(self._teaching(self._take_in()))
         if given is not None:
             self._work.enqueue_trial(dict(given))
         return self._work.ask()
 
     def finish(self, trial: Trial, values: Sequence[float], record: Record) -> int:
-        """Tell the sampler, keep the trial in the storage, and return its number there."""
+        """Tell the sampler, keep the trial in the storage, and return its number there.
+
+        A recipe that was met again taught the sampler all it can the first time; repeated, it
+        would only pull the sampler to where it has been.
+        """
+        kept = create_trial(
+            values=list(values),
+            params=trial.params,
+            distributions=trial.distributions,
+            user_attrs={RECORD_KEY: record.to_json()},
+        )
+        kept.datetime_start = trial.datetime_start
         for name, value in sorted(record.violations.items()):
+            kept.set_constraint(name, value)
             trial.set_constraint(name, value)
-        trial.set_user_attr(RECORD_KEY, record.to_json())
-        number = add_trial(self.kept, self._work.tell(trial, list(values)))
+        if record.reused_from is None:
+            self._work.tell(trial, list(values))
+        else:
+            self._work.tell(trial, state=TrialState.FAIL)
+        number = add_trial(self.kept, kept)
         self._records[number] = record
         return number
 
     def _finished(self) -> list[FrozenTrial]:
         trials = self.kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return [with_sorted_attributes(trial) for trial in trials]
+
+    def _teaching(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Those that are not repetitions."""
+        return [trial for trial in trials if self._records[trial.number].reused_from is None]
 
     def _take_in(self) -> list[FrozenTrial]:
         """The trials of the storage that are new here."""

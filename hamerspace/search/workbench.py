@@ -101,8 +101,9 @@ class Workbench:
             return Measurement.from_dict(found["measurement"])
         self.start()
         data = self._data("search")
+        self._worker.settle()
         plain = self.target.measure_reference(
-            self._source, data.inputs, self.task.batch_size, LatencyPlan(0.01, 4.0, 1.0)
+            self._source, data.inputs, self.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
         )
         value = plain.to_dict()
         value["quality"] = data.judge.judge(data.judge.source_outputs).__dict__
@@ -145,6 +146,7 @@ class Workbench:
     def evaluate(self, recipe: Recipe) -> Evaluation:
         """Build and measure ``recipe`` through the gates."""
         started = time.monotonic()
+        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         seconds = built.seconds or {"build": time.monotonic() - started}
         if built.candidate is None:
@@ -159,6 +161,7 @@ class Workbench:
 
     def confirm(self, recipe: Recipe) -> Measurement:
         """Measure a recipe in full on the confirm split."""
+        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
@@ -189,7 +192,7 @@ class Workbench:
             self.constraints,
             reference.latency_ms.estimate,
             gated,
-            full=LatencyPlan() if gated else LatencyPlan(0.02, 3.0, 0.5),
+            full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
         )
         log = self._folder.recipe_log(recipe, "measure.log")
         return self.target.measure(candidate, plan, log)

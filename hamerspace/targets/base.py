@@ -55,6 +55,12 @@ class Target(ABC):
     ) -> Measurement:
         """Size, memory, load time and latency of the source model itself."""
 
+    def expect(self, backend: str, log: Path) -> None:  # noqa: B027 - optional
+        """A candidate of this backend is about to be built and then measured with this log.
+
+        A target may start the process ahead, so that its imports go on beside the build.
+        """
+
     @abstractmethod
     def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
         """Measure a candidate in a fresh process; its failures are observations."""

@@ -36,6 +36,7 @@ class LocalTarget(Target):
         self._reference: ModelProcess | None = None
         self._loaded: tuple[Candidate, dict[str, str], int] | None = None
         self._log = Path(os.devnull)
+        self._next: tuple[str, Path, ModelProcess] | None = None
 
     def host(self) -> Host:
         return Host(platform.machine(), frozenset(_cpu_field("flags").split()))
@@ -58,7 +59,8 @@ class LocalTarget(Target):
         self.close()
         self._log = log
         self._loaded = (source, inputs, batch_size)
-        self._reference = self._start(log)
+        self._reference = self._start(source.backend, log)
+        self.expect(source.backend, log)  # it will be timed beside itself
         try:
             self._reference.load(source, inputs, batch_size)
         except SessionError:
@@ -82,7 +84,7 @@ class LocalTarget(Target):
     def measure_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
     ) -> Measurement:
-        with self._start(self._log) as second:
+        with self._start(source.backend, self._log) as second:
             loaded = second.load(source, inputs, batch_size)
             # The source model beside itself: what its ratio's interval shows is the noise.
             run = LatencyRun(second, self._running(), self._threads, None, batch_size)
@@ -95,6 +97,10 @@ class LocalTarget(Target):
             latency=latency,
         )
 
+    def expect(self, backend: str, log: Path) -> None:
+        self._drop_next()
+        self._next = (backend, log, self._process(backend, log))
+
     def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
         reference = self._running()
         measurement = self._measure_beside(reference, candidate, plan, log)
@@ -105,6 +111,7 @@ class LocalTarget(Target):
         return measurement
 
     def close(self) -> None:
+        self._drop_next()
         if self._reference is not None:
             self._reference.close()
             self._reference = None
@@ -115,10 +122,25 @@ class LocalTarget(Target):
     def _measure_beside(
         self, reference: ModelProcess, candidate: Candidate, plan: MeasurementPlan, log: Path
     ) -> Measurement:
-        return Protocol(plan, reference, lambda: self._start(log), self._threads).measure(candidate)
+        def start() -> ModelProcess:
+            return self._start(candidate.backend, log)
 
-    def _start(self, log: Path) -> ModelProcess:
-        return ModelProcess(self._threads, self._timeout_s, self._memory_mb, log)
+        return Protocol(plan, reference, start, self._threads).measure(candidate)
+
+    def _start(self, backend: str, log: Path) -> ModelProcess:
+        """The process that was started ahead, where it is the one that is wanted."""
+        if self._next is None or self._next[:2] != (backend, log):
+            return self._process(backend, log)
+        process, self._next = self._next[2], None
+        return process
+
+    def _process(self, backend: str, log: Path) -> ModelProcess:
+        return ModelProcess(self._threads, self._timeout_s, self._memory_mb, log, backend)
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            self._next[2].close()
+            self._next = None
 
     def _running(self) -> ModelProcess:
         """The source model's process, started again where it has died."""

@@ -15,7 +15,7 @@ def start(build_unruly, search_split, tmp_path):
     running = []
 
     def start(behaviour, timeout_s=60.0, memory_mb=8000.0):
-        process = ModelProcess(1, timeout_s, memory_mb, tmp_path / "log")
+        process = ModelProcess(1, timeout_s, memory_mb, tmp_path / "log", "onnxruntime")
         running.append(process)
         return process, process.load(build_unruly(behaviour), search_split.inputs, 1)
 
