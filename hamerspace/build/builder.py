@@ -113,6 +113,8 @@ class Builder:
         key = plan.stages[-1].key
         if self._store.get(key) is not None:
             reused = tuple(stage.label for stage in plan.stages)
+            if not log.exists():
+                log.write_text(f"from the store: {', '.join(reused)}\n")
             return BuildResult(self._load(key, plan.runtime), "ok", reused=reused, key=key)
         arguments = {
             "task": str(self._task.folder),

@@ -13,6 +13,7 @@ from hamerspace.report import (
     SourceRecord,
     TrialRecord,
 )
+from hamerspace.space.describe import recipe_label
 
 LIMITS = {"max_size_mb": 1.0, "max_latency_ms": 0.6, "max_accuracy_drop": 1.0}
 SOURCE = {
@@ -82,7 +83,7 @@ def _trial(number, rng, clock, seen):
     common = {
         "number": number,
         "recipe_id": recipe.id,
-        "label": recipe.describe(),
+        "label": recipe_label(recipe),
         "parameters": parameters,
         "origin": origin,
         "started_s": clock,

@@ -11,7 +11,7 @@ def test_the_backend_is_told_by_the_parameters_or_else_by_the_label(run):
 
 
 def test_the_winner_is_the_one_that_is_marked(run):
-    assert run.winner.label == "onnxruntime basic static"
+    assert run.winner.label == "onnxruntime static basic"
     assert replace(run, confirmations=()).winner is None
 
 

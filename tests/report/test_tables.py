@@ -45,7 +45,7 @@ def test_the_winner_is_compared_with_the_source_and_the_plain_runtimes(run):
 def test_a_confirmed_baseline_is_not_listed_twice(run):
     confirmed = replace(run.winner, recipe_id=run.trials[0].recipe_id, label=run.trials[0].label)
     rows = final_rows(replace(run, confirmations=(confirmed,)))
-    assert [row["name"] for row in rows].count("onnxruntime") == 1
+    assert [row["name"] for row in rows].count("onnxruntime fp32") == 1
 
 
 def test_markdown_is_a_table_and_escapes_bars(run):

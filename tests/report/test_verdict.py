@@ -13,7 +13,7 @@ def test_a_confirmed_winner_is_told_in_one_sentence(run):
     told = verdict(run)
     assert told.tone == "good"
     assert told.headline == (
-        "onnxruntime basic static: 0.34 MB (3.7x smaller), 0.087 ms (14x faster), "
+        "onnxruntime static basic: 0.34 MB (3.7x smaller), 0.087 ms (14x faster), "
         "accuracy 91.9 % (drop 0.2 points [-0.2, +0.6]), "
         "confirmed on 4,000 rows: all limits kept."
     )
