@@ -165,12 +165,22 @@ def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tupl
 def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
     found = list(facts.get("notes", []))
     source = study.source
-    if source is not None and source.latency is not None and source.latency.basis == "cpu":
+    if source is not None and source.latency is not None and _rests_on_cpu_time(source):
         found.append(
             "The machine was busy while the source model was measured (wall over CPU time "
             f"{source.latency.wall_over_cpu:.2f}): its latency rests on CPU time."
         )
+    busy = [c for c in study.confirmed if _rests_on_cpu_time(c.measurement)]
+    if busy:
+        found.append(
+            f"The machine was busy during {len(busy)} of {len(study.confirmed)} confirmations: "
+            "those latencies rest on CPU time."
+        )
     return tuple(found)
+
+
+def _rests_on_cpu_time(measurement: Measurement) -> bool:
+    return measurement.latency is not None and measurement.latency.basis == "cpu"
 
 
 def _environment(study: "Study") -> dict[str, str]:
