@@ -1,8 +1,10 @@
 """A study as the plain values that its report tells."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.report.run_data import (
     Confirmation,
@@ -68,7 +70,7 @@ def summarize(study: "Study") -> RunData:
         constraints=limits,
         objectives=tuple(o.value for o in config.objectives),
         feasible_winner=best is not None,
-        nearest=() if best is not None else _nearest(records, limits),
+        nearest=() if best is not None else _nearest(_last_seen(records, study), limits),
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
         environment=_environment(study),
@@ -142,28 +144,49 @@ def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:
     )
 
 
-def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tuple[Nearest, ...]:
-    """The built candidates with the least total violation."""
-    built = [
-        (number, record)
+def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Record]:
+    """The records, with what confirmation saw where a candidate came that far."""
+    again = {c.number: c.measurement for c in study.confirmed}
+    return {
+        number: replace(record, evaluation=replace(record.evaluation, measurement=again[number]))
+        if number in again
+        else record
         for number, record in records.items()
-        if record.reused_from is None and not record.measurement.failed and not record.feasible
-    ]
-    built.sort(key=lambda pair: sum(max(v, 0.0) for v in pair[1].violations.values()))
-    found = []
-    for number, record in built[:_MOST_NEAREST]:
+        if record.reused_from is None
+    }
+
+
+def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tuple[Nearest, ...]:
+    """The built candidates that miss least in total."""
+    ranked = []
+    for number, record in records.items():
+        if record.measurement.failed:
+            continue
         values = observed(record.measurement)
-        misses = {
-            name: Miss(values[LIMITED[name]], limit)
+        over = {
+            name: violation(values[LIMITED[name]], limit)
             for name, limit in limits.items()
-            if record.violations.get(name, 0.0) > 0
+            if LIMITED[name] in values and values[LIMITED[name]] > limit
         }
-        found.append(Nearest(recipe_label(record.recipe), number, misses))
-    return tuple(found)
+        if over:
+            ranked.append((sum(over.values()), number, tuple(over), values))
+    return tuple(
+        Nearest(
+            recipe_label(records[number].recipe),
+            number,
+            {name: Miss(values[LIMITED[name]], limits[name]) for name in names},
+        )
+        for _, number, names, values in sorted(ranked, key=lambda entry: entry[:2])[:_MOST_NEAREST]
+    )
 
 
 def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
     found = list(facts.get("notes", []))
+    found += [
+        f"{', '.join(mask['values'])} is left out: {mask['reason']}."
+        for mask in facts.get("masks", [])
+        if mask["parameter"] == "backend"
+    ]
     source = study.source
     if source is not None and source.latency is not None and _rests_on_cpu_time(source):
         found.append(

@@ -72,10 +72,12 @@ class Parameter:
         return all(condition.holds(chosen) for condition in self.when)
 
     def accepts(self, value: Scalar) -> bool:
-        """Whether ``value`` is legal; booleans are not numbers here."""
+        """Whether ``value`` is legal; booleans are not numbers, nor is 2.0 a whole number here."""
         if self.choices:
             return any(value == c and type(value) is type(c) for c in self.choices)
         if isinstance(value, bool | str) or self.low is None or self.high is None:
+            return False
+        if isinstance(self.default, int) and not isinstance(value, int):
             return False
         return self.low <= value <= self.high
 

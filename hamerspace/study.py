@@ -25,7 +25,7 @@ from hamerspace.report.run_data import RunData
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate
-from hamerspace.search.facts import facts_of, identity_of
+from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Goal, Listener, SearchLoop
 from hamerspace.search.record import Record, observed
@@ -181,8 +181,10 @@ class Study:
         """
         watch = listener or _Silent()
         budget = self.loaded.config.budget
-        n_trials = n_trials or budget.trials
-        timeout = timeout or budget.timeout_s
+        n_trials = budget.trials if n_trials is None else n_trials
+        timeout = budget.timeout_s if timeout is None else timeout
+        if n_trials < 1 or (timeout is not None and timeout <= 0):
+            raise ConfigError("n_trials must be at least 1, and timeout above 0 seconds")
         deadline_s = None if timeout is None else time.monotonic() + timeout
         try:
             with self.folder.held(worth_keeping=self._has_trials):
@@ -237,7 +239,7 @@ class Study:
     def front(self) -> dict[int, Record]:
         """The feasible trials that no other dominates, by trial number."""
         records = self.records()
-        return {n: records[n] for n in front(records, self._goal.maximize)}
+        return {n: records[n] for n in front(records, self.goal.maximize)}
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
@@ -258,7 +260,7 @@ class Study:
 
         Raises:
             ConfigError: There is no such trial, or no winner.
-            BuildError: The candidate cannot be built.
+            RunFolderError: The folder is taken, or the model has changed since the search.
         """
         records = self.records()
         if trial is None:
@@ -269,9 +271,15 @@ class Study:
         if trial not in records:
             known = f"0 to {max(records)}" if records else "none yet"
             raise ConfigError(f"there is no finished trial {trial}; finished are {known}")
-        folder = Path(output)
+        folder = Path(output).resolve()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunFolderError(f"{folder} is there already; name a new folder")
+        began = (self.folder.read(RUN_FILE) or {}).get("identity")
+        if began != identity_of(self.loaded, self._backends):
+            raise RunFolderError(
+                f"the model, the data or the space of {self.folder.path} have changed since it was "
+                "searched, so its trials cannot be built again; restore them, or search anew"
+            )
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
             self._export(bench, records, trial, folder)
         return folder
@@ -282,8 +290,10 @@ class Study:
         watch.phase("reading the model and the data")
         space = bench.space
         watch.phase("measuring the source model")
-        self.folder.write(FACTS_FILE, facts_of(bench))
-        goal = self._goal
+        facts = facts_of(bench)
+        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder.path)
+        self.folder.write(FACTS_FILE, facts)
+        goal = self.goal
         watch.phase("searching")
         started = time.monotonic()
         first = first_trials(space, bench.task.info, bench.constraints)
@@ -294,7 +304,9 @@ class Study:
         watch.phase("confirming the front")
         records = self.records()
         confirmed, winner = confirm_front(bench, records, goal)
-        if winner is not None:
+        if winner is None:
+            shutil.rmtree(self.folder.best, ignore_errors=True)
+        else:
             self._replace_best(bench, records, winner)
         self.folder.write(
             RESULT_FILE,
@@ -338,7 +350,7 @@ class Study:
         export_candidate(built.candidate, recipe, measurement, folder)
 
     @property
-    def _goal(self) -> Goal:
+    def goal(self) -> Goal:
         """What the search improves and keeps, as far as the run folder tells."""
         config = self.loaded.config
         facts = self.folder.read(FACTS_FILE) or {}
@@ -381,7 +393,7 @@ class Study:
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
-                self._goal.directions,
+                self.goal.directions,
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
                 identity=content_key(identity=state.get("identity")),
@@ -391,4 +403,6 @@ class Study:
 
 
 def _command() -> str:
-    return shlex.join(["hamerspace", *sys.argv[1:]])
+    """How the command line was called; empty in a program or a notebook."""
+    called = Path(sys.argv[0]).name if sys.argv else ""
+    return shlex.join([called, *sys.argv[1:]]) if called == "hamerspace" else ""

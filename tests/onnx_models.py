@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -165,7 +166,10 @@ def _save(
         location="weights.bin",
         size_threshold=64,
     )
-    return ModelArtifact(folder, "onnx", inputs, outputs, {"model": "model.onnx"}).save()
+    metadata: dict[str, Any] = {"model": "model.onnx"}
+    if external_data:
+        metadata["external"] = ["weights.bin"]
+    return ModelArtifact(folder, "onnx", inputs, outputs, metadata).save()
 
 
 def _value(spec: TensorSpec) -> onnx.ValueInfoProto:

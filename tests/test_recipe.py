@@ -125,3 +125,8 @@ def test_masks():
     all_but_zero = Mask("p", (), "", excluded=(0.0,))
     assert all_but_zero.covers(0.3)
     assert not all_but_zero.covers(0.0)
+
+
+@pytest.mark.parametrize(("value", "legal"), [(1, True), (2.0, False), (1.5, False), (True, False)])
+def test_a_whole_number_is_asked_for_where_the_default_is_one(value, legal):
+    assert Parameter("p", 1, "", low=1, high=9).accepts(value) == legal

@@ -8,13 +8,16 @@ from pathlib import Path
 from hamerspace.backends.base import Candidate
 from hamerspace.build.stages import Stage, plan_build
 from hamerspace.build.store import Store, content_key
-from hamerspace.build.versions import code_digest
+from hamerspace.build.versions import code_digest, installed_versions
 from hamerspace.build.worker import Worker
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import HamerspaceError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.task import Task
+
+_TASK_DISTRIBUTIONS = ("torch", "onnx", "onnxruntime", "numpy")
+"""What reads, runs and describes a source model."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
 
 def _task_key(loaded: LoadedStudy) -> str:
     return content_key(
-        study=study_fingerprint(loaded), code=code_digest("hamerspace.tasks.prepare")
+        study=study_fingerprint(loaded),
+        code=code_digest("hamerspace.tasks.prepare"),
+        versions=installed_versions(_TASK_DISTRIBUTIONS),
     )
 
 

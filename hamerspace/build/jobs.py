@@ -85,7 +85,7 @@ def _training_data(task: Task) -> TrainingData:
     labels = task.splits.labels_of("train")
     if labels is not None:
         arrays["labels"] = labels
-    return TrainingData(arrays, task.splits.inputs, task.loss)
+    return TrainingData(arrays, task.splits.inputs, task.loss, task.output)
 
 
 def _keep_only(folder: Path, candidate: Candidate) -> None:

@@ -69,6 +69,7 @@ def plan_build(task: Task, recipe: Recipe, seed: int) -> BuildPlan:
                 parameters=parameters,
                 data=data,
                 loss=task.loss,
+                output=task.output if technique.needs_training_data else "",
                 seed=seed,
                 versions=installed_versions(technique.distributions),
                 code=code_digest(type(technique).__module__),

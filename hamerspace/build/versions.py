@@ -20,13 +20,19 @@ def installed_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def code_digest(module: str) -> str:
-    """Digest of the Python files beside a module, which is not imported.
+    """Digest of the Python files beside a module and below, which is not imported.
+
+    Of a module outside any package only the files beside it count: below may lie all that is
+    installed.
 
     Our own adapters change between releases as well as the packages they call.
     """
     spec = find_spec(module)
     digest = hashlib.sha256()
     if spec is not None and spec.origin is not None:
-        for path in sorted(Path(spec.origin).parent.glob("*.py")):
+        folder = Path(spec.origin).parent
+        packaged = "." in module or spec.submodule_search_locations is not None
+        for path in sorted(folder.rglob("*.py") if packaged else folder.glob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -60,6 +60,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._preloaded: tuple[str, ...] = ()
         self._replies: Any = None
 
     def start(self) -> None:
@@ -69,7 +70,7 @@ class Worker:
         self.close()
         read_fd, write_fd = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "hamerspace.build.server", str(write_fd)],
+            [sys.executable, "-P", "-m", "hamerspace.build.server", str(write_fd)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -81,9 +82,12 @@ class Worker:
         )
         os.close(write_fd)
         self._replies = os.fdopen(read_fd)
+        if self._preloaded:
+            self._send({"preload": list(self._preloaded)})
 
     def preload(self, modules: Sequence[str]) -> None:
         """Import modules in the server, for all jobs to come; does not wait for it."""
+        self._preloaded = tuple(dict.fromkeys([*self._preloaded, *modules]))
         self.start()
         self._send({"preload": list(modules)})
 
@@ -111,15 +115,17 @@ class Worker:
                 :func:`default_memory_mb`.
         """
         self.start()
-        reply = self._ask(
-            {
-                "function": function,
-                "arguments": dict(arguments),
-                "log": str(log),
-                "timeout_s": timeout_s,
-                "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
-            }
-        )
+        request = {
+            "function": function,
+            "arguments": dict(arguments),
+            "log": str(log),
+            "timeout_s": timeout_s,
+            "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
+        }
+        try:
+            reply = self._ask(request)
+        except SessionError as error:
+            return Outcome("crashed", error=str(error))
         reply["error_type"] = reply.pop("type", "")
         return Outcome(**reply)
 

@@ -44,7 +44,7 @@ def benchmark(
             "batch_size": batch_size,
             "threads": threads,
         }
-        if options.is_study(target):
+        if options.is_study(target, input=inputs):
             study = Study.from_yaml(target, trust_pickle=trust_pickle, **flags)
         else:
             study = Study.from_model(
@@ -88,6 +88,7 @@ def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str
             ("latency p90", f"{latency.p90_ms:.3f} ms"),
             ("latency p99", p99),
             ("CPU time p50", f"{latency.cpu_p50_ms:.3f} ms"),
+            ("CPU time p90", f"{latency.cpu_p90_ms:.3f} ms"),
             ("wall over CPU time", f"{latency.wall_over_cpu:.2f}"),
             ("throughput", f"{latency.throughput_per_s:,.0f} per second"),
             (

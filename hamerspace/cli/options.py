@@ -32,8 +32,8 @@ Metric = Annotated[
     str | None, typer.Option(help="A metric's name, or module:function(outputs, labels).")
 ]
 Direction = Annotated[str | None, typer.Option(help="Of your own metric: maximize or minimize.")]
-BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
-Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="The deployment batch size.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one inference.")]
 TrustPickle = Annotated[
     bool,
     typer.Option(
@@ -42,9 +42,22 @@ TrustPickle = Annotated[
 ]
 
 
-def is_study(target: str) -> bool:
-    """Whether a positional argument names a study file rather than a model."""
-    return target.endswith((".yaml", ".yml"))
+def is_study(target: str, **only_for_models: object) -> bool:
+    """Whether an argument names a study file rather than a model.
+
+    Args:
+        target: The argument.
+        only_for_models: Flags, by name, that say what a study file says itself.
+
+    Raises:
+        ConfigError: One of these flags is given with a study file.
+    """
+    if not target.endswith((".yaml", ".yml")):
+        return False
+    for flag, value in only_for_models.items():
+        if value:
+            raise ConfigError(f"--{flag}: is for a model; {target} says this itself, under 'task'")
+    return True
 
 
 def words(flag: str, text: str | None) -> tuple[str, ...] | None:

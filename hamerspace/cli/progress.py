@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hamerspace.cli.console import console
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
+from hamerspace.search.loop import Goal
 from hamerspace.search.record import Record, observed
 from hamerspace.space.describe import recipe_label
 
@@ -30,14 +31,13 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __init__(self, study: "Study") -> None:
         self._budget = study.loaded.config.budget
-        self._constraints = study.loaded.config.constraints.constraints()
-        self._objectives = study.loaded.config.objectives
         self._study = study
         self._done = 0
         self._started: float | None = None
         self._fresh = 0
         self._best: tuple[float, int, Record] | None = None
-        self._front = 0
+        self._on_front: dict[int, Record] = {}
+        self._goal: Goal | None = None
 
     def __exit__(self, *_: object) -> None:
         """Leave the display as it is."""
@@ -46,6 +46,7 @@ class Progress(AbstractContextManager["Progress"]):
         """A new part of the work has begun."""
         if text == "searching":
             self._started = time.monotonic()
+            self._goal = self._study.goal
             records = self._study.records()
             self._done = len(records)
             for number, record in records.items():
@@ -74,15 +75,17 @@ class Progress(AbstractContextManager["Progress"]):
 
     def _note(self, number: int, record: Record) -> None:
         """Keep the best feasible trial and the front up to date."""
-        from hamerspace.search.confirm import cost
+        from hamerspace.search.confirm import cost, front
 
-        source = self._study.source
-        if not record.feasible or record.reused_from is not None or source is None:
+        goal = self._goal
+        if not record.feasible or record.reused_from is not None or goal is None:
             return
-        value = cost(record.measurement, self._objectives, self._constraints, observed(source))
+        value = cost(record.measurement, goal.objectives, goal.constraints, goal.source)
         if self._best is None or value < self._best[0]:
             self._best = (value, number, record)
-        self._front = len(self._study.front())
+        # Who was dominated before stays dominated: the front and the newcomer tell the new front.
+        nearest = {**self._on_front, number: record}
+        self._on_front = {n: nearest[n] for n in front(nearest, goal.maximize)}
 
     def time_left(self) -> str:
         """How long it may still take, at the pace so far."""
@@ -113,7 +116,7 @@ class PlainProgress(Progress):
         super().trial_finished(number, record)
         self._say(
             f"trial {number} ({self._done}/{self._budget.trials}) {recipe_label(record.recipe)}: "
-            f"{fate(record)}; front {self._front}; {self.time_left()} left"
+            f"{fate(record)}; front {len(self._on_front)}; {self.time_left()} left"
         )
 
 
@@ -175,7 +178,8 @@ class LiveProgress(Progress):
             parts.append(self._trials())
         if self._done:
             parts.append(_line("best", self.best_text(), "green"))
-            parts.append(Text(f"front  {self._front} candidate{'' if self._front == 1 else 's'}"))
+            count = len(self._on_front)
+            parts.append(Text(f"front  {count} candidate{'' if count == 1 else 's'}"))
         return Group(*parts)
 
     def _trials(self) -> "RenderableType":

@@ -89,7 +89,7 @@ def search(
         "backends": options.backend_names(backends),
         "trust_pickle": trust_pickle,
     }
-    if options.is_study(target):
+    if options.is_study(target, input=inputs):
         study = Study.from_yaml(target, **common, **flags)
     else:
         study = Study.from_model(

@@ -108,7 +108,7 @@ def _for_model(
 
     found = {}
     for name in names:
-        if options.is_study(model):
+        if options.is_study(model, input=inputs, data=data, weights=weights):
             study = Study.from_yaml(model, space=name, trust_pickle=trust_pickle)
         else:
             study = Study.from_model(

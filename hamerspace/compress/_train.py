@@ -54,7 +54,7 @@ def train(
     """Train ``module`` in place with AdamW and a one-cycle cosine learning rate.
 
     Convolutions run channels last, and in bfloat16 where the processor has it in hardware; the
-    weights stay float32. The first output is the one that is trained.
+    weights stay float32. The output that is judged is the one that is trained.
 
     Args:
         module: The student, loaded for inference; it is in inference mode again afterwards.
@@ -73,7 +73,8 @@ def train(
     rows = len(data.arrays[data.inputs[0]])
     size = fixed_rows or min(BATCH_SIZE, rows)
     steps = max(1, rows // size)
-    teacher = None if distillation is None else _Teacher(distillation.teacher, rows)
+    judged = module.outputs.index(data.output) if data.output in module.outputs else 0
+    teacher = None if distillation is None else _Teacher(distillation.teacher, rows, judged)
     dtype = module.half_dtype
     # AdamW's small steps are lost in half precision.
     module.inner.float()
@@ -101,7 +102,7 @@ def train(
                 with threads.step():
                     inputs = _inputs(data, module, indices)
                     with _autocast():
-                        student = module(*inputs)[0]
+                        student = module(*inputs)[judged]
                     soft = None if teacher is None else teacher(inputs, indices)
                     loss = _loss(student.float(), soft, data, indices, distillation)
                     optimizer.zero_grad(set_to_none=True)
@@ -164,10 +165,11 @@ def _hard(student: Tensor, labels: Tensor, loss: str) -> Tensor:
 
 
 class _Teacher:
-    """The teacher's first output for rows of the train split, each computed once where it fits."""
+    """The teacher's output for rows of the train split, each computed once where it fits."""
 
-    def __init__(self, module: NamedModule, rows: int) -> None:
+    def __init__(self, module: NamedModule, rows: int, output: int) -> None:
         self._module = module
+        self._output = output
         _lay_out(module, torch.channels_last)
         self._rows = rows
         self._known = np.zeros(rows, dtype=bool)
@@ -178,7 +180,7 @@ class _Teacher:
         if self._cache is not None and self._known[indices].all():
             return self._cache[where]
         with torch.no_grad(), _autocast():
-            outputs: Tensor = self._module(*inputs)[0].float()
+            outputs: Tensor = self._module(*inputs)[self._output].float()
         if outputs[0].numel() * 4 * self._rows <= CACHE_BYTES and len(outputs) == len(indices):
             if self._cache is None:
                 self._cache = torch.empty(self._rows, *outputs.shape[1:])

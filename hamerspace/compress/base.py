@@ -17,11 +17,13 @@ class TrainingData:
         arrays: The train split, memory-mapped: inputs by name, and ``labels`` where there are any.
         inputs: Names of the arrays that are inputs.
         loss: ``cross_entropy``, ``mse`` or ``none`` (no labels: only the source model teaches).
+        output: Name of the output that is judged, which is the one to train; default: the first.
     """
 
     arrays: Arrays
     inputs: tuple[str, ...]
     loss: str
+    output: str = ""
 
 
 class Technique(ABC):

@@ -72,6 +72,9 @@ LOCATIONS: dict[str, Location] = {
 }
 """Where in a study file the value of each flag stands."""
 
+_SPOKEN = {"timeout_s": "timeout"}
+"""Flags whose name on the command line is another."""
+
 _SHAPE = re.compile(r"^(?P<name>.+)=(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")
 
 
@@ -191,5 +194,5 @@ def _flag_of(location: Location, locations: dict[str, Location]) -> str | None:
     for flag, at in locations.items():
         shared = min(len(at), len(location))
         if shared and at[:shared] == location[:shared]:
-            return f"--{flag.replace('_', '-')}"
+            return f"--{_SPOKEN.get(flag, flag).replace('_', '-')}"
     return None

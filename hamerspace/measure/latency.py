@@ -135,18 +135,21 @@ class LatencyRun:
             reference_ms = float(np.median(theirs)) / 1e6
         wall = _flat(self._candidate.wall_ns)
         p50, p90, p99 = np.percentile(wall, [50, 90, 99]) / 1e6
+        cpu_p50, cpu_p90 = np.percentile(_flat(self._candidate.cpu_ns), [50, 90]) / 1e6
+        latency_ms = ratio.scaled(reference_ms)
         return Latency(
             ratio=ratio,
-            latency_ms=ratio.scaled(reference_ms),
+            latency_ms=latency_ms,
             p50_ms=float(p50),
             p90_ms=float(p90),
             p99_ms=float(p99) if len(wall) >= _RUNS_FOR_P99 else None,
-            cpu_p50_ms=float(np.median(_flat(self._candidate.cpu_ns))) / 1e6,
+            cpu_p50_ms=float(cpu_p50),
+            cpu_p90_ms=float(cpu_p90),
             runs=len(wall),
             blocks=len(self._candidate.wall_ns),
             wall_over_cpu=self._candidate.wall_over_cpu(),
             basis=basis,
-            throughput_per_s=self._batch_size * len(wall) / (float(wall.sum()) / 1e9),
+            throughput_per_s=1000.0 * self._batch_size / latency_ms.estimate,
         )
 
 

@@ -32,11 +32,12 @@ class Latency:
         p90_ms: 90th percentile of the wall time.
         p99_ms: 99th percentile; ``None`` under 500 runs.
         cpu_p50_ms: Median CPU time of a run, over all threads.
+        cpu_p90_ms: 90th percentile of the CPU time.
         runs: Number of timed runs.
         blocks: Number of interleaved blocks.
         wall_over_cpu: Median over blocks; above 1.1 other work took the processor.
         basis: ``wall``, or ``cpu`` where the host was busy and there is one thread.
-        throughput_per_s: Samples per second, sustained over the blocks.
+        throughput_per_s: Samples per second of one stream: the batch size over ``latency_ms``.
     """
 
     ratio: Interval
@@ -45,6 +46,7 @@ class Latency:
     p90_ms: float
     p99_ms: float | None
     cpu_p50_ms: float
+    cpu_p90_ms: float
     runs: int
     blocks: int
     wall_over_cpu: float

@@ -41,9 +41,10 @@ class ModelProcess:
         limits = dict.fromkeys(
             ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count
         )
+        module = ["-P", "-m", "hamerspace.measure.child"]  # -P: not what lies in this folder
         with log.open("ab") as stream:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "hamerspace.measure.child", str(theirs.fileno()), backend],
+                [sys.executable, *module, str(theirs.fileno()), backend],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

@@ -161,7 +161,12 @@ class Protocol:
             parts.append(part)
             start = count
             confidence = look_confidence(len(counts)) if gated else look_confidence(1)
-            quality: Quality = data.judge.judge(np.concatenate(parts), confidence)
+            try:
+                quality: Quality = data.judge.judge(np.concatenate(parts), confidence)
+            except MetricError:
+                if count < data.rows:
+                    continue  # too few rows to judge yet: a class may be missing
+                raise
             self._found = replace(self._found, quality=quality)
             if gated and limit is not None and quality.drop.low > limit and count < data.rows:
                 raise _Ended(

@@ -1,6 +1,7 @@
 """Quality of a candidate against the source model, paired row by row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hamerspace.measure.statistics import (
     bootstrap_interval,
     paired_difference,
 )
-from hamerspace.tasks.metrics import Metric, drop_points
+from hamerspace.tasks.metrics import Metric, drop_points, drop_unit
+from hamerspace.tasks.metrics.base import DropUnit
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class Judge:
             of_rows=len(self.source_outputs),
         )
 
+    @cached_property
+    def _unit(self) -> DropUnit:
+        """Decided on all rows: on some of them the source model's value may look different."""
+        truth = self.source_outputs if self.labels is None else self.labels
+        return drop_unit(self.metric, self.metric.value(self.source_outputs, truth))
+
     def _drop(
         self,
         outputs: npt.NDArray[Any],
@@ -61,12 +69,13 @@ class Judge:
         if ours is not None and theirs is not None:
             if not metric.maximize:
                 ours, theirs = theirs, ours
-            points_per_unit = abs(drop_points(metric, source_value, source_value + 1.0))
+            points_per_unit = abs(drop_points(metric, source_value, source_value + 1.0, self._unit))
             return paired_difference(theirs, ours, confidence).scaled(points_per_unit)
 
         def drop(index: npt.NDArray[np.int64]) -> float:
             before = metric.value(source[index], truth[index])
-            return drop_points(metric, before, metric.value(outputs[index], truth[index]))
+            after = metric.value(outputs[index], truth[index])
+            return drop_points(metric, before, after, self._unit)
 
         return bootstrap_interval(drop, len(outputs), confidence)
 

@@ -1,11 +1,13 @@
 """What is saved of a study so that showing it again needs no framework and no model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hamerspace.build.store import content_key
 from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import RunFolderError
 from hamerspace.search.workbench import Workbench
 from hamerspace.space import find_space_file
 from hamerspace.tasks.fingerprint import study_fingerprint
@@ -24,6 +26,30 @@ def identity_of(loaded: LoadedStudy, backends: Sequence[str] | None) -> dict[str
         "target": config.target.model_dump(),
         "backends": None if backends is None else list(backends),
     }
+
+
+def refuse_other_choices(
+    before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: Path
+) -> None:
+    """Refuse to go on where the same space has come to mean other choices.
+
+    Samplers do not take choices that change, and the number of recipes would be another.
+
+    Raises:
+        RunFolderError: A runtime was installed or removed, say, since the study began.
+    """
+    if before is None or before.get("choices") == now["choices"]:
+        return
+    names = sorted(
+        name
+        for name in {*before.get("choices", {}), *now["choices"]}
+        if before.get("choices", {}).get(name) != now["choices"].get(name)
+    )
+    raise RunFolderError(
+        f"{folder}: what can be chosen has changed since the study began ({', '.join(names)}): a "
+        "runtime was installed or removed, or this is another processor; restore it, or choose "
+        "another folder with --out"
+    )
 
 
 def facts_of(bench: Workbench) -> dict[str, Any]:
@@ -47,4 +73,5 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
         },
         "space": {"name": space.name, "recipes": space.count()},
         "masks": [asdict(mask) for mask in space.masks],
+        "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }

@@ -79,8 +79,11 @@ class Ledger:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             try:
-                self.kept.set_metric_names(list(metric_names))
-                self.kept.set_user_attr(_IDENTITY, identity)
+                # Reading a run must not write to it.
+                if self.kept.metric_names != list(metric_names):
+                    self.kept.set_metric_names(list(metric_names))
+                if _IDENTITY not in self.kept.user_attrs:
+                    self.kept.set_user_attr(_IDENTITY, identity)
                 self._take_in()
             except Exception as error:
                 raise _unreadable(url, error) from error
@@ -94,10 +97,13 @@ class Ledger:
         """Trial number to what it came to."""
         return self._records
 
-    def ask(self, given: Mapping[str, Scalar] | None) -> Trial:
-        """A trial that suggests ``given``, or what the sampler thinks best."""
+    def refresh(self) -> None:
+        """Take in what other processes have finished."""
         if self._shared:
             self._work.add_trials(self._teaching(self._take_in()))
+
+    def ask(self, given: Mapping[str, Scalar] | None) -> Trial:
+        """A trial that suggests ``given``, or what the sampler thinks best."""
         if given is not None:
             self._work.enqueue_trial(dict(given))
         return self._work.ask()

@@ -123,6 +123,7 @@ class SearchLoop:
 
     def _look_back(self) -> None:
         """Note the recipes of trials that are new: an earlier run's, or another process's."""
+        self._ledger.refresh()
         for number, record in self._ledger.records.items():
             self._seen.setdefault(record.recipe.id, number)
 

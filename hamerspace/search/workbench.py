@@ -139,12 +139,14 @@ class Workbench:
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
         self._worker.preload(preload.building())
-        search = self._data("search").judge
-        truth = search.source_outputs if search.labels is None else search.labels
-        check_metric(self.task.metric, search.source_outputs, truth)
+        for split in ("search", "confirm"):
+            judge = self._data(split).judge
+            truth = judge.source_outputs if judge.labels is None else judge.labels
+            check_metric(self.task.metric, judge.source_outputs, truth)
 
     def evaluate(self, recipe: Recipe) -> Evaluation:
         """Build and measure ``recipe`` through the gates."""
+        self.start()
         started = time.monotonic()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
@@ -161,6 +163,7 @@ class Workbench:
 
     def confirm(self, recipe: Recipe) -> Measurement:
         """Measure a recipe in full on the confirm split."""
+        self.start()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
@@ -185,7 +188,6 @@ class Workbench:
     ) -> Measurement:
         reference = self.source_measurement.latency
         assert reference is not None
-        self.start()
         plan = MeasurementPlan(
             self._data(split),
             self.task.batch_size,
@@ -195,6 +197,7 @@ class Workbench:
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
         )
         log = self._folder.recipe_log(recipe, "measure.log")
+        self._worker.settle()
         return self.target.measure(candidate, plan, log)
 
     @cached_property

@@ -105,8 +105,8 @@ def _refuse_unknown(
                 f"space '{space}': unknown parameter '{name}'{did_you_mean(name, by_name)}"
             )
         offer = by_name[name]
-        ends = (declaration.low, declaration.high)
-        for value in declaration.choices or [v for v in ends if v is not None]:
+        ends = (v for v in (declaration.low, declaration.high) if v is not None)
+        for value in (*ends, *(_listed(declaration) or ())):
             if name != "backend" and not offer.accepts(value):
                 raise ConfigError(
                     f"space '{space}': {name} cannot be {value!r}; it can be: {_legal(offer)}"
@@ -139,7 +139,8 @@ def _refuse_unmeetable(
 
 
 def _legal(offer: Parameter) -> str:
-    return ", ".join(map(str, offer.choices)) or f"{offer.low:g} to {offer.high:g}"
+    kind = "whole numbers " if isinstance(offer.default, int) else ""
+    return ", ".join(map(str, offer.choices)) or f"{kind}{offer.low:g} to {offer.high:g}"
 
 
 def _choice(
@@ -150,20 +151,30 @@ def _choice(
     when = (*offer.when, *(c for c in declaration.when if c not in offer.when))
     listed = _listed(declaration)
     if listed is None:
-        assert declaration.low is not None
-        assert declaration.high is not None
-        return Choice(offer, (), declaration.low, declaration.high, declaration.log, when)
+        low, high = declaration.low, declaration.high
+        assert low is not None
+        assert high is not None
+        # Only a mask that tells what is left takes anything from a continuous range.
+        listed = next((m.excluded for m in masks if m.parameter == offer.name and m.excluded), None)
+        if listed is None:
+            return Choice(offer, (), low, high, declaration.log, when)
+        left = (v for v in listed if not isinstance(v, str | bool) and low <= v <= high)
+        return Choice(offer, _unmasked(offer, left, masks), when=when)
     values: list[Scalar] = []
     for value in listed:
         typed = float(value) if isinstance(offer.default, float) else value
         if typed in offer.choices or not offer.choices:
             values.append(typed)
-    left = tuple(
-        v for v in values if not any(m.parameter == offer.name and m.covers(v) for m in masks)
-    )
     if not values and offer.name != "backend":
         raise ConfigError(f"space '{space}': {offer.name} has no values")
-    return Choice(offer, left, when=when)
+    return Choice(offer, _unmasked(offer, values, masks), when=when)
+
+
+def _unmasked(
+    offer: Parameter, values: Iterable[Scalar], masks: Iterable[Mask]
+) -> tuple[Scalar, ...]:
+    mine = [m for m in masks if m.parameter == offer.name]
+    return tuple(v for v in values if not any(m.covers(v) for m in mine))
 
 
 def _listed(declaration: DeclaredParameter) -> tuple[Scalar, ...] | None:

@@ -8,12 +8,19 @@ from pathlib import Path
 from hamerspace.config.study import LoadedStudy
 from hamerspace.tasks.user_code import reference_file
 
+_NO_INPUT = frozenset({".log", ".txt", ".md", ".out", ".err", ".yaml", ".yml", ".html", ".ipynb"})
+"""Suffixes of files beside user code that people write during a study, not code that reads them."""
+_BIG_BYTES = 100_000_000
+_NO_CODE = frozenset({"runs", "venv", "env", "__pycache__", "site-packages", "node_modules"})
+
 
 def study_fingerprint(loaded: LoadedStudy) -> str:
     """Digest of a study's task section and of the files behind it.
 
-    Files that the study names count with their content. A ``module:function`` may read anything,
-    so the names, sizes and times of the files beside it count as well.
+    Files that the study names count with their content. A ``module:function`` may import and read
+    anything, so the code and the data beside it count as well: see :func:`update_with_code`. Data
+    files of more than 100 MB count with their size and time. Hidden files, notes, logs and YAML
+    files, the study file among them, do not.
     """
     digest = hashlib.sha256()
     task = loaded.config.task
@@ -26,15 +33,28 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
             for sibling in _external_data(path):
                 digest.update(_stamp(sibling))
     load = None if task.data is None else task.data.load
-    for reference in (task.source.builder, load):
-        if reference is not None:
-            file = reference_file(reference, loaded.root)
-            if file is not None:
-                digest.update(_content(file))
-                for path in sorted(loaded.root.iterdir()):
-                    if path.is_file():
-                        digest.update(_stamp(path))
+    metric = task.quality.metric
+    named = (task.source.builder, load, metric if metric and ":" in metric else None)
+    files = [file for r in named if r is not None and (file := reference_file(r, loaded.root))]
+    for file in files:
+        _update(digest, file, loaded.root)
+    if files or loaded.trust_pickle:
+        update_with_code(digest, loaded.root)
+    if files:
+        for path in sorted(loaded.root.iterdir()):
+            if _is_data(path):
+                _update(digest, path, loaded.root)
     return digest.hexdigest()
+
+
+def update_with_code(digest: "hashlib._Hash", root: Path) -> None:
+    """Add the Python files in ``root``, and in the packages below it, that user code may import.
+
+    Hidden folders, virtual environments and ``runs`` are left out.
+    """
+    for path in sorted(_code_files(root)):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(_content(path))
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -45,6 +65,45 @@ def folder_fingerprint(folder: Path) -> str:
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(_content(path))
     return digest.hexdigest()
+
+
+def _code_files(folder: Path) -> Iterator[Path]:
+    """Python files of a folder and of the folders below that hold some, without a break."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            if path.suffix == ".py":
+                yield path
+        elif (
+            path.is_dir()
+            and not path.is_symlink()
+            and path.name not in _NO_CODE
+            and not (path / "pyvenv.cfg").exists()
+            and _holds_code(path)
+        ):
+            yield from _code_files(path)
+
+
+def _holds_code(folder: Path) -> bool:
+    try:
+        return any(path.suffix == ".py" for path in folder.iterdir())
+    except OSError:  # nor could user code read it
+        return False
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a file beside user code may be read by it; code is counted apart."""
+    return (
+        not path.name.startswith(".")
+        and path.suffix.lower() not in _NO_INPUT | {".py"}
+        and path.is_file()
+    )
+
+
+def _update(digest: "hashlib._Hash", path: Path, root: Path) -> None:
+    digest.update(path.relative_to(root).as_posix().encode())
+    digest.update(_stamp(path) if path.stat().st_size > _BIG_BYTES else _content(path))
 
 
 def _external_data(model: Path) -> Iterator[Path]:

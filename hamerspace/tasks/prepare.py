@@ -9,7 +9,7 @@ from typing import Any
 from hamerspace.config.study import LoadedStudy, SourceSection
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.data import check_fits, prepare_data, random_data, read_data
-from hamerspace.tasks.fingerprint import folder_fingerprint
+from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.task import TASK_FILE
@@ -84,4 +84,6 @@ def _fingerprint(source: Path, spec: SourceSpec) -> str:
     if spec.builder is not None:
         file = reference_file(spec.builder, spec.root)
         digest.update(spec.builder.encode() if file is None else file.read_bytes())
+    if spec.builder is not None or spec.trust_pickle:
+        update_with_code(digest, spec.root)
     return digest.hexdigest()

@@ -40,6 +40,7 @@ class SimulatedEvaluator:
             p90_ms=1.1 * ratio,
             p99_ms=None,
             cpu_p50_ms=ratio,
+            cpu_p90_ms=1.1 * ratio,
             runs=100,
             blocks=10,
             wall_over_cpu=1.0,

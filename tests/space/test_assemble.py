@@ -112,6 +112,25 @@ def test_what_a_model_cannot_do_is_taken_out_with_a_reason(assemble, sources):
     assert any(m.parameter == "prune.ratio" and m.reason for m in space.masks)
 
 
+@pytest.mark.parametrize(("low", "left"), [(0.0, (0.0,)), (0.1, ())])
+def test_what_a_model_cannot_do_is_taken_out_of_a_continuous_range(assemble, sources, low, left):
+    declared = {"backend": "onnxruntime", "prune.ratio": {"low": low, "high": 0.7}}
+    if left:
+        assert _values(assemble(declared, source=sources.onnx), "prune.ratio") == left
+    else:
+        with pytest.raises(ConfigError, match="holds no recipe"):
+            assemble(declared, source=sources.onnx)
+
+
+@pytest.mark.parametrize(
+    "epochs", [{"low": 1.0, "high": 4.0}, {"low": 1, "high": 4, "step": 0.5}, [1.5]]
+)
+def test_whole_numbers_are_asked_for_where_a_parameter_counts(assemble, epochs):
+    declared = {"backend": "onnxruntime", "prune.ratio": [0.5], "recover.epochs": epochs}
+    with pytest.raises(ConfigError, match=r"recover.epochs cannot be 1.*whole numbers 1 to"):
+        assemble(declared)
+
+
 def test_what_a_processor_cannot_do_is_taken_out_with_a_reason(assemble):
     declared = {"backend": "openvino", "openvino.precision": ["f32", "bf16"]}
     assert _values(assemble(declared), "openvino.precision") == ("f32", "bf16")

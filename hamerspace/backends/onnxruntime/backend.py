@@ -9,7 +9,7 @@ from hamerspace.backends.base import Backend, Candidate, Session
 from hamerspace.backends.onnxruntime.config import CONFIG
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Scalar
-from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact
+from hamerspace.tasks.model import Arrays, ModelArtifact
 
 _LEVELS = {
     "all": "ORT_ENABLE_ALL",
@@ -94,12 +94,12 @@ class OnnxRuntimeBackend(Backend):
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format != "onnx":
             return super().wrap_source(source)
-        files = sorted(p.name for p in source.folder.iterdir() if p.name != MANIFEST)
+        files = (source.metadata["model"], *source.metadata.get("external", ()))
         metadata = {"model": source.metadata["model"]}
         return Candidate(
             source.folder,
             CONFIG.name,
-            tuple(files),
+            files,
             source.inputs,
             source.outputs,
             metadata=metadata,

@@ -24,8 +24,9 @@ def prepare_data(
     """Check the arrays, complete the splits and write them into ``folder``.
 
     One set without splits becomes 40% search, 40% confirm and up to 300 rows of calibration from
-    the rest; none of it is trained on. Splits that are given stay as they are; a missing
-    calibration is drawn from train or else from search, a missing confirm is half of search.
+    the rest; none of it is trained on. Splits that are given keep their rows; those of search are
+    shuffled, so that any head of it is a fair sample. A missing calibration is drawn from train or
+    else from search, a missing confirm is half of search.
 
     Args:
         source: What :func:`~hamerspace.tasks.data.read_data` returned.
@@ -126,6 +127,8 @@ def _complete(
             "splits 'search' and 'confirm' hold the same rows; confirm on rows that the search "
             "does not see, or leave 'confirm' out to halve 'search'"
         )
+    if "confirm" in source:  # halves come shuffled
+        splits["search"] = _take(splits["search"], rng.permutation(_rows(splits["search"])))
     if "calibration" not in splits:
         origin = "train" if "train" in splits else "search"
         rows = _rows(splits[origin])

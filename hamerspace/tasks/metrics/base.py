@@ -162,18 +162,26 @@ def check_metric(metric: Metric, source_outputs: Array, reference: Array) -> flo
     return value
 
 
-def drop_points(metric: Metric, source_value: float, candidate_value: float) -> float:
+def drop_points(
+    metric: Metric, source_value: float, candidate_value: float, unit: DropUnit | None = None
+) -> float:
     """Loss of quality against the source model in points; negative where the candidate is better.
 
     Points are hundredths for a metric between 0 and 1, and percent of the source's value for the
     others; see :attr:`Metric.drop_unit`.
+
+    Args:
+        metric: Tells the direction.
+        source_value: Of the source model.
+        candidate_value: Of the candidate.
+        unit: What :func:`drop_unit` said for all rows, where these are only some of them.
 
     Raises:
         MetricError: The drop is relative and the source's value is 0.
     """
     sign = 1.0 if metric.maximize else -1.0
     drop = sign * (source_value - candidate_value)
-    if drop_unit(metric, source_value) == "points":
+    if (unit or drop_unit(metric, source_value)) == "points":
         return 100.0 * drop
     if source_value == 0:
         raise MetricError(

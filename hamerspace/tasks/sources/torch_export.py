@@ -1,6 +1,9 @@
 """Source models that ``torch.export.save`` wrote."""
 
+import io
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import torch
@@ -25,6 +28,8 @@ class TorchExportSource(SourceFormat):
     ) -> tuple[ModelArtifact, SourceInfo]:
         path = spec.file
         shutil.copyfile(path, folder / _FILE)
+        if not spec.trust_pickle:
+            _refuse_code(folder / _FILE, path)
         try:
             program = torch.export.load(folder / _FILE)
             module = program.module()
@@ -54,6 +59,57 @@ class TorchExportSource(SourceFormat):
             fixed_rows=inputs[0].shape[0] if inputs and inputs[0].shape else None,
         )
         return inspect_module(self.name, model, spec, example, folder)
+
+
+def _refuse_code(archive: Path, path: Path) -> None:
+    """Refuse an archive of which torch would unpickle a part, or load a library.
+
+    What ``torch.export.save`` writes of a plain module is raw tensors and a description in JSON.
+    """
+    try:
+        with zipfile.ZipFile(archive) as members:
+            part = _part_with_code(members)
+    except (zipfile.BadZipFile, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise SourceError(
+            f"{path} is damaged or no torch.export archive ({error!r}); export it again"
+        ) from error
+    if part is not None:
+        raise SourceError(
+            f"{path} holds {part}, and loading that can run any code that its author put in; "
+            "export a module of plain tensors with torch.export.save; or, if you trust the file, "
+            "allow it with --trust-pickle"
+        )
+
+
+def _part_with_code(archive: zipfile.ZipFile) -> str | None:
+    """Describe the first part that torch would not load as plain data, if there is one."""
+    names = archive.namelist()
+    if len({name.casefold() for name in names}) < len(names):
+        return "two members of one name, of which torch may read another than was checked"
+    for name in names:
+        if "/data/aotinductor/" in f"/{name}":
+            return f"a compiled library ('{name}')"
+        if name.endswith(("weights_config.json", "constants_config.json")):
+            payloads = json.loads(archive.read(name))["config"]
+            for key, payload in payloads.items():
+                objects = ("custom_obj", "opaque_obj")
+                if payload["use_pickle"] or payload["path_name"].startswith(objects):
+                    return f"a pickle ('{key}')"
+        elif name.endswith((".pt", "serialized_state_dict.json", "serialized_constants.json")):
+            # Archives of torch 2.7 and before, and the example inputs of all.
+            data = archive.read(name)
+            if data and not _is_plain(data):
+                return f"a pickle of more than tensors ('{name}')"
+    return None
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether torch loads the bytes without running any code that they bring."""
+    try:
+        torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - torch then unpickles the whole, whatever the reason
+        return False
+    return True
 
 
 def _inputs(

@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.backends.onnxruntime.config import CONFIG
 from hamerspace.errors import BuildError
+from hamerspace.tasks.model import ModelArtifact
 from hamerspace.testing.backends import BackendConformance, Tolerance
 from tests import onnx_models as tiny
 
@@ -182,3 +183,12 @@ def test_float16_outputs_come_as_float32(tmp_path, workdir):
     candidate = build(source, workdir)
     outputs = OnnxRuntimeBackend().load(candidate, 1).run(tiny.inputs(source, 2))
     assert outputs["y"].dtype == np.float32
+
+
+def test_only_the_files_of_the_source_model_are_wrapped(tmp_path):
+    source = tiny.conv_net(tmp_path)
+    (tmp_path / "stray.txt").touch()
+    assert OnnxRuntimeBackend().wrap_source(source).files == (source.metadata["model"],)
+    metadata = {**source.metadata, "external": ["weights.bin"]}
+    with_weights = ModelArtifact(tmp_path, "onnx", source.inputs, source.outputs, metadata)
+    assert OnnxRuntimeBackend().wrap_source(with_weights).files[1:] == ("weights.bin",)

@@ -72,7 +72,7 @@ def test_the_seed_decides(tmp_path):
     assert fingerprint("a", 0) == fingerprint("b", 0) != fingerprint("c", 1)
 
 
-def test_given_splits_stay_as_they_are(prepare):
+def test_given_splits_keep_their_rows_and_search_is_shuffled(prepare):
     raw = {
         "train": rows_of(30),
         "calibration": rows_of(10, 30),
@@ -82,8 +82,12 @@ def test_given_splits_stay_as_they_are(prepare):
     splits = prepare(raw)
     assert splits.notes == ()
     for name, arrays in raw.items():
+        found = splits.arrays(name)
+        order = np.argsort(found["x"].ravel()) if name == "search" else slice(None)
         for key, array in arrays.items():
-            assert np.array_equal(splits.arrays(name)[key], array)
+            assert np.array_equal(found[key][order], array)
+    head = splits.arrays("search")["x"].ravel()[:20]
+    assert head.max() - head.min() > 100
 
 
 def test_calibration_comes_from_train(prepare):

@@ -1,5 +1,9 @@
 """Torch archives as source models: .pt2 and TorchScript."""
 
+import io
+import json
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +12,7 @@ from torch import nn
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.sources.torch_export import TorchExportSource
 from hamerspace.tasks.torch_module import load_module
 
 
@@ -111,3 +116,86 @@ def test_weights_that_are_not_finite_are_named(folder):
     _, path = exported(folder, net=net)
     with pytest.raises(SourceError, match=r"not finite: 'linear\.bias'"):
         opened(folder, path, EXAMPLE)
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def pickled(value):
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def changed(path, change):
+    """Write the archive again with ``change(name, data)`` for each member."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members:
+            archive.writestr(name, change(name, data))
+
+
+def with_pickled_weight(bomb):
+    def change(name, data):
+        if name.endswith("/weight_0"):
+            return pickled(bomb)
+        if name.endswith("weights_config.json"):
+            value = json.loads(data)
+            next(iter(value["config"].values()))["use_pickle"] = True
+            return json.dumps(value)
+        return data
+
+    return change
+
+
+def with_opaque_constant(bomb):
+    def change(name, data):
+        if name.endswith("constants_config.json"):
+            entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False}
+            return json.dumps({"config": {"c": entry}})
+        return data
+
+    return change
+
+
+def with_pickled_sample(bomb):
+    return lambda name, data: pickled(bomb) if "sample_inputs" in name else data
+
+
+@pytest.mark.parametrize(
+    "how",
+    [with_pickled_weight, with_opaque_constant, with_pickled_sample],
+    ids=lambda f: f.__name__,
+)
+def test_an_archive_that_brings_code_is_refused_before_it_runs(folder, how):
+    _, path = exported(folder)
+    changed(path, how(Bomb(folder / "ran")))
+    with pytest.raises(SourceError, match=r"holds a pickle.*--trust-pickle"):
+        opened(folder, path, None)
+    assert not (folder / "ran").exists()
+
+
+def test_an_archive_of_the_old_format_that_brings_code_is_refused(folder):
+    path = folder / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("version", "8.1")
+        archive.writestr("serialized_constants.pt", pickled(Bomb(folder / "ran")))
+    spec = SourceSpec(None, path, None, None, folder)
+    with pytest.raises(SourceError, match=r"serialized_constants.*--trust-pickle"):
+        TorchExportSource().open(spec, None, folder / "source")
+    assert not (folder / "ran").exists()
+
+
+def test_a_trusted_archive_may_bring_code(folder):
+    _, path = exported(folder)
+    changed(path, with_pickled_sample(Bomb(folder / "ran")))
+    spec = SourceSpec(None, path, None, None, folder, trust_pickle=True)
+    with pytest.raises(SourceError, match="cannot be loaded"):  # the bomb is no sample
+        open_source(spec, None, folder / "source")
+    assert (folder / "ran").exists()
