@@ -8,7 +8,7 @@ from hamerspace.measure.statistics import Interval
 
 def _latency(p99_ms=None):
     ratio = Interval(0.5, 0.4, 0.6)
-    return Latency(ratio, ratio.scaled(3), 1.5, 1.9, p99_ms, 1.4, 600, 12, 1.02, "wall", 640.0)
+    return Latency(ratio, ratio.scaled(3), 1.5, 1.9, p99_ms, 1.4, 1.8, 600, 12, 1.02, "wall", 640.0)
 
 
 @pytest.mark.parametrize(
