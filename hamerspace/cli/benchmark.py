@@ -33,7 +33,10 @@ def benchmark(
     folder = Path(target)
     if is_candidate(folder):
         result = benchmark_candidate(
-            folder, None if data is None else Path(data), batch_size or 1, threads or 1
+            folder,
+            None if data is None else Path(data),
+            1 if batch_size is None else batch_size,
+            1 if threads is None else threads,
         )
     else:
         flags: dict[str, Any] = {

@@ -32,8 +32,8 @@ Metric = Annotated[
     str | None, typer.Option(help="A metric's name, or module:function(outputs, labels).")
 ]
 Direction = Annotated[str | None, typer.Option(help="Of your own metric: maximize or minimize.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="The deployment batch size.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one inference.")]
+BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
 TrustPickle = Annotated[
     bool,
     typer.Option(

@@ -10,7 +10,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import BackendUnavailableError, DataError, SourceError
+from hamerspace.errors import BackendUnavailableError, ConfigError, DataError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Measurement
 from hamerspace.search.run_folder import RunFolder
@@ -61,10 +61,14 @@ def benchmark_candidate(
     """Measure an exported candidate; its inputs come from ``data`` or are drawn at random.
 
     Raises:
+        ConfigError: A number is below 1.
         SourceError: The folder's manifest is damaged or a file is missing.
         DataError: The data lack an input.
         BackendUnavailableError: The candidate's runtime is not installed.
     """
+    for flag, value in {"--batch-size": batch_size, "--threads": threads}.items():
+        if value < 1:
+            raise ConfigError(f"{flag}: must be at least 1, not {value}")
     try:
         candidate = Candidate.load(folder.resolve())
         _ = candidate.size_bytes

@@ -55,7 +55,7 @@ def test_processes_that_share_a_storage_take_in_each_others_trials(tmp_path):
     one = _open(tmp_path / "s.db", shared=True)
     two = _open(tmp_path / "s.db", shared=True)
     assert [_finish(one), _finish(two, 2.0), _finish(one, 3.0)] == [0, 1, 2]
-    one.ask(None)
+    one.refresh()
     assert sorted(one.records) == [0, 1, 2]
     assert len(one._work.get_trials(states=(TrialState.COMPLETE,))) == 3
 
