@@ -18,7 +18,9 @@ def console(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     known = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    return Console(stderr=stderr, width=None if known else _NO_TERMINAL_WIDTH, highlight=False)
+    width = None if known else _NO_TERMINAL_WIDTH
+    # No markup: extras such as [openvino] and shapes are text.
+    return Console(stderr=stderr, width=width, highlight=False, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -52,7 +52,8 @@ def spaces(
     out = console()
     for row, name in zip(rows, names, strict=True):
         count = f" - {_count(row['recipes'])} for this model" if "recipes" in row else ""
-        out.print(f"[bold]{row['name']}[/bold]{count}\n  {row['description']}", highlight=False)
+        out.print(f"{row['name']}{count}", style="bold")
+        out.print(f"  {row['description']}")
         if space is not None or model is not None:
             _explain(name, built.get(name))
 
