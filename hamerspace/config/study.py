@@ -127,7 +127,9 @@ class BudgetSection(Section):
     trials: Annotated[int, Field(ge=1)] = Field(
         default=40, description="Finished trials of the study."
     )
-    timeout_s: Positive | None = Field(default=None, description="Wall seconds of one call.")
+    timeout_s: Positive | None = Field(
+        default=None, description="Wall seconds that one call searches; confirmation comes on top."
+    )
     build_timeout_s: Positive = Field(default=600.0, description="Wall seconds of one build.")
     build_memory_mb: Positive | None = Field(
         default=None,

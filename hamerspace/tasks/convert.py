@@ -24,6 +24,7 @@ _RELATIVE_TOLERANCE = 1e-3
 _ABSOLUTE_TOLERANCE = 1e-6
 
 DISTRIBUTIONS = ("torch", "onnx", "onnxscript", "onnxruntime")
+"""Packages whose versions change what a conversion makes; they enter the store's keys."""
 BUILD_MODULES = (
     "torch._dynamo",
     "torch.onnx",
@@ -31,7 +32,6 @@ BUILD_MODULES = (
     "onnxscript.function_libs.torch_lib.ops",
 )
 """What the first conversion would import; see :attr:`BackendConfig.build_modules`."""
-"""Packages whose versions change what a conversion makes; they enter the store's keys."""
 
 
 def can_convert(origin: str, target: str) -> bool:
