@@ -28,6 +28,7 @@ _ENDED: dict[Gate, EndedAt] = {
     Gate.BUILD: "build",
     Gate.LOAD: "build",
     Gate.SIZE: "size",
+    Gate.DOWNLOAD: "size",
     Gate.MEMORY: "size",
     Gate.LATENCY: "latency",
     Gate.QUALITY: "quality",
@@ -93,6 +94,7 @@ def values_of(measurement: Measurement) -> dict[str, float | None]:
         "latency_ratio": None if latency is None else latency.ratio.estimate,
         "size_mb": measurement.size_mb,
         "memory_mb": measurement.peak_memory_mb,
+        "download_mb": measurement.download_mb,
         "throughput_per_s": None if latency is None else latency.throughput_per_s,
         "load_time_ms": measurement.load_time_ms,
     }
@@ -116,6 +118,7 @@ def _trial(number: int, record: Record, start: float) -> TrialRecord:
         reason=f"same recipe as trial {record.reused_from}" if reused else reason,
         feasible=record.feasible,
         origin=cast(Origin, record.origin),
+        default_of=record.default_of,
         values=values_of(measurement),
         violations={k: v for k, v in record.violations.items() if k != BUILDS or v > 0},
         seconds=seconds,

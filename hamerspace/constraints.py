@@ -16,6 +16,7 @@ class Objective(StrEnum):
     SIZE = "size"
     MEMORY = "memory"
     THROUGHPUT = "throughput"
+    DOWNLOAD = "download"
 
     @property
     def label(self) -> str:
@@ -26,6 +27,7 @@ class Objective(StrEnum):
             Objective.SIZE: "size_mb",
             Objective.MEMORY: "memory_mb",
             Objective.THROUGHPUT: "throughput_per_s",
+            Objective.DOWNLOAD: "download_mb",
         }[self]
 
 
@@ -39,12 +41,14 @@ class Constraints:
         max_accuracy_drop: Of quality against the source model, in points: hundredths for metrics
             between 0 and 1, percent of the source's value for the others.
         max_memory_mb: Peak resident memory over that of the bare runtime, in MB.
+        max_download_mb: Of the same files under deflate, as they travel, in MB.
     """
 
     max_size_mb: float | None = None
     max_latency_ms: float | None = None
     max_accuracy_drop: float | None = None
     max_memory_mb: float | None = None
+    max_download_mb: float | None = None
 
     def __post_init__(self) -> None:
         for name, limit in self.limits().items():

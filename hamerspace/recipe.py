@@ -16,14 +16,29 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds where a parameter has one of some values, or none of some values."""
+    """Holds where a parameter has one of some values, or none of some values.
+
+    Attributes:
+        parameter: Name of the parameter.
+        values: Where any are given, its value must be one of these.
+        excluded: Its value must be none of these.
+        alternatives: Conditions any of which will do instead.
+    """
 
     parameter: str
     values: tuple[Scalar, ...] = ()
     excluded: tuple[Scalar, ...] = ()
+    alternatives: tuple["Condition", ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of all parameters that it looks at."""
+        return (self.parameter, *(name for a in self.alternatives for name in a.parameters))
 
     def holds(self, chosen: Mapping[str, Scalar]) -> bool:
         """Whether the condition holds; it does not where its parameter is absent."""
+        if any(alternative.holds(chosen) for alternative in self.alternatives):
+            return True
         if self.parameter not in chosen:
             return False
         value = chosen[self.parameter]
@@ -31,7 +46,8 @@ class Condition:
 
     def __str__(self) -> str:
         words = ", ".join(str(v) for v in self.values or self.excluded)
-        return f"{self.parameter} {'is' if self.values else 'is not'} {words}"
+        first = f"{self.parameter} {'is' if self.values else 'is not'} {words}"
+        return " or ".join((first, *map(str, self.alternatives)))
 
 
 @dataclass(frozen=True)
@@ -112,12 +128,15 @@ class KnownRecipe:
         latency_ratio: Expected latency over that of the source model.
         size_ratio: Expected size over that of the source model.
         drop_points: Expected loss of quality, in points.
+        default_of: Name of the single tool whose own default this is, such as ``NNCF int8``. Every
+            search tries these, so that none ends below the best of them.
     """
 
     parameters: Mapping[str, Scalar]
     latency_ratio: float
     size_ratio: float
     drop_points: float = 0.0
+    default_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,4 +51,5 @@ def test_every_objective_has_a_label_with_its_unit():
         "size": "size_mb",
         "memory": "memory_mb",
         "throughput": "throughput_per_s",
+        "download": "download_mb",
     }

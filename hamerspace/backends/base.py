@@ -10,7 +10,7 @@ an entry point ``hamerspace.backends`` of another package, registers it. The con
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace._registry import import_string
+from hamerspace.environments import environment_python, environment_versions, install_hint
 from hamerspace.errors import BuildError
 from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
 from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact, SourceInfo, TensorSpec
@@ -120,6 +121,9 @@ class BackendConfig(ABC):
         implementation: Import string of the :class:`Backend`.
         build_modules: Further modules that building imports. The build worker imports them once,
             instead of in each build.
+        environment: Name of the tool environment that builds and measures, where the runtime's
+            dependencies clash with ours; see :mod:`hamerspace.environments`.
+        hardware: Kinds of device that it runs on: ``cpu``, ``gpu``.
     """
 
     name: str
@@ -130,6 +134,8 @@ class BackendConfig(ABC):
     model_formats: tuple[str, ...]
     implementation: str
     build_modules: tuple[str, ...] = ()
+    environment: str | None = None
+    hardware: tuple[str, ...] = ("cpu",)
 
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
@@ -146,12 +152,32 @@ class BackendConfig(ABC):
         """Recipes worth trying first; the fp32 baseline is the first of them."""
         return ()
 
+    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:  # noqa: ARG002 - for those who override it
+        """What decides the ranking of layers that a recipe needs; ``None`` where it needs none.
+
+        Args:
+            parameters: As :meth:`Backend.build` gets them. A backend that offers mixed precision
+                has ``float_layers`` among them, the number of layers to keep.
+        """
+        return None
+
     def missing(self) -> tuple[str, ...]:
-        """Modules that are not installed."""
+        """Modules that are not installed, or the environment that is not."""
+        if self.environment is not None:
+            here = environment_python(self.environment) is not None
+            return () if here else (self.environment,)
         return tuple(name for name in self.modules if find_spec(name) is None)
+
+    def hint(self) -> str:
+        """The command that installs what is missing."""
+        if self.environment is not None:
+            return install_hint(self.environment)
+        return f"pip install 'hamerspace[{self.extra}]'"
 
     def versions(self) -> dict[str, str]:
         """Installed versions of :attr:`distributions`; those not installed are left out."""
+        if self.environment is not None:
+            return environment_versions(self.environment)
         found = {}
         for name in self.distributions:
             try:
@@ -192,6 +218,7 @@ class Backend(ABC):
         parameters: Mapping[str, Scalar],
         calibration: Sequence[Arrays] | None,
         workdir: Path,
+        float_layers: Sequence[str] = (),
     ) -> Candidate:
         """Build a candidate in ``workdir``.
 
@@ -202,6 +229,7 @@ class Backend(ABC):
             calibration: Batches of inputs at the deployment batch size; ``None`` without data.
             workdir: An empty folder, also the current directory. What is not in the candidate's
                 ``files`` is deleted afterwards.
+            float_layers: Layers to keep in higher precision, named as :meth:`sensitivity` does.
 
         Returns:
             The candidate. It keeps the names and the order of the inputs and outputs.
@@ -210,6 +238,30 @@ class Backend(ABC):
             BuildError: The recipe cannot be built from this model. Any other exception counts
                 the same, only with a less friendly text.
         """
+
+    def sensitivity(
+        self,
+        source: ModelArtifact,  # noqa: ARG002 - for those who override it
+        parameters: Mapping[str, Scalar],  # noqa: ARG002
+        calibration: Sequence[Arrays] | None,  # noqa: ARG002
+        workdir: Path,  # noqa: ARG002
+    ) -> list[tuple[str, float]]:
+        """Rank the layers by how much the outputs suffer where that layer alone is quantised.
+
+        Args:
+            source: As in :meth:`build`.
+            parameters: What :meth:`BackendConfig.sensitivity_parameters` returned.
+            calibration: As in :meth:`build`.
+            workdir: An empty folder, also the current directory; nothing in it is kept.
+
+        Returns:
+            Layer and error, the most sensitive layer first. The error is the mean squared
+            difference of the outputs over their mean square.
+
+        Raises:
+            BuildError: The backend ranks no layers, which is the default, or this model has none.
+        """
+        raise BuildError(f"{type(self).__name__} keeps no single layers in higher precision")
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         """The source model as its user runs it: the reference of a study.
@@ -233,21 +285,31 @@ class Backend(ABC):
         """
 
 
-def batches(arrays: Arrays, size: int, rows: int | None = None) -> Iterator[dict[str, Any]]:
+def batches(
+    arrays: Arrays, size: int, rows: int | None = None, constants: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield consecutive batches of exactly ``size`` rows.
 
     The last batch is filled up by repeating its last row, so that a model with a fixed batch
     dimension takes it; whoever collects outputs drops the surplus.
+
+    Args:
+        arrays: Inputs by name.
+        size: Rows of a batch.
+        rows: Use no more than these; default: all.
+        constants: Names of inputs without rows, which every batch holds whole.
     """
-    total = len(next(iter(arrays.values())))
+    same = {name: arrays[name] for name in constants if name in arrays}
+    sliced = {name: array for name, array in arrays.items() if name not in same}
+    total = len(next(iter(sliced.values())))
     total = total if rows is None else min(rows, total)
     for start in range(0, total, size):
         stop = min(start + size, total)
-        batch = {name: array[start:stop] for name, array in arrays.items()}
+        batch = {name: array[start:stop] for name, array in sliced.items()}
         if stop - start < size:
             fill = size - (stop - start)
             batch = {name: _repeat_last(array, fill) for name, array in batch.items()}
-        yield batch
+        yield {name: same.get(name, batch.get(name)) for name in arrays}
 
 
 def _repeat_last(array: Any, times: int) -> Any:

@@ -1,9 +1,11 @@
 """Build recipes through the store and the worker."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from hamerspace.backends.base import Candidate
 from hamerspace.build.stages import Stage, plan_build
@@ -57,7 +59,7 @@ def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path) -> Tas
         }
         budget = loaded.config.budget
         outcome = worker.call(
-            "hamerspace.build.jobs:prepare",
+            "hamerspace.build.inspection:prepare",
             arguments,
             log,
             budget.build_timeout_s,
@@ -80,13 +82,38 @@ def _task_key(loaded: LoadedStudy) -> str:
     )
 
 
+Workers = Callable[[str | None], Worker]
+
+
+def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
+    """What stages need of a task, as JSON: see :class:`~hamerspace.build.jobs.BuildContext`."""
+    splits = task.splits
+    train: dict[str, Any] | None = None
+    if task.loss is not None:
+        files = splits.paths("train", labels_as="labels")
+        train = {
+            "files": files,
+            "inputs": list(splits.inputs),
+            "loss": task.loss,
+            "output": task.output,
+        }
+    return {
+        "source": str(task.source.folder),
+        "store": str(store.root),
+        "calibration": splits.input_paths("calibration"),
+        "train": train,
+        "batch_size": task.batch_size,
+        "seed": seed,
+    }
+
+
 class Builder:
     """Builds the recipes of one task.
 
     Args:
         task: The prepared task.
         store: Where results of stages are kept.
-        worker: Runs the stages.
+        workers: The worker of an environment; ``None`` is our own.
         seed: Of every random draw in a stage.
         timeout_s: Wall seconds of one build.
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
@@ -96,14 +123,14 @@ class Builder:
         self,
         task: Task,
         store: Store,
-        worker: Worker,
+        workers: Workers,
         seed: int,
         timeout_s: float,
         memory_mb: float | None = None,
     ) -> None:
         self._task = task
         self._store = store
-        self._worker = worker
+        self._workers = workers
         self._seed = seed
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
@@ -121,31 +148,37 @@ class Builder:
             if not log.exists():
                 log.write_text(f"from the store: {', '.join(reused)}\n")
             return BuildResult(self._load(key, plan.runtime), "ok", reused=reused, key=key)
-        arguments = {
-            "task": str(self._task.folder),
-            "store": str(self._store.root),
-            "stages": [
-                {"kind": s.kind, "name": s.name, "parameters": s.parameters, "key": s.key}
-                | {"label": s.label}
-                for s in plan.stages
-            ],
-            "seed": self._seed,
-        }
-        started = time.monotonic()
-        outcome = self._worker.call(
-            "hamerspace.build.jobs:run_stages", arguments, log, self._timeout_s, self._memory_mb
-        )
-        if not outcome.ok:
-            stage = self._first_missing(plan.stages)
-            reason = f"{stage}: {outcome.error}"
-            return BuildResult(
-                None, outcome.status, reason, {stage: time.monotonic() - started}, key=key
+        folder = self._task.source.folder
+        records: list[dict[str, Any]] = []
+        left_s = self._timeout_s
+        for environment, stages in groupby(plan.stages, key=lambda stage: stage.environment):
+            group = list(stages)
+            started = time.monotonic()
+            arguments = {
+                "context": context_of(self._task, self._store, self._seed),
+                "model": str(folder),
+                "stages": [stage.to_dict() for stage in group],
+            }
+            outcome = self._workers(environment).call(
+                "hamerspace.build.jobs:run_stages",
+                arguments,
+                log,
+                left_s,
+                self._memory_mb,
             )
+            if not outcome.ok:
+                stage = self._first_missing(group)
+                reason = f"{stage}: {outcome.error}"
+                seconds = {**_seconds(records), stage: time.monotonic() - started}
+                return BuildResult(None, outcome.status, reason, seconds, key=key)
+            records += outcome.value
+            left_s = max(left_s - (time.monotonic() - started), 1.0)
+            folder = self._store.path(group[-1].key)
         return BuildResult(
             self._load(key, plan.runtime),
             "ok",
-            seconds={r["label"]: r["seconds"] for r in outcome.value if not r["cached"]},
-            reused=tuple(r["label"] for r in outcome.value if r["cached"]),
+            seconds=_seconds(records),
+            reused=tuple(r["label"] for r in records if r["cached"]),
             key=key,
         )
 
@@ -154,3 +187,7 @@ class Builder:
 
     def _first_missing(self, stages: Sequence[Stage]) -> str:
         return next((s.label for s in stages if self._store.get(s.key) is None), stages[-1].label)
+
+
+def _seconds(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    return {r["label"]: r["seconds"] for r in records if not r["cached"]}

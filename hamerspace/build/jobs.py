@@ -1,97 +1,183 @@
-"""What runs inside the build worker."""
+"""What runs inside the build worker to make the stages of a recipe.
 
+It runs on the interpreters of tool environments too, so it imports numpy and the light half of
+Hamerspace only.
+"""
+
+import json
 import os
 import shutil
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, batches
 from hamerspace.build.store import Store
 from hamerspace.compress import TECHNIQUES, TrainingData
-from hamerspace.config.study import LoadedStudy
-from hamerspace.tasks.convert import convert
-from hamerspace.tasks.model import MANIFEST, ModelArtifact
-from hamerspace.tasks.prepare import prepare_task
-from hamerspace.tasks.task import Task
+from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions import convert
+from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact
+
+RANKING_FILE = "sensitivity.json"
 
 
-def prepare(study: Mapping[str, Any], store: str, key: str) -> str:
-    """Inspect the source model and the data of a study; return the folder of the task."""
-    loaded = LoadedStudy.model_validate(study)
-    folder = Store(Path(store)).make(key, lambda scratch: prepare_task(loaded, scratch))
-    return str(folder)
+class BuildContext:
+    """What stages need of a task, read from disk when a stage asks for it.
+
+    Args:
+        value: What :func:`~hamerspace.build.builder.context_of` made, as JSON.
+    """
+
+    def __init__(self, value: Mapping[str, Any]) -> None:
+        self.store = Store(Path(value["store"]))
+        self.batch_size = int(value["batch_size"])
+        self.seed = int(value["seed"])
+        self._value = value
+
+    @cached_property
+    def source(self) -> ModelArtifact:
+        """The source model."""
+        return ModelArtifact.load(Path(self._value["source"]))
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """The inputs of the calibration split."""
+        return _open(self._value["calibration"])
+
+    @property
+    def calibration_batches(self) -> list[dict[str, Any]]:
+        """The same at the deployment batch size."""
+        constants = {spec.name for spec in self.source.inputs if spec.constant}
+        return list(batches(self.calibration, self.batch_size, constants=constants))
+
+    @property
+    def example(self) -> Arrays:
+        """One batch."""
+        return self.calibration_batches[0]
+
+    @property
+    def training(self) -> TrainingData:
+        """The train split."""
+        train = self._value["train"]
+        assert train is not None
+        return TrainingData(
+            _open(train["files"]), tuple(train["inputs"]), train["loss"], train["output"]
+        )
 
 
 def run_stages(
-    task: str, store: str, stages: list[dict[str, Any]], seed: int
+    context: dict[str, Any], model: str, stages: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Run the stages of a recipe that the store lacks.
+
+    Args:
+        context: See :class:`BuildContext`.
+        model: Folder of the model that the first stage starts from.
+        stages: In order: ``kind``, ``name``, ``parameters``, ``key`` and ``label``.
 
     Returns:
         For each stage its label, its wall seconds and whether it came from the store.
     """
-    prepared = Task.load(Path(task))
-    shelf = Store(Path(store))
-    folder, records = prepared.source.folder, []
+    task = BuildContext(context)
+    folder, ranking, records = Path(model), None, []
     for stage in stages:
         started = time.monotonic()
-        found = shelf.get(stage["key"])
+        found = task.store.get(stage["key"])
+        cached = found is not None
         if found is None:
             print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - the log
-            model = ModelArtifact.load(folder)
-            fill = partial(_run, prepared, model, stage, seed=seed)
-            found = shelf.make(stage["key"], fill)
-            cached = False
-        else:
-            cached = True
+            fill = partial(_run, task, ModelArtifact.load(folder), stage, ranking)
+            found = task.store.make(stage["key"], fill)
         records.append(
             {"label": stage["label"], "seconds": time.monotonic() - started, "cached": cached}
         )
-        folder = found
+        if stage["kind"] == "sensitivity":
+            ranking = found
+        else:
+            folder = found
     return records
 
 
 def _run(
-    task: Task, model: ModelArtifact, stage: Mapping[str, Any], scratch: Path, seed: int
+    task: BuildContext,
+    model: ModelArtifact,
+    stage: Mapping[str, Any],
+    ranking: Path | None,
+    scratch: Path,
 ) -> None:
     """Run one stage in an empty folder and leave only its result there."""
     os.chdir(scratch)
-    if stage["kind"] == "technique":
-        technique = TECHNIQUES.load(stage["name"])
-        data = _training_data(task) if technique.needs_training_data else None
-        technique.apply(task.source, model, stage["parameters"], data, scratch, seed).save()
-    elif stage["kind"] == "convert":
-        example = {n: a[: task.batch_size] for n, a in _calibration(task).items()}
-        convert(model, stage["name"], example, scratch).save()
+    kind, name, parameters = stage["kind"], stage["name"], stage["parameters"]
+    if kind == "technique":
+        technique = TECHNIQUES.load(name)
+        data = task.training if technique.needs_training_data else None
+        technique.apply(task.source, model, parameters, data, scratch, task.seed).save()
+    elif kind == "convert":
+        convert(model, name, task.example, scratch).save()
+    elif kind == "sensitivity":
+        _rank(task, model, name, parameters, scratch)
     else:
-        backend = BACKENDS.load(stage["name"]).create()
-        calibration = list(batches(_calibration(task), task.batch_size))
-        candidate = backend.build(model, stage["parameters"], calibration, scratch)
-        candidate.save()
-        _keep_only(scratch, candidate)
+        _build(task, model, name, parameters, ranking, scratch)
 
 
-def _calibration(task: Task) -> dict[str, Any]:
-    return task.splits.inputs_of("calibration")
+def _rank(
+    task: BuildContext,
+    model: ModelArtifact,
+    backend: str,
+    parameters: Mapping[str, Any],
+    scratch: Path,
+) -> None:
+    ranker = BACKENDS.load(backend).create()
+    ranked = ranker.sensitivity(model, parameters, task.calibration_batches, scratch)
+    for path in scratch.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    layers = [{"layer": layer, "error": error} for layer, error in ranked]
+    (scratch / RANKING_FILE).write_text(json.dumps(layers, indent=1))
 
 
-def _training_data(task: Task) -> TrainingData:
-    assert task.loss is not None
-    arrays: dict[str, Any] = dict(task.splits.inputs_of("train"))
-    labels = task.splits.labels_of("train")
-    if labels is not None:
-        arrays["labels"] = labels
-    return TrainingData(arrays, task.splits.inputs, task.loss, task.output)
+def _build(
+    task: BuildContext,
+    model: ModelArtifact,
+    backend: str,
+    parameters: Mapping[str, Any],
+    ranking: Path | None,
+    scratch: Path,
+) -> None:
+    kept: list[str] = []
+    if ranking is not None:
+        layers = [entry["layer"] for entry in json.loads((ranking / RANKING_FILE).read_text())]
+        count = int(parameters["float_layers"])
+        if count >= len(layers):
+            raise BuildError(
+                f"{count} layers in higher precision are all of the {len(layers)} that could be "
+                "quantised; choose fewer, or no quantization"
+            )
+        kept = layers[:count]
+    # A backend that ranks no layers need not know of the argument.
+    extra = {"float_layers": kept} if kept else {}
+    builder = BACKENDS.load(backend).create()
+    candidate = builder.build(model, parameters, task.calibration_batches, scratch, **extra)
+    candidate.save()
+    _keep_only(scratch, candidate)
+
+
+def _open(files: Mapping[str, str]) -> dict[str, Any]:
+    return {name: np.load(path, mmap_mode="r") for name, path in files.items()}
 
 
 def _keep_only(folder: Path, candidate: Candidate) -> None:
-    kept = {MANIFEST, *candidate.files}
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in kept:
+    """Delete all but the candidate's files, which may lie in folders."""
+    kept = {folder / name for name in (MANIFEST, *candidate.files)}
+    parents = {parent for path in kept for parent in path.parents}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path in kept or path in parents:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
             path.unlink()

@@ -1,16 +1,21 @@
 """The stages of a recipe and the keys of their results, known without importing a framework."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import BackendConfig
 from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest, installed_versions
-from hamerspace.compress import TECHNIQUES
+from hamerspace.compress import TECHNIQUES, Technique
+from hamerspace.environments import environment_versions
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Recipe, Scalar
-from hamerspace.tasks.convert import DISTRIBUTIONS, can_convert
+from hamerspace.tasks.conversions.routes import NoRoute, find_route
 from hamerspace.tasks.task import Task
+
+StageKind = Literal["technique", "convert", "sensitivity", "backend"]
 
 
 @dataclass(frozen=True)
@@ -18,22 +23,27 @@ class Stage:
     """One build step.
 
     Attributes:
-        kind: A technique, a change of format, or a backend's build.
+        kind: A technique, a change of format, a ranking of layers, or a backend's build.
         name: Of the technique, the format, or the backend.
         parameters: What the step gets of the recipe.
         key: Of its result in the store.
+        environment: Name of the tool environment it runs in; ``None`` for our own.
     """
 
-    kind: Literal["technique", "convert", "backend"]
+    kind: StageKind
     name: str
     parameters: dict[str, Scalar]
     key: str
+    environment: str | None = None
 
     @property
     def label(self) -> str:
         """For logs and reports: ``prune``, ``export onnx``, ``build openvino``."""
-        prefix = {"technique": "", "convert": "export ", "backend": "build "}[self.kind]
-        return prefix + self.name
+        prefix = {"convert": "export ", "sensitivity": "rank layers ", "backend": "build "}
+        return prefix.get(self.kind, "") + self.name
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "label": self.label}
 
 
 @dataclass(frozen=True)
@@ -48,51 +58,90 @@ def plan_build(task: Task, recipe: Recipe, seed: int) -> BuildPlan:
     """Return the stages of ``recipe`` in order.
 
     Raises:
-        BuildError: The backend takes no format that the model can be converted to.
+        BuildError: The model cannot be converted to a format that a stage takes.
     """
-    stages: list[Stage] = []
-    key = task.source_fingerprint
-
-    def add(kind: Literal["technique", "convert", "backend"], name: str, **decides: Any) -> None:
-        nonlocal key
-        key = content_key(parent=key, kind=kind, name=name, **decides)
-        stages.append(Stage(kind, name, decides.get("parameters", {}), key))
-
+    plan = _Plan(task, seed)
     for name in TECHNIQUES:
         technique = TECHNIQUES.load(name)
         parameters = technique.stage_parameters(recipe.parameters)
         if parameters is not None:
-            data = task.splits.fingerprint_of("train") if technique.needs_training_data else ""
-            add(
-                "technique",
-                name,
-                parameters=parameters,
-                data=data,
-                loss=task.loss,
-                output=task.output if technique.needs_training_data else "",
-                seed=seed,
-                versions=installed_versions(technique.distributions),
-                code=code_digest(type(technique).__module__),
+            plan.add_technique(technique, parameters)
+    return plan.finish(BACKENDS.load(recipe.backend), recipe)
+
+
+class _Plan:
+    """The stages so far, and the format and the key of the model that they leave."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._task = task
+        self._seed = seed
+        self._stages: list[Stage] = []
+        self._format = task.source.format
+        self._key = task.source_fingerprint
+
+    def add_technique(self, technique: Technique, parameters: dict[str, Scalar]) -> None:
+        self._convert_to(technique.formats, technique.name)
+        task, trains = self._task, technique.needs_training_data
+        self._key = content_key(
+            parent=self._key,
+            kind="technique",
+            name=technique.name,
+            parameters=parameters,
+            data=task.splits.fingerprint_of("train") if trains else "",
+            loss=task.loss,
+            output=task.output if trains else "",
+            seed=self._seed,
+            versions=installed_versions(technique.distributions),
+            code=code_digest(type(technique).__module__),
+        )
+        self._stages.append(Stage("technique", technique.name, parameters, self._key))
+        self._format = technique.result_format or self._format
+
+    def finish(self, config: BackendConfig, recipe: Recipe) -> BuildPlan:
+        """Add the backend's stages."""
+        self._convert_to(config.model_formats, config.title)
+        prefix = f"{config.name}."
+        own = {p.name: p for p in config.parameters()}
+        chosen = {n: v for n, v in recipe.parameters.items() if n in own}
+        parameters = {n.removeprefix(prefix): v for n, v in chosen.items() if not own[n].runtime}
+        model_key = self._key
+        decides = {
+            "parent": model_key,
+            "name": config.name,
+            "calibration": self._task.splits.fingerprint_of("calibration"),
+            "batch_size": self._task.batch_size,
+            "versions": _versions(config.distributions, config.environment),
+            "code": code_digest(config.implementation.partition(":")[0]),
+        }
+        ranking = config.sensitivity_parameters(parameters)
+        if ranking is not None:
+            key = content_key(kind="sensitivity", parameters=ranking, **decides)
+            self._stages.append(Stage("sensitivity", config.name, ranking, key, config.environment))
+        key = content_key(kind="backend", parameters=parameters, **decides)
+        self._stages.append(Stage("backend", config.name, parameters, key, config.environment))
+        runtime = {n.removeprefix(prefix): v for n, v in chosen.items() if own[n].runtime}
+        return BuildPlan(tuple(self._stages), runtime)
+
+    def _convert_to(self, formats: Sequence[str], whose: str) -> None:
+        route = find_route(self._format, formats, self._task.info)
+        if isinstance(route, NoRoute):
+            raise BuildError(f"{whose} cannot take this model: {route.reason}")
+        for step in route.steps:
+            self._key = content_key(
+                parent=self._key,
+                kind="convert",
+                origin=step.origin,
+                name=step.target,
+                calibration=self._task.splits.fingerprint_of("calibration"),
+                batch_size=self._task.batch_size,
+                versions=_versions(step.distributions, step.environment),
+                code=code_digest(type(step).__module__),
             )
-    config = BACKENDS.load(recipe.backend)
-    model_format = task.source.format
-    if model_format not in config.model_formats:
-        target = next((f for f in config.model_formats if can_convert(model_format, f)), None)
-        if target is None:
-            raise BuildError(f"{config.title} cannot take a model of format '{model_format}'")
-        versions = installed_versions(DISTRIBUTIONS)
-        add("convert", target, versions=versions, code=code_digest("hamerspace.tasks.convert"))
-    prefix = f"{config.name}."
-    own = {p.name: p for p in config.parameters()}
-    chosen = {n: v for n, v in recipe.parameters.items() if n in own}
-    add(
-        "backend",
-        config.name,
-        parameters={n.removeprefix(prefix): v for n, v in chosen.items() if not own[n].runtime},
-        calibration=task.splits.fingerprint_of("calibration"),
-        batch_size=task.batch_size,
-        versions=config.versions(),
-        code=code_digest(config.implementation.partition(":")[0]),
-    )
-    runtime = {n.removeprefix(prefix): v for n, v in chosen.items() if own[n].runtime}
-    return BuildPlan(tuple(stages), runtime)
+            self._stages.append(Stage("convert", step.target, {}, self._key, step.environment))
+            self._format = step.target
+
+
+def _versions(distributions: tuple[str, ...], environment: str | None) -> dict[str, str]:
+    if environment is None:
+        return installed_versions(distributions)
+    return environment_versions(environment)

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 DEFAULT_MAX_BYTES = 10 * 10**9
 _ABANDONED_AFTER_S = 24 * 3600
 
@@ -35,6 +33,8 @@ def file_digest(path: Path) -> str:
 
 def default_store_folder() -> Path:
     """``$HAMERSPACE_CACHE``, or the user's cache folder."""
+    import platformdirs
+
     chosen = os.environ.get("HAMERSPACE_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hamerspace")) / "store"
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import psutil
 
 from hamerspace import errors
+from hamerspace.environments.launch import process_variables
 from hamerspace.errors import HamerspaceError, SessionError
 
 
@@ -56,9 +57,14 @@ def default_memory_mb() -> float:
 
 
 class Worker:
-    """Hands jobs, one at a time, to a server process that starts on first use."""
+    """Hands jobs, one at a time, to a server process that starts on first use.
 
-    def __init__(self) -> None:
+    Args:
+        python: Interpreter of the tool environment to run on; default: our own.
+    """
+
+    def __init__(self, python: Path | None = None) -> None:
+        self._python = python
         self._process: subprocess.Popen[str] | None = None
         self._preloaded: tuple[str, ...] = ()
         self._replies: Any = None
@@ -68,9 +74,13 @@ class Worker:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
+        variables = dict(os.environ) if self._python is None else process_variables(self._python)
         read_fd, write_fd = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", "hamerspace.build.server", str(write_fd)],
+            [
+                str(self._python or sys.executable),
+                *("-P", "-m", "hamerspace.build.server", str(write_fd)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -78,7 +88,7 @@ class Worker:
             bufsize=1,
             pass_fds=(write_fd,),
             # Threads that spin while they wait make a busy machine crawl.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+            env={"OMP_WAIT_POLICY": "PASSIVE", **variables},
         )
         os.close(write_fd)
         self._replies = os.fdopen(read_fd)

@@ -23,7 +23,7 @@ def backends(json: options.Json = False) -> None:
                 "installed": not missing,
                 "versions": config.versions(),
                 "missing": missing,
-                "install": f"pip install 'hamerspace[{config.extra}]'" if missing else None,
+                "install": config.hint() if missing else None,
             }
         )
     if json:

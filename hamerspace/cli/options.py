@@ -13,7 +13,8 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="STUDY|MODEL",
-        help="A study.yaml; or a model: .onnx, .pt2, TorchScript .pt, or module:function.",
+        help="A study.yaml; or a model: .onnx, .pt2, TorchScript .pt, .keras, .h5, .tflite, the "
+        "folder of a SavedModel or a Hugging Face model, or module:function.",
     ),
 ]
 Data = Annotated[
@@ -34,6 +35,9 @@ Metric = Annotated[
 Direction = Annotated[str | None, typer.Option(help="Of your own metric: maximize or minimize.")]
 BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
+Hardware = Annotated[
+    str | None, typer.Option("--target-hardware", help="cpu, or gpu with a CUDA device.")
+]
 TrustPickle = Annotated[
     bool,
     typer.Option(

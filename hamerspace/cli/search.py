@@ -38,6 +38,9 @@ def search(
     max_memory_mb: Annotated[
         float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
     ] = None,
+    max_download_mb: Annotated[
+        float | None, typer.Option(help="Limit on the size of all files, compressed.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Finished trials of the study.")] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that this call may search.")
@@ -46,6 +49,7 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
+    target_hardware: options.Hardware = None,
     storage: Annotated[
         str | None, typer.Option(help="Optuna storage URL; default: study.db in the run's folder.")
     ] = None,
@@ -76,12 +80,14 @@ def search(
         "max_size_mb": max_size_mb,
         "max_accuracy_drop": max_accuracy_drop,
         "max_memory_mb": max_memory_mb,
+        "max_download_mb": max_download_mb,
         "trials": trials,
         "timeout_s": timeout,
         "sampler": sampler,
         "seed": seed,
         "batch_size": batch_size,
         "threads": threads,
+        "hardware": target_hardware,
     }
     common: dict[str, Any] = {
         "out": out,

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from hamerspace.recipe import Mask, Parameter, Scalar
@@ -27,10 +28,12 @@ class TrainingData:
 
 
 class Technique(ABC):
-    """One build stage that maps a model to a model of the same format.
+    """One build stage that changes a model before any backend sees it.
 
     Attributes:
         name: Registry name, and the prefix of its first parameter.
+        formats: Formats of the models that it takes, best first; the build converts others.
+        result_format: Format of what it makes, where that is another than what it takes.
         modules: Modules that must be importable.
         extra: The extra that brings them.
         distributions: Package names whose versions enter the store's keys.
@@ -42,6 +45,12 @@ class Technique(ABC):
     extra: str
     distributions: tuple[str, ...]
     needs_training_data: bool = False
+    formats: tuple[str, ...] = ("pytorch",)
+    result_format: str | None = None
+
+    def missing(self) -> tuple[str, ...]:
+        """Modules that are not installed."""
+        return tuple(name for name in self.modules if find_spec(name) is None)
 
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:

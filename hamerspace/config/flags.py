@@ -34,12 +34,14 @@ class StudyFlags(TypedDict, total=False):
     max_latency_ms: float | None
     max_accuracy_drop: float | None
     max_memory_mb: float | None
+    max_download_mb: float | None
     trials: int | None
     timeout_s: float | None
     build_timeout_s: float | None
     build_memory_mb: float | None
     measure_timeout_s: float | None
     target: str | None
+    hardware: str | None
     threads: int | None
     sampler: str | None
     seed: int | None
@@ -60,19 +62,21 @@ LOCATIONS: dict[str, Location] = {
     "max_latency_ms": ("constraints", "max_latency_ms"),
     "max_accuracy_drop": ("constraints", "max_accuracy_drop"),
     "max_memory_mb": ("constraints", "max_memory_mb"),
+    "max_download_mb": ("constraints", "max_download_mb"),
     "trials": ("budget", "trials"),
     "timeout_s": ("budget", "timeout_s"),
     "build_timeout_s": ("budget", "build_timeout_s"),
     "build_memory_mb": ("budget", "build_memory_mb"),
     "measure_timeout_s": ("budget", "measure_timeout_s"),
     "target": ("target", "name"),
+    "hardware": ("target", "hardware"),
     "threads": ("target", "threads"),
     "sampler": ("search", "sampler"),
     "seed": ("search", "seed"),
 }
 """Where in a study file the value of each flag stands."""
 
-_SPOKEN = {"timeout_s": "timeout"}
+_SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware"}
 """Flags whose name on the command line is another."""
 
 _SHAPE = re.compile(r"^(?P<name>.+)=(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")

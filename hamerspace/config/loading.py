@@ -52,7 +52,9 @@ def missing_files(loaded: LoadedStudy) -> list[Problem]:
     ]
     problems = []
     for location, path in named:
-        what = None if path is None else _not_a_file(path)
+        # Some models are folders; reading the source tells whether this is one of them.
+        folders = location == ("task", "source", "path")
+        what = None if path is None else _not_a_file(path, folders=folders)
         if what is None:
             continue
         hint = "relative paths start from the study file's folder" if loaded.file else "check it"
@@ -60,9 +62,9 @@ def missing_files(loaded: LoadedStudy) -> list[Problem]:
     return problems
 
 
-def _not_a_file(path: Path) -> str | None:
+def _not_a_file(path: Path, *, folders: bool) -> str | None:
     try:
-        if path.is_file():
+        if path.is_file() or (folders and path.is_dir()):
             return None
         return "is a folder, not a file" if path.is_dir() else "no such file"
     except OSError as error:  # such as a name that is too long for the file system

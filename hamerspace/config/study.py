@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hamerspace.constraints import Constraints, Objective
 
 REFERENCE_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+AUTO_SPACE = "auto"
 NAME_PATTERN = r"^[A-Za-z0-9][\w.-]*$"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,10 +41,16 @@ class InputSection(Section):
 class SourceSection(Section):
     """The trained model."""
 
-    format: Literal["pytorch", "torch_export", "torchscript", "onnx"] | None = Field(
-        default=None, description="Told by the file itself where it is left out."
+    format: str | None = Field(
+        default=None,
+        description="pytorch, torch_export, torchscript, transformers, onnx, keras, saved_model, "
+        "tflite, or a plug-in's; told by the file itself where it is left out.",
     )
-    path: str | None = Field(default=None, description="A .onnx, .pt2 or TorchScript .pt file.")
+    path: str | None = Field(
+        default=None,
+        description="A model file (.onnx, .pt2, TorchScript .pt, .keras, .h5, .tflite), or the "
+        "folder of a SavedModel or of a Hugging Face model.",
+    )
     builder: Reference | None = Field(
         default=None, description="module:function that returns a torch.nn.Module."
     )
@@ -53,6 +60,12 @@ class SourceSection(Section):
     )
     inputs: dict[str, InputSection] = Field(
         default_factory=dict, description="Input shapes, where no data tell them."
+    )
+    constants: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Inputs without rows, such as initial states: every call is given the array "
+        "of that name in the data, or zeros.",
     )
 
     @model_validator(mode="after")
@@ -72,6 +85,11 @@ class DataSection(Section):
         default=None, description="module:function that returns the arrays."
     )
     labels: str = Field(default="labels", description="Name of the array of labels.")
+    whole_batches: bool = Field(
+        default=False,
+        description="Whether consecutive rows belong together, such as the frames of a recording: "
+        "splits and shuffles then move whole batches of task.batch_size rows.",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "DataSection":
@@ -116,6 +134,9 @@ class LimitsSection(Section):
     max_memory_mb: Positive | None = Field(
         default=None, description="Peak MB over the bare runtime."
     )
+    max_download_mb: Positive | None = Field(
+        default=None, description="MB of the same files compressed, as they travel."
+    )
 
     def constraints(self) -> Constraints:
         return Constraints(**self.model_dump())
@@ -144,6 +165,9 @@ class TargetSection(Section):
     """Where candidates are measured."""
 
     name: str = "local"
+    hardware: Literal["cpu", "gpu"] = Field(
+        default="cpu", description="Kind of device that models run on; gpu needs CUDA."
+    )
     threads: Annotated[int, Field(ge=1)] = Field(default=1, description="Threads of one inference.")
 
 
@@ -159,7 +183,10 @@ class StudyConfig(Section):
 
     name: Name = Field(description="Names the run folder and the Optuna study.")
     task: TaskSection
-    space: str = Field(default="quick", description="A space's name, or the path of a space file.")
+    space: str = Field(
+        default="quick",
+        description="A space's name, the path of a space file, or auto: the one for this model.",
+    )
     constraints: LimitsSection = LimitsSection()
     objectives: tuple[Annotated[Objective, Field(strict=False)], ...] = Field(
         default=(Objective.QUALITY, Objective.LATENCY, Objective.SIZE), strict=False, min_length=1

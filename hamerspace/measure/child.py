@@ -31,6 +31,7 @@ class ModelHost:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._timed: list[dict[str, Any]] = []
+        self._constants: set[str] = set()
         self._next = 0
 
     def load(
@@ -38,11 +39,15 @@ class ModelHost:
     ) -> dict[str, float]:
         """Load a candidate, run it ten times and report load time and memory."""
         loaded = Candidate.from_dict(candidate)
+        self._constants = {spec.name for spec in loaded.inputs if spec.constant}
         arrays = {name: np.load(path, mmap_mode="r") for name, path in inputs.items()}
-        rows = min(len(next(iter(arrays.values()))), _TIMED_BATCHES * batch_size)
+        rows = min(
+            next(len(a) for name, a in arrays.items() if name not in self._constants),
+            _TIMED_BATCHES * batch_size,
+        )
         self._timed = [
             {name: np.array(array) for name, array in batch.items()}
-            for batch in batches(arrays, batch_size, rows)
+            for batch in batches(arrays, batch_size, rows, self._constants)
         ]
         config = BACKENDS.load(loaded.backend)
         backend = config.create()
@@ -80,12 +85,13 @@ class ModelHost:
         """Outputs ``[stop - start, ...]`` of rows at the deployment batch size."""
         assert self._session is not None
         # Copies: some runtimes refuse read-only memory.
-        arrays = {
-            name: np.array(np.load(path, mmap_mode="r")[start:stop])
-            for name, path in inputs.items()
-        }
+        arrays = {}
+        for name, path in inputs.items():
+            whole = np.load(path, mmap_mode="r")
+            arrays[name] = np.array(whole if name in self._constants else whole[start:stop])
         parts = [
-            np.array(self._session.run(batch)[output]) for batch in batches(arrays, batch_size)
+            np.array(self._session.run(batch)[output])
+            for batch in batches(arrays, batch_size, constants=self._constants)
         ]
         return np.concatenate(parts)[: stop - start]
 

@@ -14,6 +14,7 @@ class Gate(StrEnum):
     BUILD = "build"
     LOAD = "load"
     SIZE = "size"
+    DOWNLOAD = "download"
     MEMORY = "memory"
     LATENCY = "latency"
     QUALITY = "quality"
@@ -82,6 +83,7 @@ class Measurement:
         reason: One line for people where a gate decided or the candidate failed.
         failed: Whether the candidate cannot be used: it crashed, hung or gave no finite output.
         size_mb: MB of every file that the runtime needs.
+        download_mb: MB of the same files under deflate; measured where it is asked for.
         load_time_ms: Wall time of loading, runtime import excluded.
         peak_memory_mb: Peak resident MB over that of the bare runtime.
         latency: Where it was measured.
@@ -98,6 +100,7 @@ class Measurement:
     latency: Latency | None = None
     quality: Quality | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    download_mb: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-representable; :meth:`from_dict` takes it back."""

@@ -13,10 +13,19 @@ from typing import Any, Self
 
 import psutil
 
+from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
+from hamerspace.environments import environment_python, install_hint
+from hamerspace.environments.launch import process_variables
 from hamerspace.errors import SessionError
 
 _POLL_S = 0.2
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TVM_NUM_THREADS",
+)
 
 
 class ModelProcess:
@@ -27,7 +36,11 @@ class ModelProcess:
         timeout_s: Wall seconds that one request may take.
         memory_mb: Resident MB that the process may take.
         log: Receives what the process prints.
-        backend: Whose runtime it imports at once, before it is asked to load anything.
+        backend: Whose runtime it imports at once, before it is asked to load anything; the
+            process runs on the interpreter of that backend's tool environment, where it has one.
+
+    Raises:
+        SessionError: That tool environment is not installed.
     """
 
     def __init__(
@@ -36,20 +49,18 @@ class ModelProcess:
         self._threads = threads
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        python, variables = _interpreter(backend)
         ours, theirs = socket.socketpair()
-        count = str(threads)
-        limits = dict.fromkeys(
-            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count
-        )
+        limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
         module = ["-P", "-m", "hamerspace.measure.child"]  # -P: not what lies in this folder
         with log.open("ab") as stream:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, *module, str(theirs.fileno()), backend],
+                [python, *module, str(theirs.fileno()), backend],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, **limits},
+                env={**variables, **limits},
                 start_new_session=True,
             )
         theirs.close()
@@ -134,3 +145,14 @@ class ModelProcess:
         if code < 0:
             return f"the process was killed by {signal.Signals(-code).name}"
         return f"the process exited with code {code}"
+
+
+def _interpreter(backend: str) -> tuple[str, dict[str, str]]:
+    """The interpreter that a backend is measured on, and its environment variables."""
+    name = BACKENDS.load(backend).environment
+    if name is None:
+        return sys.executable, dict(os.environ)
+    python = environment_python(name)
+    if python is None:
+        raise SessionError(f"{backend} runs in a tool environment; install it: {install_hint(name)}")
+    return str(python), process_variables(python)

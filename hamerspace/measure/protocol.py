@@ -16,6 +16,7 @@ from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
 from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.quality import Judge, look_confidence, looks
+from hamerspace.measure.size import download_bytes
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class MeasurementPlan:
         reference_ms: The source model's latency in this study.
         short: Latency plan of the gate.
         full: Latency plan of what passes.
+        download: Whether to measure the download size too.
     """
 
     data: EvaluationSet
@@ -56,6 +58,7 @@ class MeasurementPlan:
     gated: bool = True
     short: LatencyPlan = field(default_factory=lambda: LatencyPlan(0.1, 0.5, 0.0))
     full: LatencyPlan = field(default_factory=LatencyPlan)
+    download: bool = False
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
@@ -129,6 +132,12 @@ class Protocol:
         self._found = replace(self._found, size_mb=size_mb)
         self._seconds["size"] = 0.0
         self._limit(Gate.SIZE, size_mb, self._plan.constraints.max_size_mb, "MB")
+        if self._plan.download:
+            with self._timed("download"):
+                download_mb = download_bytes(candidate) / 1e6
+            self._found = replace(self._found, download_mb=download_mb)
+            limit = self._plan.constraints.max_download_mb
+            self._limit(Gate.DOWNLOAD, download_mb, limit, "MB")
 
     def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
         if self._plan.gated and limit is not None and value > limit:
@@ -152,7 +161,7 @@ class Protocol:
         plan, data = self._plan, self._plan.data
         limit = plan.constraints.max_accuracy_drop
         gated = plan.gated and limit is not None
-        counts = looks(data.rows) if gated else (data.rows,)
+        counts = looks(data.rows, plan.batch_size) if gated else (data.rows,)
         parts: list[npt.NDArray[Any]] = []
         start = 0
         for count in counts:

@@ -80,10 +80,13 @@ class Judge:
         return bootstrap_interval(drop, len(outputs), confidence)
 
 
-def looks(rows: int, smallest: int = 200) -> tuple[int, ...]:
-    """Row counts at which a growing subset is looked at: doubled until all ``rows`` are seen."""
+def looks(rows: int, batch_size: int = 1, smallest: int = 200) -> tuple[int, ...]:
+    """Row counts at which a growing subset is looked at: doubled until all ``rows`` are seen.
+
+    They are whole batches, as a recurrent model's rows depend on those before in their batch.
+    """
     counts = []
-    count = smallest
+    count = -(-smallest // batch_size) * batch_size
     while count < rows:
         counts.append(count)
         count *= 2

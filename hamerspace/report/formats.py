@@ -11,6 +11,7 @@ _UNITS = {
     "load_time_ms": "ms",
     "size_mb": "MB",
     "memory_mb": "MB",
+    "download_mb": "MB",
     "throughput_per_s": "/s",
 }
 
@@ -20,6 +21,7 @@ _TITLES = {
     "latency_ms": "latency",
     "size_mb": "size",
     "memory_mb": "memory",
+    "download_mb": "download size",
     "throughput_per_s": "throughput",
     "load_time_ms": "load time",
 }

@@ -21,7 +21,12 @@ from hamerspace.report.run_data import RunData, TrialRecord, Values
 
 Loss = tuple[float, ...]
 
-_KEYS = {"latency": "latency_ms", "size": "size_mb", "memory": "memory_mb"}
+_KEYS = {
+    "latency": "latency_ms",
+    "size": "size_mb",
+    "memory": "memory_mb",
+    "download": "download_mb",
+}
 
 
 def losses(run: RunData, values: Values) -> Loss | None:

@@ -14,7 +14,7 @@ from hamerspace.recipe import Scalar
 
 Values = Mapping[str, float | None]
 EndedAt = Literal["build", "size", "latency", "quality", "complete", "reused"]
-Origin = Literal["baseline", "known", "sampled"]
+Origin = Literal["baseline", "default", "known", "sampled"]
 LimitVerdict = Literal["kept", "missed", "not shown"]
 
 VALUE_KEYS = (
@@ -29,6 +29,7 @@ VALUE_KEYS = (
     "size_mb",
     "memory_mb",
     "throughput_per_s",
+    "download_mb",
     "load_time_ms",
 )
 
@@ -37,6 +38,7 @@ MEASURED_BY_LIMIT = {
     "max_latency_ms": "latency_ms",
     "max_accuracy_drop": "drop_points",
     "max_memory_mb": "memory_mb",
+    "max_download_mb": "download_mb",
 }
 """Limit of :class:`hamerspace.constraints.Constraints` to the value that it bounds."""
 
@@ -87,12 +89,14 @@ class TrialRecord:
             same recipe lent its results.
         reason: Why it ended there, in one line.
         feasible: Whether it was measured in full and keeps every limit.
-        origin: ``baseline``, ``known`` (a recipe known to be good) or ``sampled``.
+        origin: ``baseline``, ``default`` (a single tool's own), ``known`` (known to be good) or
+            ``sampled``.
         values: Measurements; see the module.
         violations: Limit name to ``(value - limit) / limit``; at most 0 is kept.
         seconds: Where the time went: ``build`` and the parts of measuring.
         started_s: Start, in seconds since that of the study.
         finished_s: End, in seconds since the start of the study.
+        default_of: The single tool whose own default it is; empty where it is none.
     """
 
     number: int
@@ -108,6 +112,7 @@ class TrialRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     started_s: float = 0.0
     finished_s: float = 0.0
+    default_of: str = ""
 
     @property
     def backend(self) -> str:

@@ -79,26 +79,36 @@ def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
 
 
 def final_rows(run: RunData) -> list[dict[str, str]]:
-    """The source, the uncompressed model on each runtime, and the confirmed candidates.
+    """The source, the uncompressed model on each runtime, tools' defaults, the confirmed.
 
     The keys are those of :data:`FINAL_COLUMNS`; every value is text for people. The winner stands
     first among the candidates, the others in the order of their latency. The uncompressed models
-    tell how much of a gain the runtime alone brings; they come from the search split.
+    tell how much of a gain the runtime alone brings, the defaults what one would have without a
+    search; both come from the search split.
     """
     searched: Values = run.source.values  # noqa: PD011 - a mapping, not a frame
     source = run.source.confirm_values or searched
     rows = [_final_row(run, run.source.label, source, source, "source")]
     confirmed = {c.recipe_id for c in run.confirmations}
     for trial in run.trials:
-        is_baseline = trial.origin == "baseline" and trial.ended_at == "complete"
-        if is_baseline and trial.recipe_id not in confirmed:
+        what = _what_it_is(trial)
+        if what and trial.recipe_id not in confirmed:
             fate = "keeps all limits" if trial.feasible else "misses a limit"
-            text = f"uncompressed; {fate} in the search" if run.constraints else "uncompressed"
+            text = f"{what}; {fate} in the search" if run.constraints else what
             rows.append(_final_row(run, trial.label, trial.values, searched, text))
     for candidate in sorted(run.confirmations, key=_rank):
         text = _fate(run, candidate)
         rows.append(_final_row(run, candidate.label, candidate.values, source, text))
     return rows
+
+
+def _what_it_is(trial: TrialRecord) -> str:
+    """What makes a trial worth a row though it was not confirmed; empty where nothing does."""
+    if trial.ended_at in ("reused", "build"):
+        return ""
+    if trial.origin == "baseline" and trial.ended_at == "complete":
+        return "uncompressed"
+    return f"{trial.default_of} default" if trial.default_of else ""
 
 
 def _rank(candidate: Confirmation) -> tuple[bool, float, int]:

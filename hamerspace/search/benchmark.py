@@ -81,8 +81,7 @@ def benchmark_candidate(
     config = BACKENDS.load(candidate.backend)
     if config.missing():
         raise BackendUnavailableError(
-            f"{folder} runs on {config.title}, which is not installed; "
-            f"pip install 'hamerspace[{config.extra}]'"
+            f"{folder} runs on {config.title}, which is not installed; {config.hint()}"
         )
     target = TARGETS.load("local")(threads, timeout_s)
     with tempfile.TemporaryDirectory() as scratch:

@@ -12,25 +12,38 @@ _MOST = 24
 
 
 def confirm_front(
-    bench: Workbench, records: Mapping[int, Record], goal: Goal
+    bench: Workbench, records: Mapping[int, Record], goal: Goal, defaults: Mapping[str, int]
 ) -> tuple[list[Confirmed], Confirmed | None]:
     """Measure the front again on the confirm split; return what was seen and the winner.
+
+    The best of the tools' own defaults is confirmed too, so that the winner is never worse than
+    it for having been unlucky in the search.
+
+    Args:
+        bench: Builds and measures.
+        records: The finished trials.
+        goal: What to improve and keep.
+        defaults: Tool to the number of the trial of its own default.
 
     Where all of a front miss a limit on data that the search never saw, they make way for those
     that they dominated, until something can be shipped or two dozen were looked at.
     """
+
+    def costs(number: int) -> float:
+        measured = records[number].measurement
+        return cost(measured, goal.objectives, goal.constraints, goal.source)
+
     left, confirmed = dict(records), list[Confirmed]()
     winner: Confirmed | None = None
     while winner is None and len(confirmed) < _MOST:
         numbers = front(left, goal.maximize)
         if not numbers:
             break
-        numbers.sort(
-            key=lambda n: cost(
-                records[n].measurement, goal.objectives, goal.constraints, goal.source
-            )
-        )
-        for number in numbers[:_MOST_AT_ONCE]:
+        numbers.sort(key=costs)
+        chosen = numbers[:_MOST_AT_ONCE]
+        able = [n for n in defaults.values() if n in left and left[n].feasible]
+        chosen += [n for n in sorted(able, key=costs)[:1] if n not in chosen]
+        for number in chosen:
             recipe = records[number].recipe
             measurement = bench.confirm(recipe)
             verdicts = verdicts_of(measurement, goal.constraints)

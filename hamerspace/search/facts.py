@@ -9,7 +9,7 @@ from hamerspace.build.store import content_key
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 from hamerspace.search.workbench import Workbench
-from hamerspace.space import find_space_file
+from hamerspace.space import space_texts
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.metrics import drop_unit
 
@@ -17,10 +17,9 @@ from hamerspace.tasks.metrics import drop_unit
 def identity_of(loaded: LoadedStudy, backends: Sequence[str] | None) -> dict[str, Any]:
     """What must stay the same for the trials of a study to be comparable, by section."""
     config = loaded.config
-    space = find_space_file(config.space, loaded.root)
     return {
         "task (model, data or metric)": study_fingerprint(loaded),
-        "space": content_key(text=space.read_text()),
+        "space": content_key(text=space_texts(config.space, loaded.root)),
         "constraints": config.constraints.model_dump(),
         "objectives": [objective.value for objective in config.objectives],
         "target": config.target.model_dump(),
@@ -71,7 +70,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "inputs": [str(spec) for spec in info.inputs],
             "outputs": [str(spec) for spec in info.outputs],
         },
-        "space": {"name": space.name, "recipes": space.count()},
+        "space": {"name": space.name, "recipes": space.count(), "why": bench.space_reason},
         "masks": [asdict(mask) for mask in space.masks],
         "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }

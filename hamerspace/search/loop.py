@@ -97,7 +97,7 @@ class SearchLoop:
         self._goal = goal
         self._listener = listener
         self._first = tuple(first)
-        self._origins = {entry.recipe.id: entry.origin for entry in first}
+        self._entries = {entry.recipe.id: entry for entry in first}
         self._seen: dict[str, int] = {}
         self._count = space.count()
         self._unseen = self._shuffled(seed) if self._count is not None else iter(())
@@ -136,7 +136,8 @@ class SearchLoop:
 
     def _record(self, trial: Trial) -> Record:
         recipe = self._space.suggest(trial)
-        origin = self._origins.get(recipe.id, "sampled")
+        entry = self._entries.get(recipe.id, FirstTrial(recipe, "sampled"))
+        origin = entry.origin
         started_s = time.time()
         if recipe.id in self._seen:
             number = self._seen[recipe.id]
@@ -148,7 +149,17 @@ class SearchLoop:
         violations, values, imputed = judge(
             evaluation, goal.constraints, goal.objectives, goal.source
         )
-        return Record(evaluation, origin, violations, values, imputed, None, started_s, time.time())
+        return Record(
+            evaluation,
+            origin,
+            violations,
+            values,
+            imputed,
+            None,
+            started_s,
+            time.time(),
+            entry.default_of,
+        )
 
     def _values(self, record: Record) -> list[float]:
         """What the sampler is told: plain where feasible, with the penalty on top elsewhere."""

@@ -40,13 +40,14 @@ class Record:
 
     Attributes:
         evaluation: What was built and measured.
-        origin: ``baseline``, ``known`` or ``sampled``.
+        origin: ``baseline``, ``default``, ``known`` or ``sampled``.
         violations: ``builds``, then each limit in a fixed order; at most 0 is kept.
         values: Objectives as measured, without a penalty.
         imputed: Objectives and limits that were not measured and stand at a guess.
         reused_from: Number of the trial that measured the same recipe, where this one did not.
         started_s: Seconds since the epoch.
         finished_s: Seconds since the epoch.
+        default_of: The single tool whose own default the recipe is, where it is one.
     """
 
     evaluation: Evaluation
@@ -57,6 +58,7 @@ class Record:
     reused_from: int | None = None
     started_s: float = 0.0
     finished_s: float = 0.0
+    default_of: str = ""
 
     @property
     def recipe(self) -> Recipe:
@@ -154,6 +156,7 @@ LIMITED = {
     "max_latency_ms": "latency",
     "max_accuracy_drop": "drop",
     "max_memory_mb": "memory",
+    "max_download_mb": "download",
 }
 """Limit to the observed value that it bounds."""
 
@@ -163,6 +166,7 @@ def observed(measurement: Measurement) -> dict[str, float]:
     found: dict[str, float | None] = {
         "size": measurement.size_mb,
         "memory": measurement.peak_memory_mb,
+        "download": measurement.download_mb,
     }
     if measurement.latency is not None:
         found["latency"] = measurement.latency.latency_ms.estimate

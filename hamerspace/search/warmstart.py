@@ -12,21 +12,29 @@ from hamerspace.tasks.model import SourceInfo
 
 @dataclass(frozen=True)
 class FirstTrial:
-    """A recipe to try before any sampling, and why."""
+    """A recipe to try before any sampling, and why.
+
+    Attributes:
+        recipe: What to try.
+        origin: ``baseline``, ``default`` or ``known``.
+        default_of: The tool whose own default it is, where it is one.
+    """
 
     recipe: Recipe
     origin: str
+    default_of: str = ""
 
 
 def first_trials(
     space: Space, source: SourceInfo, constraints: Constraints
 ) -> tuple[FirstTrial, ...]:
-    """The fp32 baseline of each backend, then the known recipes, most promising first.
+    """The fp32 baseline of each backend, the tools' defaults, then what is known to be good.
 
-    Recipes that the space does not hold are left out. The rest is ranked by the expected product
+    Recipes that the space does not hold are left out. The known are ranked by the expected product
     of latency and size ratios; those expected to lose more than is allowed come last.
     """
     baselines: list[FirstTrial] = []
+    defaults: list[FirstTrial] = []
     known: list[tuple[tuple[bool, float], Recipe]] = []
     backend_choice = next(choice for choice in space.choices if choice.name == "backend")
     for name in backend_choice.values:
@@ -41,10 +49,12 @@ def first_trials(
             if not has_baseline and (position == 0 or plain):
                 baselines.append(FirstTrial(recipe, "baseline"))
                 has_baseline = True
+            elif candidate.default_of:
+                defaults.append(FirstTrial(recipe, "default", candidate.default_of))
             else:
                 known.append((_rank(candidate, constraints), recipe))
     known.sort(key=lambda pair: pair[0])
-    ordered = [*baselines, *(FirstTrial(recipe, "known") for _, recipe in known)]
+    ordered = [*baselines, *defaults, *(FirstTrial(recipe, "known") for _, recipe in known)]
     by_id = {first.recipe.id: first for first in reversed(ordered)}
     return tuple(first for first in ordered if by_id[first.recipe.id] is first)
 

@@ -15,16 +15,19 @@ from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
 from hamerspace.config.loading import parse_space_file
-from hamerspace.config.study import LoadedStudy
+from hamerspace.config.study import AUTO_SPACE, LoadedStudy
+from hamerspace.constraints import Objective
+from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.measure.protocol import EvaluationSet, MeasurementPlan
 from hamerspace.measure.quality import Judge
+from hamerspace.measure.size import download_bytes
 from hamerspace.recipe import Recipe
 from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import RunFolder
-from hamerspace.space import Space, assemble_space, find_space_file
+from hamerspace.space import Space, assemble_space, choose_space, find_space_file
 from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.metrics import check_metric
 from hamerspace.tasks.task import Task
@@ -56,6 +59,7 @@ class Workbench:
         self._store = store
         self._backends = backends
         self._worker = Worker()
+        self._tool_workers: dict[str, Worker] = {}
         self._started = False
         self._sets: dict[str, EvaluationSet] = {}
 
@@ -75,11 +79,27 @@ class Workbench:
     @cached_property
     def space(self) -> Space:
         """What the space file means for this model on this target."""
-        file = find_space_file(self.config.space, self.loaded.root)
         task = self.task
         return assemble_space(
-            parse_space_file(file), task.info, self.target.host(), task.loss, self._backends
+            parse_space_file(find_space_file(self._space_choice[0], self.loaded.root)),
+            task.info,
+            self.target.host(),
+            task.loss,
+            self._backends,
+            self.config.target.hardware,
         )
+
+    @cached_property
+    def _space_choice(self) -> tuple[str, str]:
+        name = self.config.space
+        if name != AUTO_SPACE:
+            return name, ""
+        return choose_space(self.task.info, self.config.target.hardware, self.target.host().machine)
+
+    @property
+    def space_reason(self) -> str:
+        """Why ``auto`` took this space; empty where the study names one."""
+        return self._space_choice[1]
 
     @cached_property
     def builder(self) -> Builder:
@@ -87,11 +107,26 @@ class Workbench:
         return Builder(
             self.task,
             self._store,
-            self._worker,
+            self._worker_of,
             self.config.search.seed,
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
+
+    def _backend_names(self) -> tuple[str, ...]:
+        choice = next(c for c in self.space.choices if c.name == "backend")
+        return tuple(str(value) for value in choice.values)
+
+    def _worker_of(self, environment: str | None) -> Worker:
+        """The worker that runs on the interpreter of an environment."""
+        if environment is None:
+            return self._worker
+        if environment not in self._tool_workers:
+            python = environment_python(environment)
+            if python is None:
+                raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
+            self._tool_workers[environment] = Worker(python)
+        return self._tool_workers[environment]
 
     @cached_property
     def source_measurement(self) -> Measurement:
@@ -106,6 +141,8 @@ class Workbench:
             self._source, data.inputs, self.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
         )
         value = plain.to_dict()
+        if self._counts_download(None):
+            value["download_mb"] = download_bytes(self._source) / 1e6
         value["quality"] = data.judge.judge(data.judge.source_outputs).__dict__
         value["quality"]["drop"] = value["quality"]["drop"].to_dict()
         self._folder.write(
@@ -138,7 +175,7 @@ class Workbench:
         )
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
-        self._worker.preload(preload.building())
+        self._worker.preload(preload.building(self.task.info, self._backend_names()))
         for split in ("search", "confirm"):
             judge = self._data(split).judge
             truth = judge.source_outputs if judge.labels is None else judge.labels
@@ -172,7 +209,8 @@ class Workbench:
 
     def close(self) -> None:
         """End every process and keep the store within its bound."""
-        self._worker.close()
+        for worker in (self._worker, *self._tool_workers.values()):
+            worker.close()
         if "target" in self.__dict__:
             self.target.close()
         self._store.evict()
@@ -195,10 +233,17 @@ class Workbench:
             reference.latency_ms.estimate,
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
+            download=self._counts_download(recipe),
         )
         log = self._folder.recipe_log(recipe, "measure.log")
         self._worker.settle()
         return self.target.measure(candidate, plan, log)
+
+    def _counts_download(self, recipe: Recipe | None) -> bool:
+        """Compressing large files takes seconds, so only where it is asked for or tells much."""
+        asked = Objective.DOWNLOAD in self.config.objectives
+        limited = self.constraints.max_download_mb is not None
+        return asked or limited or (recipe is not None and "sparsify.ratio" in recipe.parameters)
 
     @cached_property
     def _source(self) -> Candidate:
@@ -210,7 +255,7 @@ class Workbench:
             if model.format not in config.model_formats:
                 continue
             if config.missing():
-                missing.append(f"pip install 'hamerspace[{config.extra}]'")
+                missing.append(config.hint())
                 continue
             try:
                 return config.create().wrap_source(model)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import BackendConfig, Host
-from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter, SpaceConfig
 from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.space.choice import Choice
+from hamerspace.space.compatibility import judge_backends, judge_techniques
 from hamerspace.space.space import Space
 from hamerspace.tasks.model import SourceInfo
 
@@ -20,6 +20,7 @@ def assemble_space(
     host: Host,
     loss: str | None,
     only_backends: Sequence[str] | None = None,
+    hardware: str = "cpu",
 ) -> Space:
     """Return the space that ``config`` means for one source model on one host.
 
@@ -29,6 +30,7 @@ def assemble_space(
         host: The target.
         loss: What recovery can learn with: see :meth:`Technique.capabilities`.
         only_backends: Restrict the search to these.
+        hardware: ``cpu`` or ``gpu``, the kind of device that models run on.
 
     Raises:
         ConfigError: A parameter or value that nobody offers, or an empty space.
@@ -37,24 +39,14 @@ def assemble_space(
     declared = dict(config.parameters)
     backends = _backends(config.name, declared, only_backends)
     names = tuple(backends)
-    offers: list[Parameter] = []
-    masks: list[Mask] = []
-    for name in TECHNIQUES:
-        technique = TECHNIQUES.load(name)
-        offers += technique.parameters()
-        masks += technique.capabilities(source, loss)
-    offers.append(
-        Parameter("backend", names[0], "Runtime that builds and runs the model", choices=names)
-    )
-    for name, backend in backends.items():
-        here = Condition("backend", (name,))
-        offers += [replace(p, when=(here, *p.when)) for p in backend.parameters()]
-        missing = backend.missing()
-        if missing:
-            reason = f"{backend.title} is not installed (pip install 'hamerspace[{backend.extra}]')"
-            masks.append(Mask("backend", (name,), reason))
-        else:
-            masks += backend.capabilities(source, host)
+    judged_backends = judge_backends(source, host, hardware, backends)
+    judged_techniques = judge_techniques(source, loss, backends)
+    offers = [
+        Parameter("backend", names[0], "Runtime that builds and runs the model", choices=names),
+        *judged_techniques.offers,
+        *judged_backends.offers,
+    ]
+    masks = [*judged_techniques.masks, *judged_backends.masks]
     _refuse_unknown(config.name, declared, offers, names)
     choices = [_choice(config.name, p, declared.get(p.name), masks) for p in offers]
     return Space(config.name, _without_dead_ends(_in_order(config.name, choices)), masks)
@@ -74,7 +66,7 @@ def _backends(
         if config.missing():
             raise BackendUnavailableError(
                 f"--backends: {name} needs {', '.join(config.missing())}, which is not installed; "
-                f"pip install 'hamerspace[{config.extra}]'"
+                f"{config.hint()}"
             )
         if name not in values:
             raise ConfigError(f"--backends: space '{space}' does not list backend '{name}'")

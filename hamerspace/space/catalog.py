@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from hamerspace.config.study import is_path
+from hamerspace.config.study import AUTO_SPACE, is_path
 from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.tasks.model import SourceInfo
 
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "_search_spaces", _PACKAGE.parent / "search_spaces")
@@ -32,3 +33,31 @@ def find_space_file(name: str, root: Path) -> Path:
     if name not in known:
         raise ConfigError(f"space: unknown space '{name}'{did_you_mean(name, known)}")
     return known[name]
+
+
+def choose_space(source: SourceInfo, hardware: str, machine: str) -> tuple[str, str]:
+    """Which space ``auto`` takes for a model, and why.
+
+    Args:
+        source: The inspected model.
+        hardware: ``cpu`` or ``gpu``.
+        machine: As :attr:`Host.machine <hamerspace.backends.base.Host.machine>`.
+    """
+    families = set(source.op_families)
+    if hardware == "gpu":
+        return "gpu", "the target is a GPU"
+    if "rnn" in families:
+        return "rnn", "the model has recurrent layers"
+    if "attention" in families and "conv" not in families:
+        return "transformer", "the model has attention and no convolutions"
+    if machine in ("aarch64", "arm64"):
+        return "arm", "the target has an ARM processor"
+    made_of = ", ".join(sorted(families)) or "no layers with weights"
+    return "cpu", f"the model is made of {made_of}"
+
+
+def space_texts(name: str, root: Path) -> list[str]:
+    """The text behind a space; for ``auto``, of all that it may take."""
+    if name == AUTO_SPACE:
+        return [path.read_text() for path in list_space_files().values()]
+    return [find_space_file(name, root).read_text()]

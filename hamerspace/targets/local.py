@@ -117,7 +117,9 @@ class LocalTarget(Target):
             self._reference = None
 
     def _takes_any_batch(self) -> bool:
-        return self._loaded is not None and all(s.shape[0] is None for s in self._loaded[0].inputs)
+        return self._loaded is not None and all(
+            s.constant or s.shape[0] is None for s in self._loaded[0].inputs
+        )
 
     def _measure_beside(
         self, reference: ModelProcess, candidate: Candidate, plan: MeasurementPlan, log: Path

@@ -1,6 +1,6 @@
 """A few rows of every input: what a model is traced, exported and probed with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,17 @@ import numpy.typing as npt
 from hamerspace.tasks.model import Arrays, TensorSpec
 
 
-def resized(arrays: Arrays, rows: int) -> dict[str, npt.NDArray[Any]]:
-    """The first ``rows`` rows, repeated from the start where there are fewer."""
-    return {n: np.take(a, np.arange(rows) % len(a), axis=0) for n, a in arrays.items()}
+def resized(
+    arrays: Arrays, rows: int, constants: Collection[str] = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """The first ``rows`` rows, repeated from the start where there are fewer.
+
+    The arrays named in ``constants`` have no rows and stay as they are.
+    """
+    return {
+        n: a if n in constants else np.take(a, np.arange(rows) % len(a), axis=0)
+        for n, a in arrays.items()
+    }
 
 
 def example_batch(
@@ -29,6 +37,10 @@ def example_batch(
     rng = np.random.default_rng(0)
     batch = {}
     for spec in inputs:
+        if spec.constant:
+            given = None if data is None else data.get(spec.name)
+            batch[spec.name] = spec.zeros() if given is None else np.asarray(given)
+            continue
         count = rows if not spec.shape or spec.shape[0] is None else spec.shape[0]
         if data is not None and spec.name in data:
             batch[spec.name] = resized({spec.name: data[spec.name]}, count)[spec.name]

@@ -29,9 +29,7 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
     digest.update(json.dumps(decides, sort_keys=True).encode())
     for path in (loaded.source_path, loaded.weights_path, loaded.data_path):
         if path is not None:
-            digest.update(_content(path))
-            for sibling in _external_data(path):
-                digest.update(_stamp(sibling))
+            _update_with_named(digest, path)
     load = None if task.data is None else task.data.load
     metric = task.quality.metric
     named = (task.source.builder, load, metric if metric and ":" in metric else None)
@@ -45,6 +43,17 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
             if _is_data(path):
                 _update(digest, path, loaded.root)
     return digest.hexdigest()
+
+
+def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:
+    """Add a file that the study names, or every file of a folder."""
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            _update(digest, file, path)
+        return
+    digest.update(_content(path))
+    for sibling in _external_data(path):
+        digest.update(_stamp(sibling))
 
 
 def update_with_code(digest: "hashlib._Hash", root: Path) -> None:

@@ -20,19 +20,29 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, numpy dtype name and shape of an input or output; ``None`` is a free dimension."""
+    """Name, numpy dtype name and shape of an input or output; ``None`` is a free dimension.
+
+    An input that is ``constant`` has no rows: every call is given the same array, such as the
+    initial state of a recurrent model.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    constant: bool = False
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "TensorSpec":
-        return cls(value["name"], value["dtype"], tuple(value["shape"]))
+        constant = bool(value.get("constant", False))
+        return cls(value["name"], value["dtype"], tuple(value["shape"]), constant)
 
     def __str__(self) -> str:
         dims = ", ".join("?" if d is None else str(d) for d in self.shape)
         return f"{self.name}: {self.dtype}[{dims}]"
+
+    def zeros(self) -> npt.NDArray[Any]:
+        """Zeros of this shape, with free dimensions of 1."""
+        return np.zeros([1 if d is None else d for d in self.shape], np.dtype(self.dtype))
 
     def sample(self, rows: int, rng: np.random.Generator) -> npt.NDArray[Any]:
         """Random values: standard normal floats, small non-negative integers.

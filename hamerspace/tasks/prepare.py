@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamerspace.config.study import LoadedStudy, SourceSection
 from hamerspace.errors import ConfigError, did_you_mean
-from hamerspace.tasks.data import check_fits, prepare_data, random_data, read_data
+from hamerspace.tasks.data import RawData, check_fits, prepare_data, random_data, read_data
 from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
@@ -28,15 +28,29 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     seed = loaded.config.search.seed
     raw = None if task.data is None else read_data(task.data, loaded.root)
     labels = None if task.data is None else task.data.labels
-    example = None if raw is None else _example(raw, str(labels), task.batch_size)
+    constants = task.source.constants
+    raw, given = _without_constants(raw, constants)
+    example = None if raw is None else _example(raw, str(labels), task.batch_size) | given
     (folder / "source").mkdir()
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
     _, info = open_source(spec, example, folder / "source")
     if raw is None:
-        splits = random_data(info.inputs, folder / "data", seed, task.batch_size)
+        varying = tuple(spec for spec in info.inputs if not spec.constant)
+        splits = random_data(varying, folder / "data", seed, task.batch_size)
     else:
-        splits = prepare_data(raw, str(labels), folder / "data", seed, task.batch_size)
+        assert task.data is not None
+        splits = prepare_data(
+            raw,
+            str(labels),
+            folder / "data",
+            seed,
+            task.batch_size,
+            whole_batches=task.data.whole_batches,
+        )
+    splits = splits.with_constants(
+        {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
+    )
     check_fits(splits, info)
     _check_output(task.quality.output, info)
     value = {
@@ -70,6 +84,7 @@ def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
         root,
         inputs,
         loaded.trust_pickle,
+        section.constants,
     )
 
 
@@ -77,6 +92,20 @@ def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> di
     """The first rows of the inputs of one split."""
     split = next(raw[name] for name in ("search", "", *raw) if name in raw)
     return {name: array[:rows] for name, array in split.items() if name != labels}
+
+
+def _without_constants(
+    raw: RawData | None, constants: Sequence[str]
+) -> tuple[RawData | None, dict[str, Any]]:
+    """The data without the arrays that have no rows, and these by name."""
+    if raw is None or not constants:
+        return raw, {}
+    found = {n: a for arrays in raw.values() for n, a in arrays.items() if n in constants}
+    rest = {
+        split: {n: a for n, a in arrays.items() if n not in constants}
+        for split, arrays in raw.items()
+    }
+    return rest, found
 
 
 def _fingerprint(source: Path, spec: SourceSpec) -> str:

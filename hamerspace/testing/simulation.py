@@ -57,6 +57,7 @@ class SimulatedEvaluator:
             peak_memory_mb=3 * size_mb,
             latency=latency,
             quality=quality,
+            download_mb=0.9 * size_mb,
         )
         return Evaluation(recipe, measurement)
 

@@ -9,7 +9,7 @@ import torch
 from hamerspace.compress.base import TrainingData
 from hamerspace.compress.pruning import TECHNIQUE
 from hamerspace.errors import BuildError
-from hamerspace.tasks.convert import convert
+from hamerspace.tasks.conversions import convert
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module

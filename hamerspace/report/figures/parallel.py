@@ -18,6 +18,7 @@ _KEYS = {
     "size": "size_mb",
     "memory": "memory_mb",
     "throughput": "throughput_per_s",
+    "download": "download_mb",
 }
 
 

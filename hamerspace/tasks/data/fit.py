@@ -27,7 +27,7 @@ def check_fits(splits: Splits, info: SourceInfo, *, needs_labels: bool = False) 
         arrays = splits.arrays(split)
         problems += _name_problems(split, set(arrays) - {splits.label}, info)
         for spec in info.inputs:
-            if spec.name in arrays:
+            if spec.name in arrays and not spec.constant:
                 array, where = arrays[spec.name], f"split '{split}', array '{spec.name}'"
                 problems += [f"{where}: {p}" for p in _input_problems(array, spec)]
         rows = {name: len(array) for name, array in arrays.items()}
@@ -39,6 +39,8 @@ def check_fits(splits: Splits, info: SourceInfo, *, needs_labels: bool = False) 
 
 def _batch_problems(splits: Splits, info: SourceInfo) -> Iterator[str]:
     for spec in info.inputs:
+        if spec.constant:
+            continue
         if not spec.shape:
             yield (
                 f"input '{spec.name}' of the model has no batch dimension; export the model with "
@@ -66,7 +68,7 @@ def _label_problems(splits: Splits, needs_labels: bool) -> Iterator[str]:
 
 
 def _name_problems(split: str, names: set[str], info: SourceInfo) -> Iterator[str]:
-    wanted = [spec.name for spec in info.inputs]
+    wanted = [spec.name for spec in info.inputs if not spec.constant]
     missing = [name for name in wanted if name not in names]
     surplus = sorted(names - set(wanted))
     for name in missing:

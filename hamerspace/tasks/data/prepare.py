@@ -19,7 +19,13 @@ CALIBRATION_DRAW_ROWS = 256
 
 
 def prepare_data(
-    source: RawData, labels_name: str, folder: Path, seed: int, batch_size: int
+    source: RawData,
+    labels_name: str,
+    folder: Path,
+    seed: int,
+    batch_size: int,
+    *,
+    whole_batches: bool = False,
 ) -> Splits:
     """Check the arrays, complete the splits and write them into ``folder``.
 
@@ -34,6 +40,8 @@ def prepare_data(
         folder: Where the files go.
         seed: Seeds the permutations.
         batch_size: The deployment batch size; calibration is cut to whole batches where it can.
+        whole_batches: Whether the rows of a batch belong together: then batches are what is
+            shuffled and split, and rows past the last whole batch are left out.
 
     Raises:
         DataError: An array is malformed, the splits differ in their arrays, or rows are too few.
@@ -41,10 +49,16 @@ def prepare_data(
     _check_arrays(source, labels_name)
     rng = np.random.default_rng(seed)
     notes: list[str] = []
-    if ALL in source:
-        splits = _split_one_set(source[ALL], labels_name, rng, batch_size, notes)
+    if whole_batches:
+        source, unit = _grouped(source, batch_size, notes), 1
     else:
-        splits = _complete(source, labels_name, rng, batch_size, notes)
+        unit = batch_size
+    if ALL in source:
+        splits = _split_one_set(source[ALL], labels_name, rng, unit, notes)
+    else:
+        splits = _complete(source, labels_name, rng, unit, notes)
+    if whole_batches:
+        splits = {split: _ungrouped(arrays) for split, arrays in splits.items()}
     has_labels = labels_name in splits["search"]
     if not has_labels:
         notes.append(
@@ -145,6 +159,29 @@ def _complete(
             f"{beware}."
         )
     return splits
+
+
+def _grouped(source: RawData, size: int, notes: list[str]) -> RawData:
+    """Arrays of ``[batches, size, ...]``, so that what moves a row moves a batch."""
+    notes.append(f"Rows are kept together in batches of {size}; counts of rows are of batches.")
+    found = {}
+    for split, arrays in source.items():
+        rows = _rows(arrays)
+        if rows < size:
+            raise DataError(
+                f"{'the data have' if split == ALL else f'split {split!r} has'} {rows} rows, fewer "
+                f"than one batch of {size}"
+            )
+        count = rows // size
+        found[split] = {
+            name: array[: count * size].reshape(count, size, *array.shape[1:])
+            for name, array in arrays.items()
+        }
+    return found
+
+
+def _ungrouped(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array.reshape(-1, *array.shape[2:]) for name, array in arrays.items()}
 
 
 def _check_arrays(source: RawData, labels_name: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Splits:
         notes: What was done to the user's data, and what to beware of, in sentences.
         batch_size: The deployment batch size that the data were prepared for.
         synthetic: Whether the inputs are random, because there were no data.
+        constants: Input without rows to file name; it is part of the inputs of every split.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Splits:
     notes: tuple[str, ...]
     batch_size: int
     synthetic: bool = False
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,14 +72,42 @@ class Splits:
 
     def inputs_of(self, split: str) -> dict[str, Array]:
         """The inputs of a split by name, in their order, memory-mapped and read-only."""
-        self._files_of(split)
-        return {name: self._open(split, name) for name in self.inputs}
+        return {name: self._load(Path(path)) for name, path in self.input_paths(split).items()}
 
     def labels_of(self, split: str) -> Array | None:
         """The labels of a split, or ``None`` where it has none."""
         if self.label is None or self.label not in self._files_of(split):
             return None
         return self._open(split, self.label)
+
+    def input_paths(self, split: str) -> dict[str, str]:
+        """Input name to the path of its ``.npy`` file."""
+        files = {**self._files_of(split), **self.constants}
+        return {name: str(self.folder / files[name]) for name in (*self.inputs, *self.constants)}
+
+    def paths(self, split: str, labels_as: str) -> dict[str, str]:
+        """The same, with the labels, where there are any, under the name ``labels_as``."""
+        found = self.input_paths(split)
+        if self.label is not None and self.label in self._files_of(split):
+            found[labels_as] = str(self.folder / self.files[split][self.label])
+        return found
+
+    def with_constants(self, arrays: Mapping[str, Array]) -> "Splits":
+        """The same with inputs that have no rows, which are written beside the splits."""
+        if not arrays:
+            return self
+        digest, files = hashlib.sha256(), dict[str, str]()
+        for i, name in enumerate(sorted(arrays)):
+            files[name] = f"constant-{i}.npy"
+            array = _plain(arrays[name])
+            np.save(self.folder / files[name], array, allow_pickle=False)
+            digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
+            digest.update(array.data)
+        fingerprints = {
+            split: hashlib.sha256(f"{before} {digest.hexdigest()}".encode()).hexdigest()
+            for split, before in self.fingerprints.items()
+        }
+        return replace(self, constants=files, fingerprints=fingerprints).save()
 
     def save(self) -> "Splits":
         """Write ``splits.json`` into the folder, whole or not at all, and return self."""
@@ -111,7 +141,9 @@ class Splits:
         return self.files[split]
 
     def _open(self, split: str, name: str) -> Array:
-        path = self.folder / self.files[split][name]
+        return self._load(self.folder / self.files[split][name])
+
+    def _load(self, path: Path) -> Array:
         try:
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:

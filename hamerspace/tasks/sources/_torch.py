@@ -56,7 +56,14 @@ def inspect_module(
     check_finite(model.weights, model.label)
     arrays, keywords = bind(model, spec, example)
     named = NamedModule(model.module, tuple(arrays), keywords=keywords)
-    found = probe(named.run, arrays, model.fixed_rows, model.label, given=example is not None)
+    found = probe(
+        named.run,
+        arrays,
+        model.fixed_rows,
+        model.label,
+        given=example is not None,
+        constants=spec.constants,
+    )
     artifact = ModelArtifact(
         folder,
         format_name,

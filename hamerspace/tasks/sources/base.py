@@ -23,6 +23,7 @@ class SourceSpec:
         root: Folder of the study file; relative paths start there.
         inputs: Shapes where no data tell them.
         trust_pickle: Whether a pickle, which can run any code, may be loaded.
+        constants: Names of inputs without rows.
     """
 
     format: str | None
@@ -32,6 +33,7 @@ class SourceSpec:
     root: Path
     inputs: tuple[TensorSpec, ...] = ()
     trust_pickle: bool = False
+    constants: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:

@@ -52,18 +52,23 @@ class OnnxSource(SourceFormat):
         session = _session(folder / _FILE, path)
         declared = _inputs(model.graph, path)
         if example is not None:
-            check_names(list(example), [t.name for t in declared], [t.name for t in declared])
-            arrays = {t.name: example[t.name] for t in declared}
+            wanted = [t.name for t in declared]
+            check_names(list(example), wanted, [n for n in wanted if n not in spec.constants])
+            arrays = {t.name: example[t.name] for t in declared if t.name in example}
+            arrays = {t.name: arrays.get(t.name, t.zeros()) for t in declared}
         else:
             arrays = dict(sample(spec.inputs or declared))
+            arrays |= {t.name: t.zeros() for t in declared if t.name in spec.constants}
         names = [o.name for o in session.get_outputs()]
-        fixed_rows = declared[0].shape[0] if declared and declared[0].shape else None
+        with_rows = [t for t in declared if t.name not in spec.constants and t.shape]
+        fixed_rows = with_rows[0].shape[0] if with_rows else None
         found = probe(
             lambda batch: dict(zip(names, session.run(names, dict(batch)), strict=True)),
             arrays,
             fixed_rows,
             str(path),
             given=example is not None,
+            constants=spec.constants,
         )
         inputs = tuple(_merge(a, b) for a, b in zip(declared, found.inputs, strict=True))
         artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata).save()
@@ -188,7 +193,7 @@ def _inputs(graph: Any, path: Path) -> tuple[TensorSpec, ...]:
 
 def _merge(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
     """What ran, with the dimensions that the model leaves free."""
-    if len(declared.shape) != len(seen.shape):
+    if seen.constant or len(declared.shape) != len(seen.shape):
         return seen
     dims = zip(declared.shape[1:], seen.shape[1:], strict=True)
     return TensorSpec(

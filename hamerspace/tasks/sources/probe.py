@@ -1,6 +1,6 @@
 """Run a source model once or twice to learn its outputs and whether its batch is free."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,15 @@ class Probe:
     outputs: tuple[TensorSpec, ...]
 
 
-def probe(run: Run, example: Arrays, fixed_rows: int | None, model: str, *, given: bool) -> Probe:
+def probe(
+    run: Run,
+    example: Arrays,
+    fixed_rows: int | None,
+    model: str,
+    *,
+    given: bool,
+    constants: Collection[str] = (),
+) -> Probe:
     """Run the model on few rows.
 
     Args:
@@ -41,23 +49,33 @@ def probe(run: Run, example: Arrays, fixed_rows: int | None, model: str, *, give
         fixed_rows: The batch size that the model declares, where it declares one.
         model: Names the model in messages.
         given: Whether the example is the user's data, rather than random numbers.
+        constants: Names of inputs without rows, which are fed as they are.
 
     Raises:
         DataError: The model fails on the user's example; names the tensors' shapes.
         SourceError: It fails on random inputs, or returns nothing.
     """
-    if any(array.ndim == 0 or len(array) == 0 for array in example.values()):
+    unknown = [name for name in constants if name not in example]
+    if unknown:
+        known = ", ".join(example)
+        raise DataError(
+            f"task.source.constants: {model} has no input '{unknown[0]}'; its inputs are {known}"
+        )
+    per_row = {name: array for name, array in example.items() if name not in constants}
+    if not per_row:
+        raise DataError("task.source.constants names every input; at least one must have rows")
+    if any(array.ndim == 0 or len(array) == 0 for array in per_row.values()):
         raise DataError(f"an input has no rows: {describe(example)}; the first dimension is rows")
     one: Outputs | None = None
     error: Exception | None = None
     if fixed_rows is None:
-        one, error = _attempt(run, example, 1)
-        three = _attempt(run, example, 3)[0] if one is not None else None
+        one, error = _attempt(run, example, 1, constants)
+        three = _attempt(run, example, 3, constants)[0] if one is not None else None
         if one is not None and three is not None and _rows(one) == 1 and _rows(three) == 3:
             free = {name: _free(one[name].shape, three[name].shape) for name in one}
-            return Probe(True, _specs(example, None), _named(one, free))
-    rows = fixed_rows or len(next(iter(example.values())))
-    outputs, failure = _attempt(run, example, rows)
+            return Probe(True, _specs(example, None, constants), _named(one, free))
+    rows = fixed_rows or len(next(iter(per_row.values())))
+    outputs, failure = _attempt(run, example, rows, constants)
     if outputs is None and one is not None:
         outputs, rows = one, 1
     if outputs is None:
@@ -65,12 +83,14 @@ def probe(run: Run, example: Arrays, fixed_rows: int | None, model: str, *, give
     if not outputs:
         raise SourceError(f"{model} returns no tensor; its forward must return its outputs")
     shapes = {name: array.shape for name, array in outputs.items()}
-    return Probe(False, _specs(example, rows), _named(outputs, shapes))
+    return Probe(False, _specs(example, rows, constants), _named(outputs, shapes))
 
 
-def _attempt(run: Run, example: Arrays, rows: int) -> tuple[Outputs | None, Exception | None]:
+def _attempt(
+    run: Run, example: Arrays, rows: int, constants: Collection[str]
+) -> tuple[Outputs | None, Exception | None]:
     try:
-        return run(resized(example, rows)), None
+        return run(resized(example, rows, constants)), None
     except HamerspaceError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the user's model raises
@@ -108,5 +128,12 @@ def _named(arrays: Outputs, shapes: Mapping[str, Shape]) -> tuple[TensorSpec, ..
     return tuple(TensorSpec(n, str(a.dtype), shapes[n]) for n, a in arrays.items())
 
 
-def _specs(example: Arrays, batch: int | None) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(n, str(a.dtype), (batch, *a.shape[1:])) for n, a in example.items())
+def _specs(
+    example: Arrays, batch: int | None, constants: Collection[str]
+) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(n, str(a.dtype), a.shape, constant=True)
+        if n in constants
+        else TensorSpec(n, str(a.dtype), (batch, *a.shape[1:]))
+        for n, a in example.items()
+    )

@@ -1,0 +1,114 @@
+"""Which techniques and backends can take which model, and which of them go together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.compress import TECHNIQUES, Technique
+from hamerspace.recipe import Condition, Mask, Parameter
+from hamerspace.tasks.conversions.routes import NoRoute, find_route
+from hamerspace.tasks.model import SourceInfo
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is offered by the techniques or the backends, and what of it cannot work."""
+
+    offers: tuple[Parameter, ...]
+    masks: tuple[Mask, ...]
+
+
+def judge_techniques(
+    source: SourceInfo, loss: str | None, backends: Mapping[str, BackendConfig]
+) -> Judged:
+    """The parameters of all techniques, active only with backends that take what they make."""
+    offers: list[Parameter] = []
+    masks: list[Mask] = []
+    for name in TECHNIQUES:
+        technique = TECHNIQUES.load(name)
+        own = technique.parameters()
+        refusal = _refusal(technique, source)
+        if refusal is None:
+            masks += technique.capabilities(source, loss)
+            clash = _clash(technique, source, backends)
+            offers += [_only_without(p, clash) for p in own]
+        else:
+            offers += own
+            masks += [_all_but_default(p, refusal) for p in own if not p.when]
+    return Judged(tuple(offers), tuple(masks))
+
+
+def judge_backends(
+    source: SourceInfo, host: Host, hardware: str, backends: Mapping[str, BackendConfig]
+) -> Judged:
+    """The parameters of all backends; one that cannot take the model is masked as a whole."""
+    offers: list[Parameter] = []
+    masks: list[Mask] = []
+    for name, config in backends.items():
+        here = Condition("backend", (name,))
+        offers += [_with(p, here) for p in config.parameters()]
+        refusal = _backend_refusal(config, source, hardware)
+        if refusal is None:
+            masks += config.capabilities(source, host)
+        else:
+            masks.append(Mask("backend", (name,), refusal))
+    return Judged(tuple(offers), tuple(masks))
+
+
+def _backend_refusal(config: BackendConfig, source: SourceInfo, hardware: str) -> str | None:
+    if config.missing():
+        return f"{config.title} is not installed ({config.hint()})"
+    if hardware not in config.hardware:
+        return f"{config.title} does not run on the {hardware} here"
+    route = find_route(source.format, config.model_formats, source)
+    return f"{config.title}: {route.reason}" if isinstance(route, NoRoute) else None
+
+
+def _refusal(technique: Technique, source: SourceInfo) -> str | None:
+    """Why a technique cannot be had for this model at all, as far as its format tells."""
+    missing = technique.missing()
+    if missing:
+        return (
+            f"{technique.name} needs {', '.join(missing)} "
+            f"(pip install 'hamerspace[{technique.extra}]')"
+        )
+    route = find_route(source.format, technique.formats, source)
+    return f"{technique.name}: {route.reason}" if isinstance(route, NoRoute) else None
+
+
+def _clash(
+    technique: Technique, source: SourceInfo, backends: Mapping[str, BackendConfig]
+) -> tuple[str, ...]:
+    """Names of the backends that can take the source, but not what the technique makes of it."""
+    return tuple(_cannot_take(_result_format(technique, source), source, backends))
+
+
+def _result_format(technique: Technique, source: SourceInfo) -> str:
+    if technique.result_format is not None:
+        return technique.result_format
+    route = find_route(source.format, technique.formats, source)
+    assert not isinstance(route, NoRoute)
+    return route.steps[-1].target if route.steps else source.format
+
+
+def _cannot_take(
+    model_format: str, source: SourceInfo, backends: Mapping[str, BackendConfig]
+) -> Iterator[str]:
+    for name, config in backends.items():
+        if isinstance(find_route(model_format, config.model_formats, source), NoRoute):
+            yield name
+
+
+def _only_without(parameter: Parameter, backends: tuple[str, ...]) -> Parameter:
+    """Inert with some backends; parameters that depend on it are so by themselves."""
+    if parameter.when or not backends:
+        return parameter
+    return _with(parameter, Condition("backend", excluded=backends))
+
+
+def _with(parameter: Parameter, condition: Condition) -> Parameter:
+    return replace(parameter, when=(condition, *parameter.when))
+
+
+def _all_but_default(parameter: Parameter, reason: str) -> Mask:
+    return Mask(parameter.name, (), reason, excluded=(parameter.default,))

@@ -1,0 +1,97 @@
+"""The contract of a conversion between model formats, and how its result is checked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from hamerspace.environments import environment_python, install_hint
+from hamerspace.errors import BuildError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+
+RELATIVE_TOLERANCE = 1e-3
+"""Largest difference of an output, as a share of the largest magnitude in that output."""
+# What is left of a sum that cancels is rounding of its terms.
+_ABSOLUTE_TOLERANCE = 1e-6
+
+
+class Conversion(ABC):
+    """One step from a model format to another that means the same.
+
+    Attributes:
+        origin: Format of the model that it takes.
+        target: Format of the model that it makes.
+        modules: Modules that must be importable; ignored where there is an ``environment``.
+        extra: The extra of ``pip install 'hamerspace[EXTRA]'`` that brings them.
+        distributions: Package names whose versions enter the store's keys.
+        environment: Name of the tool environment in which it runs, where its dependencies clash
+            with ours; see :mod:`hamerspace.environments`.
+        build_modules: What the build worker imports once, instead of in each conversion.
+    """
+
+    origin: str
+    target: str
+    modules: tuple[str, ...]
+    extra: str
+    distributions: tuple[str, ...]
+    environment: str | None = None
+    build_modules: tuple[str, ...] = ()
+
+    def hint(self) -> str | None:
+        """What to run so that the conversion can be done; ``None`` where it can be."""
+        if self.environment is not None:
+            here = environment_python(self.environment) is not None
+            return None if here else install_hint(self.environment)
+        here = all(find_spec(name) is not None for name in self.modules)
+        return None if here else f"pip install 'hamerspace[{self.extra}]'"
+
+    def refuses(self, source: SourceInfo) -> str | None:  # noqa: ARG002 - for those who override it
+        """Why models that come from ``source`` cannot be converted, where that is known before."""
+        return None
+
+    @abstractmethod
+    def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        """Convert a model and check the result on the example.
+
+        Args:
+            model: A model of format :attr:`origin`.
+            example: One batch of inputs by name.
+            workdir: An empty folder, also the current directory.
+
+        Returns:
+            The converted model in ``workdir``, its manifest saved. Names and order of inputs and
+            outputs are kept; the batch dimension stays free where it was.
+
+        Raises:
+            BuildError: It fails, or the outputs differ.
+        """
+
+
+def check_agreement(
+    outputs: Sequence[TensorSpec], wanted: Arrays, found: Arrays, target: str
+) -> None:
+    """Compare what a converted model returns with what the model itself returned.
+
+    The tolerance is :data:`RELATIVE_TOLERANCE` of the scale of the whole tensor: its entries near
+    zero carry rounding only.
+
+    Raises:
+        BuildError: An output is missing, or differs in shape or value.
+    """
+    for spec in outputs:
+        name = spec.name
+        if name not in found:
+            raise BuildError(f"output '{name}' is lost in {target}")
+        a, b = np.asarray(wanted[name], np.float64), np.asarray(found[name], np.float64)
+        if a.shape != b.shape:
+            raise BuildError(f"output '{name}' is {list(b.shape)} in {target}, not {list(a.shape)}")
+        finite = np.isfinite(a)
+        scale = float(np.abs(a[finite]).max(initial=0.0))
+        difference = float(np.abs(a - b)[finite].max(initial=0.0))
+        if not difference <= RELATIVE_TOLERANCE * scale + _ABSOLUTE_TOLERANCE:
+            raise BuildError(
+                f"output '{name}' differs in {target} by {difference:.3g}, "
+                f"at a scale of {scale:.3g}"
+            )

@@ -1,0 +1,166 @@
+"""PyTorch models of every kind to ONNX."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions.base import Conversion, check_agreement
+from hamerspace.tasks.example import example_batch
+from hamerspace.tasks.model import Arrays, ModelArtifact
+
+logger = logging.getLogger(__name__)
+
+OPSET = 18
+_FILE = "model.onnx"
+_SINGLE_FILE_BYTES = 1_900_000_000
+
+
+class _TorchToOnnx(Conversion):
+    """By ``torch.export`` where it can follow the model, by tracing elsewhere."""
+
+    target = "onnx"
+    modules = ("torch", "onnx", "onnxscript", "onnxruntime")
+    extra = "full"
+    distributions = ("torch", "onnx", "onnxscript", "onnxruntime")
+    build_modules = (
+        "torch._dynamo",
+        "torch.onnx",
+        "torch.onnx._internal.exporter._core",
+        "onnxscript.function_libs.torch_lib.ops",
+    )
+
+    def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        import torch
+
+        from hamerspace.tasks.torch_module import load_module, to_tensor
+
+        module = load_module(model)
+        dynamic = model.inputs[0].shape[0] is None
+        batch = example_batch(model.inputs, example)
+        arguments = tuple(to_tensor(batch[t.name]) for t in model.inputs)
+        exporters = [_script] if model.format == "torchscript" else [_dynamo, _script]
+        failures = []
+        for export in exporters:
+            path = workdir / _FILE
+            try:
+                with torch.no_grad(), _quiet():
+                    export(model, module, arguments, path, dynamic=dynamic)
+                _check(model, module.run(batch), batch, path)
+            except Exception as error:  # noqa: BLE001 - exporters raise anything
+                failures.append(f"{export.__name__.strip('_')} exporter: {_first_lines(error)}")
+                for leftover in workdir.glob(f"{_FILE}*"):
+                    leftover.unlink()
+                continue
+            external = sorted(p.name for p in workdir.glob(f"{_FILE}.*"))
+            metadata: dict[str, Any] = {"model": _FILE}
+            if external:
+                metadata["external"] = external
+            return ModelArtifact(workdir, "onnx", model.inputs, model.outputs, metadata).save()
+        raise BuildError(f"the model cannot be exported to ONNX; {'; '.join(failures)}")
+
+
+class PytorchToOnnx(_TorchToOnnx):
+    origin = "pytorch"
+
+
+class TorchExportToOnnx(_TorchToOnnx):
+    origin = "torch_export"
+
+
+class TorchScriptToOnnx(_TorchToOnnx):
+    origin = "torchscript"
+
+
+def _dynamo(
+    model: ModelArtifact, module: Any, arguments: tuple[Any, ...], path: Path, *, dynamic: bool
+) -> None:
+    """``torch.onnx.export`` by way of ``torch.export``, in the newest stable operators."""
+    import torch
+
+    shapes = None
+    subject: Any = module
+    if model.format == "torch_export":
+        subject, arguments = torch.export.load(model.file("model")), ()
+    elif dynamic:
+        # forward takes *inputs, one entry of which describes them all.
+        shapes = (tuple({0: torch.export.Dim.DYNAMIC} for _ in arguments),)
+    program = torch.onnx.export(
+        subject,
+        arguments,
+        input_names=[t.name for t in model.inputs],
+        output_names=[t.name for t in model.outputs],
+        opset_version=OPSET,
+        dynamo=True,
+        dynamic_shapes=shapes,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path, external_data=_weight_bytes(module) > _SINGLE_FILE_BYTES)
+
+
+def _script(
+    model: ModelArtifact, module: Any, arguments: tuple[Any, ...], path: Path, *, dynamic: bool
+) -> None:
+    """The older exporter, which traces; it takes what ``torch.export`` cannot follow."""
+    import torch
+
+    names = [t.name for t in (*model.inputs, *model.outputs)]
+    if model.format == "torchscript":
+        # It exports ScriptModules only as they are; a wrapper would have to be scripted.
+        module = module.inner
+    torch.onnx.export(
+        module,
+        arguments,
+        str(path),
+        input_names=[t.name for t in model.inputs],
+        output_names=[t.name for t in model.outputs],
+        opset_version=OPSET,
+        dynamo=False,
+        dynamic_axes={name: {0: "batch"} for name in names} if dynamic else None,
+    )
+
+
+def _check(model: ModelArtifact, wanted: Arrays, batch: Arrays, path: Path) -> None:
+    """Compare the file in ONNX Runtime with what the model itself returned."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [t.name for t in model.outputs]
+    found = dict(zip(names, session.run(names, dict(batch)), strict=True))
+    check_agreement(model.outputs, wanted, found, "ONNX")
+
+
+def _weight_bytes(module: Any) -> int:
+    return sum(t.numel() * t.element_size() for t in module.state_dict().values())
+
+
+def _first_lines(error: Exception, lines: int = 3) -> str:
+    return f"{type(error).__name__}: " + " ".join(str(error).split("\n")[:lines]).strip()[:500]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what the exporters print and warn to this module's log."""
+    printed = io.StringIO()
+    chatty = logging.getLogger("torch.onnx")
+    level = chatty.level
+    chatty.setLevel(logging.ERROR)
+    try:
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatty.setLevel(level)
+        if printed.getvalue():
+            logger.debug("exporter: %s", printed.getvalue().strip())
