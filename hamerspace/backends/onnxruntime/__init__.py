@@ -1,1 +1,1 @@
-"""ONNX Runtime: fp32, static and dynamic int8, fp16."""
+"""ONNX Runtime: fp32, int8 static and dynamic, weights in 8 or 4 bits, fp16."""

@@ -1,15 +1,22 @@
 """Build and run candidates with ONNX Runtime."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hamerspace.backends._parameters import complete_parameters
+from hamerspace.backends._sensitivity import check_known, ranking_batches
 from hamerspace.backends.base import Backend, Candidate, Session
 from hamerspace.backends.onnxruntime.config import CONFIG
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact
+
+if TYPE_CHECKING:
+    from hamerspace.backends.onnxruntime.scheme import Scheme
+
+_SCHEMES = ("static_int8", "dynamic_int8", "weights_int8", "weights_int4")
 
 _LEVELS = {
     "all": "ORT_ENABLE_ALL",
@@ -56,40 +63,51 @@ class OnnxRuntimeBackend(Backend):
         parameters: Mapping[str, Scalar],
         calibration: Sequence[Arrays] | None,
         workdir: Path,
+        float_layers: Sequence[str] = (),
     ) -> Candidate:
-        from hamerspace.backends.onnxruntime import files, quantize
+        from hamerspace.backends.onnxruntime import files
 
         chosen = complete_parameters(CONFIG, parameters)
-        kind = chosen["quantization"]
-        if kind == "static_int8" and not calibration:
-            raise BuildError(
-                "onnxruntime.quantization static_int8 needs calibration data; "
-                "give the task data, or choose dynamic_int8"
-            )
+        kind = str(chosen["quantization"])
+        _check_calibration(kind, calibration)
         model, output = source.file("model"), workdir / files.MODEL_FILE
         metadata: dict[str, Any] = {"model": files.MODEL_FILE, "quantization": kind}
-        try:
-            if kind == "none":
+        with _explained(kind, model):
+            if kind in _SCHEMES:
+                scheme = _scheme(source, chosen, calibration, workdir)
+                check_known(float_layers, scheme.layers(), model.name)
+                scheme.quantize(output, float_layers)
+                metadata |= scheme.metadata
+            elif kind == "fp16":
+                files.save_model(_halve(_float_model(source, chosen)), output)
+            elif chosen["fusion"] == "none":
                 files.copy_model(model, workdir)
-            elif kind == "static_int8":
-                assert calibration is not None
-                metadata |= quantize.quantize_static(model, output, calibration, workdir)
-            elif kind == "dynamic_int8":
-                op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
-                quantize.quantize_dynamic(model, output, str(op_types), str(weight_type), workdir)
             else:
-                quantize.convert_fp16(model, output)
+                files.save_model(_float_model(source, chosen), output)
             files.strip_annotations(output)
-        except BuildError:
-            raise
-        except Exception as error:
-            raise BuildError(
-                f"ONNX Runtime cannot build {kind} from {model.name}: {error}"
-            ) from error
         names = (files.MODEL_FILE, *files.external_data(output))
         return Candidate(
             workdir, CONFIG.name, names, source.inputs, source.outputs, metadata=metadata
         ).save()
+
+    def sensitivity(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,
+    ) -> list[tuple[str, float]]:
+        chosen = complete_parameters(CONFIG, parameters)
+        kind = str(chosen["quantization"])
+        if kind not in _SCHEMES:
+            raise BuildError(f"onnxruntime.quantization {kind} has no layers to rank")
+        batches = ranking_batches(calibration, source.inputs, "onnxruntime.float_layers")
+        from hamerspace.backends.onnxruntime.sensitivity import rank_layers
+
+        with _explained(kind, source.file("model")):
+            scheme = _scheme(source, chosen, batches, workdir)
+            outputs = [spec.name for spec in source.outputs]
+            return rank_layers(scheme, outputs, batches, workdir)
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format != "onnx":
@@ -162,3 +180,61 @@ class _HalfSession(_Session):
 def _level(candidate: Candidate) -> str:
     options = complete_parameters(CONFIG, candidate.runtime, runtime=True)
     return _LEVELS[str(options["optimization_level"])]
+
+
+def _check_calibration(kind: str, calibration: Sequence[Arrays] | None) -> None:
+    if kind == "static_int8" and not calibration:
+        raise BuildError(
+            "onnxruntime.quantization static_int8 needs calibration data; "
+            "give the task data, or choose dynamic_int8"
+        )
+
+
+@contextlib.contextmanager
+def _explained(kind: str, model: Path) -> Iterator[None]:
+    """Turn what ONNX Runtime raises into a build error that says what was being built."""
+    try:
+        yield
+    except BuildError:
+        raise
+    except Exception as error:
+        raise BuildError(f"ONNX Runtime cannot build {kind} from {model.name}: {error}") from error
+
+
+def _scheme(
+    source: ModelArtifact,
+    chosen: Mapping[str, Scalar],
+    calibration: Sequence[Arrays] | None,
+    workdir: Path,
+) -> "Scheme":
+    from hamerspace.backends.onnxruntime.dynamic import DynamicInt8
+    from hamerspace.backends.onnxruntime.static import StaticInt8
+    from hamerspace.backends.onnxruntime.weights import BlockWeights
+
+    proto, kind = _float_model(source, chosen), chosen["quantization"]
+    if kind == "static_int8":
+        return StaticInt8(proto, calibration or (), str(chosen["activation_type"]), workdir)
+    if kind == "dynamic_int8":
+        op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
+        return DynamicInt8(proto, str(op_types), str(weight_type), workdir)
+    bits = 8 if kind == "weights_int8" else 4
+    return BlockWeights(proto, bits, int(chosen["block_size"]), workdir)
+
+
+def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
+    """The source with its weights in memory, fused where that was chosen."""
+    from hamerspace.backends.onnxruntime.files import load_model
+    from hamerspace.backends.onnxruntime.fusion import fuse_transformer
+    from hamerspace.backends.onnxruntime.graph import normalize
+
+    proto = normalize(load_model(source.file("model")))
+    if chosen.get("fusion", "none") == "transformer":
+        proto = normalize(fuse_transformer(proto))
+    return proto
+
+
+def _halve(proto: Any) -> Any:
+    """A model that stores and computes float16 and keeps the types of its interface."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(proto, keep_io_types=True)

@@ -1,12 +1,15 @@
 """Build and run candidates with OpenVINO."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hamerspace.backends._parameters import complete_parameters
+from hamerspace.backends._sensitivity import check_known, ranking_batches
 from hamerspace.backends.base import Backend, Candidate, Session
 from hamerspace.backends.openvino.config import CONFIG
 from hamerspace.errors import BuildError
@@ -50,27 +53,24 @@ class OpenVinoBackend(Backend):
         parameters: Mapping[str, Scalar],
         calibration: Sequence[Arrays] | None,
         workdir: Path,
+        float_layers: Sequence[str] = (),
     ) -> Candidate:
         chosen = complete_parameters(CONFIG, parameters)
-        kind = chosen["quantization"]
-        if kind == "int8" and not calibration:
-            raise BuildError(
-                "openvino.quantization int8 needs calibration data; "
-                "give the task data, or choose weights_int8"
-            )
-        import openvino
+        kind = str(chosen["quantization"])
+        _check_calibration(chosen, calibration)
+        with _explained(kind, source):
+            import openvino
 
-        path = source.file("model")
-        try:
-            model = openvino.Core().read_model(path)
-            model = _compress(model, chosen, calibration)
-            _keep_names(model, source)
+            from hamerspace.backends.openvino import reading
+
+            model = reading.read_model(source)
+            if float_layers:
+                names = [op.get_friendly_name() for op in model.get_ops()]
+                check_known(float_layers, names, source.file("model").name)
+            model = _compress(model, chosen, calibration, float_layers)
+            reading.keep_names(model, source)
             # The default would halve the weights in silence and flatter the size.
             openvino.save_model(model, workdir / _MODEL, compress_to_fp16=False)
-        except BuildError:
-            raise
-        except Exception as error:
-            raise BuildError(f"OpenVINO cannot build {kind} from {path.name}: {error}") from error
         return Candidate(
             workdir,
             CONFIG.name,
@@ -79,6 +79,42 @@ class OpenVinoBackend(Backend):
             source.outputs,
             metadata={"model": _MODEL, "quantization": kind},
         ).save()
+
+    def sensitivity(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,  # noqa: ARG002 - nothing is written
+    ) -> list[tuple[str, float]]:
+        chosen = complete_parameters(CONFIG, parameters)
+        kind = str(chosen["quantization"])
+        if kind == "none":
+            raise BuildError("openvino.quantization none has no layers to rank")
+        batches = ranking_batches(calibration, source.inputs, "openvino.float_layers")
+        with _explained(kind, source):
+            from hamerspace.backends.openvino import quantize, reading, sensitivity
+
+            model = reading.read_model(source)
+            outputs = [spec.name for spec in source.outputs]
+            if kind != "int8":
+                layers = reading.weighted_layers(model)
+
+                def compress_only(layer: str) -> Any:
+                    others = [name for name in layers if name != layer]
+                    return _compress(model.clone(), chosen, None, others)
+
+                return sensitivity.rank_layers(model, layers, compress_only, outputs, batches)
+            quantized = quantize.quantize_int8(
+                model.clone(),
+                batches,
+                str(chosen["preset"]),
+                smooth_quant=bool(chosen["smooth_quant"]),
+                for_ranking=True,
+            )
+            layers = sensitivity.quantized_layers(model, quantized)
+            isolate = partial(sensitivity.isolate, quantized)
+            return sensitivity.rank_layers(model, layers, isolate, outputs, batches)
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         import openvino
@@ -144,7 +180,10 @@ def _options(candidate: Candidate) -> dict[str, Scalar]:
 
 
 def _compress(
-    model: Any, chosen: Mapping[str, Scalar], calibration: Sequence[Arrays] | None
+    model: Any,
+    chosen: Mapping[str, Scalar],
+    calibration: Sequence[Arrays] | None,
+    float_layers: Sequence[str],
 ) -> Any:
     from hamerspace.backends.openvino import quantize
 
@@ -156,23 +195,38 @@ def _compress(
             calibration,
             str(chosen["preset"]),
             smooth_quant=bool(chosen["smooth_quant"]),
+            float_layers=float_layers,
         )
     if kind == "weights_int8":
-        return quantize.compress_weights(model, 8)
+        return quantize.compress_to_int8(model, float_layers)
     if kind == "weights_int4":
-        return quantize.compress_weights(model, 4, int(chosen["group_size"]))
+        group_size, method = int(chosen["group_size"]), str(chosen["int4_method"])
+        return quantize.compress_to_int4(model, group_size, calibration, method, float_layers)
     return model
 
 
-def _keep_names(model: Any, source: ModelArtifact) -> None:
-    """Give inputs and outputs the source's names where a transformation has lost them."""
-    for ports, specs in ((model.inputs, source.inputs), (model.outputs, source.outputs)):
-        if len(ports) != len(specs):
-            raise BuildError(
-                f"OpenVINO reads {len(ports)} inputs or outputs where the source has "
-                f"{len(specs)} ({', '.join(spec.name for spec in specs)}); remove unused ones"
-            )
-        missing = {spec.name for spec in specs} - {name for port in ports for name in port.names}
-        for port, spec in zip(ports, specs, strict=True):
-            if spec.name in missing:
-                port.tensor.add_names({spec.name})
+def _check_calibration(chosen: Mapping[str, Scalar], calibration: Sequence[Arrays] | None) -> None:
+    if calibration:
+        return
+    if chosen["quantization"] == "int8":
+        raise BuildError(
+            "openvino.quantization int8 needs calibration data; "
+            "give the task data, or choose weights_int8"
+        )
+    if chosen.get("int4_method", "plain") != "plain":
+        raise BuildError(
+            f"openvino.int4_method {chosen['int4_method']} needs calibration data; "
+            "give the task data, or choose plain"
+        )
+
+
+@contextlib.contextmanager
+def _explained(kind: str, source: ModelArtifact) -> Iterator[None]:
+    """Turn what OpenVINO raises into a build error that says what was being built."""
+    try:
+        yield
+    except BuildError:
+        raise
+    except Exception as error:
+        path = source.file("model")
+        raise BuildError(f"OpenVINO cannot build {kind} from {path.name}: {error}") from error

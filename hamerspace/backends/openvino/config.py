@@ -1,11 +1,14 @@
 """What the OpenVINO backend offers, known without importing OpenVINO."""
 
+from collections.abc import Mapping
+
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
 from hamerspace.tasks.model import SourceInfo
 
 _QUANTIZATION = "openvino.quantization"
 _INT8 = (Condition(_QUANTIZATION, ("int8",)),)
+_INT4 = (Condition(_QUANTIZATION, ("weights_int4",)),)
 
 
 class OpenVinoConfig(BackendConfig):
@@ -16,7 +19,7 @@ class OpenVinoConfig(BackendConfig):
     modules = ("openvino", "nncf")
     distributions = ("openvino", "nncf")
     extra = "openvino"
-    model_formats = ("onnx",)
+    model_formats = ("onnx", "tflite")
     implementation = "hamerspace.backends.openvino.backend:OpenVinoBackend"
     build_modules = ("nncf.torch", "nncf.openvino.quantization.quantize_model")
 
@@ -49,7 +52,24 @@ class OpenVinoConfig(BackendConfig):
                 "Weights that share a scale; a layer that it does not divide takes a smaller "
                 "power of two, or int8.",
                 (32, 64, 128, -1),
-                when=(Condition(_QUANTIZATION, ("weights_int4",)),),
+                when=_INT4,
+            ),
+            Parameter(
+                "openvino.int4_method",
+                "plain",
+                "How 4-bit weights are found: plain rounding, or with regard to activations, "
+                "which needs calibration data and takes minutes (gptq) or seconds.",
+                ("plain", "scale_estimation", "gptq"),
+                when=_INT4,
+            ),
+            Parameter(
+                "openvino.float_layers",
+                0,
+                "How many of the layers that suffer most from quantisation stay in float.",
+                low=0,
+                high=64,
+                when=(Condition(_QUANTIZATION, ("int8", "weights_int8", "weights_int4")),),
+                short="float layers",
             ),
             # Also for int8: what stays in floating point between quantised operators follows it.
             Parameter(
@@ -62,21 +82,11 @@ class OpenVinoConfig(BackendConfig):
         )
 
     def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:
+        masks = _quantization_masks(source)
         families = set(source.op_families)
-        masks = []
-        if not families & {"conv", "linear", "attention", "rnn"}:
-            reason = "int8 needs a convolution, a matrix product or a recurrent layer"
-            masks.append(Mask(_QUANTIZATION, ("int8",), reason))
-        elif not families & {"linear", "attention"}:
+        if not families & {"linear", "attention"}:
             reason = "SmoothQuant works on matrix products; the model has none"
             masks.append(Mask("openvino.smooth_quant", (True,), reason))
-        # NNCF leaves the weights of LSTM and GRU layers as they are.
-        if not families & {"conv", "linear", "attention", "embedding"}:
-            reason = "the model has no weights that NNCF can compress"
-            masks.append(Mask(_QUANTIZATION, ("weights_int8", "weights_int4"), reason))
-        elif not families & {"linear", "attention"}:
-            reason = "4-bit weights are for matrix products; the rest would be int8 anyway"
-            masks.append(Mask(_QUANTIZATION, ("weights_int4",), reason))
         if host.machine not in ("x86_64", "AMD64"):
             reason = f"OpenVINO computes bf16 on x86-64 only, not on {host.machine}"
             masks.append(Mask("openvino.precision", ("bf16",), reason))
@@ -85,8 +95,20 @@ class OpenVinoConfig(BackendConfig):
             masks.append(Mask("openvino.precision", ("bf16",), reason))
         return tuple(masks)
 
+    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        """The scheme; how 4-bit weights are found is too slow to do once a layer."""
+        if not parameters.get("float_layers"):
+            return None
+        inert = ("float_layers", "int4_method")
+        return {name: value for name, value in parameters.items() if name not in inert}
+
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
-        """The f32 baseline, then fewer bits; ratios were measured on one thread at batch 1."""
+        """The f32 baseline, then fewer bits; ratios were measured on one thread at batch 1.
+
+        NNCF's own default is what ``nncf.quantize`` does when told nothing but the model and the
+        data: symmetric activations, no SmoothQuant. OpenVINO would run it in bf16 where the
+        processor has that, so both precisions count as the default.
+        """
         families = set(source.op_families)
         if "rnn" in families:
             f32, bf16, int8, weights = 0.57, 0.7, 1.0, 1.0
@@ -100,19 +122,66 @@ class OpenVinoConfig(BackendConfig):
             _recipe(f32, 1.0, 0.0, quantization="none", precision="f32"),
             _recipe(f32 * bf16, 1.0, 0.05, quantization="none", precision="bf16"),
         ]
+        if source.details.get("quantized"):
+            return tuple(recipes)
+        if families & {"conv", "linear", "attention", "rnn"}:
+            drop = 10.0 if "rnn" in families else 0.3
+            recipes += [
+                _recipe(
+                    f32 * int8,
+                    0.3,
+                    drop,
+                    "NNCF int8",
+                    quantization="int8",
+                    preset="performance",
+                    smooth_quant=False,
+                    precision=precision,
+                )
+                for precision in ("f32", "bf16")
+            ]
         if "rnn" not in families and families & {"conv", "linear", "attention"}:
             recipes.append(_recipe(f32 * int8, 0.3, 0.2, quantization="int8", preset="mixed"))
         if "rnn" not in families and families & {"conv", "linear", "attention", "embedding"}:
             recipes.append(_recipe(f32 * weights, 0.3, 0.05, quantization="weights_int8"))
         if "attention" in families:
-            int4 = _recipe(f32 * weights, 0.15, 0.5, quantization="weights_int4", group_size=32)
-            recipes.append(int4)
+            recipes += [
+                _recipe(
+                    f32 * weights,
+                    0.15,
+                    drop,
+                    quantization="weights_int4",
+                    group_size=32,
+                    int4_method=method,
+                )
+                for method, drop in (("plain", 0.5), ("scale_estimation", 0.3))
+            ]
         return tuple(recipes)
 
 
-def _recipe(latency: float, size: float, drop: float, **parameters: Scalar) -> KnownRecipe:
+def _quantization_masks(source: SourceInfo) -> list[Mask]:
+    if source.details.get("quantized"):
+        reason = "already quantised: it is measured and re-targeted, not quantised again"
+        return [Mask(_QUANTIZATION, (), reason, excluded=("none",))]
+    families = set(source.op_families)
+    masks = []
+    if not families & {"conv", "linear", "attention", "rnn"}:
+        reason = "int8 needs a convolution, a matrix product or a recurrent layer"
+        masks.append(Mask(_QUANTIZATION, ("int8",), reason))
+    # NNCF leaves the weights of LSTM and GRU layers as they are.
+    if not families & {"conv", "linear", "attention", "embedding"}:
+        reason = "the model has no weights that NNCF can compress"
+        masks.append(Mask(_QUANTIZATION, ("weights_int8", "weights_int4"), reason))
+    elif not families & {"linear", "attention"}:
+        reason = "4-bit weights are for matrix products; the rest would be int8 anyway"
+        masks.append(Mask(_QUANTIZATION, ("weights_int4",), reason))
+    return masks
+
+
+def _recipe(
+    latency: float, size: float, drop: float, default_of: str = "", **parameters: Scalar
+) -> KnownRecipe:
     named = {f"openvino.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "openvino", **named}, latency, size, drop)
+    return KnownRecipe({"backend": "openvino", **named}, latency, size, drop, default_of)
 
 
 CONFIG = OpenVinoConfig()

@@ -16,7 +16,13 @@ _SMOOTH_QUANT_ALPHA = 0.95
 
 
 def quantize_int8(
-    model: Any, calibration: Sequence[Arrays], preset: str, *, smooth_quant: bool
+    model: Any,
+    calibration: Sequence[Arrays],
+    preset: str,
+    *,
+    smooth_quant: bool,
+    float_layers: Sequence[str] = (),
+    for_ranking: bool = False,
 ) -> Any:
     """Quantise weights and activations of an ``openvino.Model`` after training.
 
@@ -25,43 +31,120 @@ def quantize_int8(
         calibration: Batches of named inputs; each counts as one sample.
         preset: ``mixed`` or ``performance``.
         smooth_quant: Whether the model is a transformer with SmoothQuant.
+        float_layers: Names of layers to leave as they are.
+        for_ranking: Leave all floating-point values as they are beneath FakeQuantize operators:
+            no correction of biases, no alignment of channels, no folding of weights.
     """
     with quiet_nncf() as nncf:
         alpha = _SMOOTH_QUANT_ALPHA if smooth_quant else -1
-        smoothing = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=alpha)
+        advanced = nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=alpha),
+            disable_bias_correction=for_ranking,
+            disable_channel_alignment=for_ranking,
+            backend_params={"compress_weights": not for_ranking},
+        )
         return nncf.quantize(
             model,
-            nncf.Dataset([dict(batch) for batch in calibration]),
+            _dataset(nncf, calibration),
             preset=nncf.QuantizationPreset(preset),
             subset_size=len(calibration),
             model_type=nncf.ModelType.TRANSFORMER if smooth_quant else None,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=smoothing),
+            ignored_scope=_ignored(nncf, float_layers),
+            advanced_parameters=advanced,
         )
 
 
-def compress_weights(model: Any, bits: int, group_size: int = -1) -> Any:
-    """Store the weights of an ``openvino.Model`` in 8 or 4 bits, asymmetric.
-
-    With 4 bits, embeddings and the last layer stay at 8, and so does a layer whose channels no
-    power of two between 32 and ``group_size`` divides.
+def compress_to_int8(model: Any, float_layers: Sequence[str] = ()) -> Any:
+    """Store the weights of an ``openvino.Model`` in 8 bits, asymmetric, one scale a channel.
 
     Args:
         model: The f32 model.
-        bits: 8 (one scale a channel) or 4.
-        group_size: Weights that share a scale with 4 bits; -1 is a whole channel.
+        float_layers: Names of layers to leave as they are.
     """
     with quiet_nncf() as nncf:
-        if bits == 8:
-            return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
+        return nncf.compress_weights(
+            model,
+            mode=nncf.CompressWeightsMode.INT8_ASYM,
+            ignored_scope=_ignored(nncf, float_layers),
+        )
+
+
+def compress_to_int4(
+    model: Any,
+    group_size: int,
+    calibration: Sequence[Arrays] | None = None,
+    method: str = "plain",
+    float_layers: Sequence[str] = (),
+) -> Any:
+    """Store the weights of an ``openvino.Model`` in 4 bits, asymmetric.
+
+    Embeddings and the last layer stay at 8 bits, and so does a layer whose channels no power of
+    two between 32 and ``group_size`` divides.
+
+    Args:
+        model: The f32 model.
+        group_size: Weights that share a scale; -1 is a whole channel.
+        calibration: Batches of named inputs, for the methods that look at activations.
+        method: ``plain`` rounding; ``scale_estimation``; or ``gptq``
+            (<https://arxiv.org/abs/2210.17323>).
+        float_layers: Names of layers to leave as they are.
+    """
+    with quiet_nncf() as nncf:
         fallback = nncf.AdvancedCompressionParameters(
             group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
         )
+        looking = {}
+        if method != "plain":
+            assert calibration is not None
+            looking = {
+                "dataset": _dataset(nncf, calibration),
+                "subset_size": len(calibration),
+                method: True,
+            }
         return nncf.compress_weights(
-            model,
+            _with_transposed_weights(model),
             mode=nncf.CompressWeightsMode.INT4_ASYM,
             group_size=group_size,
+            ignored_scope=_ignored(nncf, float_layers),
             advanced_parameters=fallback,
+            **looking,
         )
+
+
+def _dataset(nncf: ModuleType, calibration: Sequence[Arrays]) -> Any:
+    return nncf.Dataset([dict(batch) for batch in calibration])
+
+
+def _ignored(nncf: ModuleType, names: Sequence[str]) -> Any:
+    # A layer that is ignored need not be one that would have been quantised.
+    return nncf.IgnoredScope(names=list(names), validate=False) if names else None
+
+
+def _with_transposed_weights(model: Any) -> Any:
+    """Turn the weights of matrix products so that each row makes one output, in place.
+
+    GPTQ refuses others, and scale estimation returns garbage for them. ONNX has them the other
+    way round.
+    """
+    import numpy as np
+    from openvino import opset13
+
+    for op in model.get_ordered_ops():
+        if op.get_type_name() != "MatMul" or op.get_attributes()["transpose_b"]:
+            continue
+        weights = op.input_value(1).get_node()
+        if weights.get_type_name() != "Constant" or len(weights.get_output_shape(0)) != 2:
+            continue
+        turned = opset13.constant(np.ascontiguousarray(weights.data.T))
+        turned.set_friendly_name(weights.get_friendly_name())
+        transpose_a = op.get_attributes()["transpose_a"]
+        product = opset13.matmul(op.input_value(0), turned, transpose_a, True)
+        product.set_friendly_name(op.get_friendly_name())
+        names = op.output(0).get_names()
+        op.output(0).replace(product.output(0))
+        product.output(0).get_tensor().set_names(names)
+    model.validate_nodes_and_infer_types()
+    return model
 
 
 @contextlib.contextmanager

@@ -5,18 +5,26 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.backends.openvino.backend import OpenVinoBackend
 from hamerspace.backends.openvino.config import CONFIG
 from hamerspace.errors import BuildError
+from hamerspace.tasks.model import TensorSpec
 from hamerspace.testing.backends import BackendConformance, Tolerance
 from tests import onnx_models as tiny
+from tests.backends import graphs
 
 
 class OpenVinoConformance(BackendConformance):
     config = CONFIG
-    needs_calibration = MappingProxyType({"openvino.quantization": ("int8",)})
+    needs_calibration = MappingProxyType(
+        {
+            "openvino.quantization": ("int8",),
+            "openvino.int4_method": ("scale_estimation", "gptq"),
+        }
+    )
 
     @pytest.fixture(scope="class")
     def reference(self, source):
@@ -103,6 +111,63 @@ def test_smaller_groups_are_nearer_to_the_source(tmp_path):
         candidate = build(source, tmp_path / kind, quantization=kind)
         errors[kind] = float(np.square(run(candidate, batch)["hidden"] - expected).mean())
     assert 0 < errors["weights_int8"] < errors["weights_int4"]
+
+
+@pytest.mark.parametrize("method", ["scale_estimation", "gptq"])
+def test_looking_at_activations_finds_better_4_bit_weights(tmp_path, method):
+    source = graphs.uneven(tmp_path / "source")
+    data = tiny.calibration(source, rows=16)
+    errors = {}
+    for name in ("plain", method):
+        candidate = build(
+            source, tmp_path / name, data, quantization="weights_int4", int4_method=name
+        )
+        backend = OpenVinoBackend()
+        errors[name] = graphs.relative_error(backend, candidate, data, tiny.reference(source))
+    assert 0 < errors[method] < errors["plain"]
+
+
+def test_smooth_quant_holds_at_batches_beyond_those_it_saw(tmp_path):
+    """NNCF's transformer mode has returned garbage past a hundred rows."""
+    source = tiny.encoder(tmp_path / "source")
+    data = tiny.calibration(source)
+    candidate = build(source, tmp_path / "c", data, quantization="int8", smooth_quant=True)
+    batches = [tiny.inputs(source, 150)]
+    reference = tiny.reference(source)
+    assert graphs.relative_error(OpenVinoBackend(), candidate, batches, reference) < 0.05
+
+
+def test_constant_embeddings_are_quantised_around(tmp_path):
+    """Position embeddings looked up by constant ids trip NNCF where they are not folded."""
+    specs = (TensorSpec("ids", "int64", (None, 8)),)
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        for name, shape in (("words", (100, 16)), ("places", (8, 16)), ("w", (16, 4)))
+    ]
+    weights.append(numpy_helper.from_array(np.arange(8), "order"))
+    nodes = [
+        graphs.node("Gather", ["words", "ids"], ["a"]),
+        graphs.node("Gather", ["places", "order"], ["b"]),
+        graphs.node("Add", ["a", "b"], ["c"]),
+        graphs.node("MatMul", ["c", "w"], ["y"]),
+    ]
+    outputs = (TensorSpec("y", "float32", (None, 8, 4)),)
+    source = graphs.save(tmp_path / "source", nodes, weights, specs, outputs)
+    data = tiny.calibration(source)
+    candidate = build(source, tmp_path / "c", data, quantization="int8")
+    reference = tiny.reference(source)
+    assert graphs.relative_error(OpenVinoBackend(), candidate, data, reference) < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["none", "int8", "weights_int8", "weights_int4"])
+def test_models_with_subgraphs_are_quantised(tmp_path, kind):
+    source = graphs.branching(tmp_path / "source")
+    candidate = build(source, tmp_path / "c", tiny.calibration(source), quantization=kind)
+    batch = tiny.inputs(source, 6)
+    batches = [batch, {"x": -batch["x"]}]  # one for each branch
+    error = graphs.relative_error(OpenVinoBackend(), candidate, batches, tiny.reference(source))
+    assert error < {"none": 1e-9}.get(kind, 0.1)
 
 
 def test_the_preset_decides_about_zero_points(tmp_path):

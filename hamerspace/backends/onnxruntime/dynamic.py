@@ -1,0 +1,73 @@
+"""Dynamic int8: weights beforehand, activations while the model runs."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from hamerspace.backends.onnxruntime.files import load_model, save_model
+from hamerspace.backends.onnxruntime.graph import name_nodes, weight_counts
+from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
+
+# Weights that multiply or are looked up. Integer convolutions with dynamic scales run several
+# times slower than float ones on CPUs. ONNX Runtime has no dynamic int8 kernel for GRU.
+LINEAR_OP_TYPES = ("MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization")
+
+
+class DynamicInt8(Scheme):
+    """Int8 weights, and activations that are quantised at run time.
+
+    Args:
+        proto: The float model.
+        op_types: ``all`` or ``linear``.
+        weight_type: ``qint8`` or ``quint8``.
+        workdir: For temporary files.
+
+    Raises:
+        BuildError: ONNX Runtime cannot read the model.
+    """
+
+    def __init__(self, proto: Any, op_types: str, weight_type: str, workdir: Path) -> None:
+        self._linear = op_types == "linear"
+        self._weight_type = weight_type
+        self._large = is_large(proto)
+        self.model = prepare(proto, workdir)
+        _split_products(self.model)
+        self.metadata = {}
+
+    def layers(self) -> dict[str, int]:
+        import onnx
+
+        graph = onnx.load(self.model, load_external_data=False).graph
+        types = LINEAR_OP_TYPES if self._linear else ("Conv", *LINEAR_OP_TYPES)
+        return {name: count for name, count in weight_counts(graph, types).items() if count}
+
+    def quantize(self, output: Path, float_layers: Collection[str]) -> None:
+        self._quantize(output, nodes_to_exclude=list(float_layers))
+
+    def quantize_only(self, output: Path, layer: str) -> None:
+        self._quantize(output, nodes_to_quantize=[layer])
+
+    def _quantize(self, output: Path, **nodes: list[str]) -> None:
+        from onnx import TensorProto
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(
+            self.model,
+            output,
+            op_types_to_quantize=list(LINEAR_OP_TYPES) if self._linear else None,
+            weight_type=QuantType.QInt8 if self._weight_type == "qint8" else QuantType.QUInt8,
+            use_external_data_format=self._large,
+            # Behind a fused operator no type is inferred.
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+            **nodes,
+        )
+
+
+def _split_products(path: Path) -> None:
+    """Turn Gemm nodes into MatMul and Add, as the quantiser would, but under names that stay."""
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
+    wrapped = ONNXModel(load_model(path))
+    wrapped.replace_gemm_with_matmul()
+    name_nodes(wrapped.model.graph)
+    save_model(wrapped.model, path)
