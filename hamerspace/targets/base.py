@@ -19,11 +19,21 @@ class Target(ABC):
         threads: Threads of one inference.
         timeout_s: Wall seconds that one measuring step may take.
         memory_mb: Resident MB that a measuring process may take; default: three quarters.
+        hardware: Where models run: ``cpu`` or ``gpu``.
+
+    Raises:
+        HamerspaceError: The device has no such hardware.
     """
 
     @abstractmethod
-    def __init__(self, threads: int, timeout_s: float, memory_mb: float | None = None) -> None:
-        """Note the settings; nothing runs before :meth:`set_reference`."""
+    def __init__(
+        self,
+        threads: int,
+        timeout_s: float,
+        memory_mb: float | None = None,
+        hardware: str = "cpu",
+    ) -> None:
+        """Note the settings; no model runs before :meth:`set_reference`."""
 
     @abstractmethod
     def host(self) -> Host:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Host
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
@@ -16,6 +17,7 @@ from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.targets.base import Target
+from hamerspace.targets.gpu import find_gpu
 
 _LARGER_BATCH = 16
 
@@ -27,9 +29,20 @@ class LocalTarget(Target):
         threads: Threads of one inference.
         timeout_s: Wall seconds that one measuring step may take.
         memory_mb: Resident MB that a measuring process may take; default: three quarters.
+        hardware: Where models run: ``cpu`` or ``gpu``.
+
+    Raises:
+        HamerspaceError: ``gpu`` without a CUDA device.
     """
 
-    def __init__(self, threads: int, timeout_s: float, memory_mb: float | None = None) -> None:
+    def __init__(
+        self,
+        threads: int,
+        timeout_s: float,
+        memory_mb: float | None = None,
+        hardware: str = "cpu",
+    ) -> None:
+        self._gpu = find_gpu() if hardware == "gpu" else None
         self._threads = threads
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb or psutil.virtual_memory().total * 0.75 / 1e6
@@ -39,11 +52,18 @@ class LocalTarget(Target):
         self._next: tuple[str, Path, ModelProcess] | None = None
 
     def host(self) -> Host:
-        return Host(platform.machine(), frozenset(_cpu_field("flags").split()))
+        machine, flags = platform.machine(), frozenset(_cpu_field("flags").split())
+        if self._gpu is None:
+            return Host(machine, flags)
+        return Host(machine, flags, self._gpu.name, self._gpu.capability)
 
     def environment(self) -> dict[str, str]:
         memory_gb = psutil.virtual_memory().total / 1e9
+        gpu = {}
+        if self._gpu is not None:
+            gpu = {"gpu": self._gpu.name, "cuda": self._gpu.cuda}
         return {
+            **gpu,
             "processor": _cpu_field("model name") or platform.processor() or platform.machine(),
             "cores": str(psutil.cpu_count()),
             "memory": f"{memory_gb:.0f} GB",
@@ -58,6 +78,7 @@ class LocalTarget(Target):
     ) -> None:
         self.close()
         self._log = log
+        source = self._placed(source)
         self._loaded = (source, inputs, batch_size)
         self._reference = self._start(source.backend, log)
         self.expect(source.backend, log)  # it will be timed beside itself
@@ -84,6 +105,7 @@ class LocalTarget(Target):
     def measure_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
     ) -> Measurement:
+        source = self._placed(source)
         with self._start(source.backend, self._log) as second:
             loaded = second.load(source, inputs, batch_size)
             # The source model beside itself: what its ratio's interval shows is the noise.
@@ -115,6 +137,12 @@ class LocalTarget(Target):
         if self._reference is not None:
             self._reference.close()
             self._reference = None
+
+    def _placed(self, source: Candidate) -> Candidate:
+        """The source model, to be run on the hardware that candidates are built for."""
+        if self._gpu is None or "gpu" not in BACKENDS.load(source.backend).hardware:
+            return source
+        return source.with_runtime({**source.runtime, "device": "cuda"})
 
     def _takes_any_batch(self) -> bool:
         return self._loaded is not None and all(

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from hamerspace.tasks.user_code import load_reference
 
 WEIGHTS = "weights.safetensors"
 PRUNING = "pruning.json"
+_MADE_FROM = ("pickle", "transformers", "onnx")
+"""Keys of metadata that name a file of the folder from which the module is made."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +78,16 @@ class NamedModule(nn.Module):
 
     def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Call the module without gradients on numpy arrays."""
+        device = self.device
         with torch.inference_mode():
-            outputs = self.named(*(to_tensor(arrays[name]) for name in self.inputs))
-            return {name: tensor.numpy() for name, tensor in outputs}
+            outputs = self.named(*(to_tensor(arrays[name]).to(device) for name in self.inputs))
+            return {name: tensor.cpu().numpy() for name, tensor in outputs}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        tensors = chain(self.inner.parameters(), self.inner.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def to_tensor(array: npt.NDArray[Any]) -> Tensor:
@@ -150,12 +160,21 @@ def rebuild(metadata: Mapping[str, Any], folder: Path) -> nn.Module:
 
     Args:
         metadata: Holds ``root`` and either ``builder`` (``module:function``) or ``pickle`` (a file
-            of ``folder`` whose user said to trust it).
+            of ``folder`` whose user said to trust it); or ``transformers`` (the configuration in
+            ``folder``) and ``dtype``.
         folder: Where the file lies.
 
     Raises:
         SourceError: The builder raises or returns something else, or the file is no module.
     """
+    if "transformers" in metadata:
+        from hamerspace.tasks.transformers_module import build_module
+
+        return build_module(folder, str(metadata["dtype"]))
+    if "onnx" in metadata:
+        from hamerspace.tasks.onnx_module import build_module as from_onnx
+
+        return from_onnx(folder / str(metadata["onnx"]))
     root = Path(metadata["root"])
     if "builder" in metadata:
         return _call_builder(str(metadata["builder"]), root)
@@ -238,8 +257,9 @@ def save_module(
             add to those of ``model``.
     """
     metadata = {**model.metadata, "weights": WEIGHTS}
-    if "pickle" in metadata:
-        shutil.copyfile(model.file("pickle"), folder / str(metadata["pickle"]))
+    for key in _MADE_FROM:
+        if key in metadata:
+            shutil.copyfile(model.file(key), folder / str(metadata[key]))
     before: dict[str, dict[str, Any]] = {}
     if "pruning" in model.metadata:
         before = json.loads(model.file("pruning").read_text())

@@ -112,3 +112,9 @@ def test_the_child_imports_its_runtime_and_no_framework(start):
     assert any("onnxruntime" in path for path in mapped)
     for heavy in ("/torch/", "/openvino/", "/scipy/", "/sklearn/", "/sqlalchemy/"):
         assert not any(heavy in path for path in mapped), heavy
+
+
+def test_a_backend_whose_tool_environment_is_missing_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAMERSPACE_DATA", str(tmp_path))
+    with pytest.raises(SessionError, match="hamerspace backends install tvm"):
+        ModelProcess(1, 10.0, 8000.0, tmp_path / "log", "tvm")

@@ -1,87 +1,137 @@
 """What the PyTorch backend offers, known without importing torch."""
 
+from collections.abc import Iterator, Mapping
+
 from hamerspace.backends.base import BackendConfig, Host
-from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter
+from hamerspace.backends.pytorch.schemes import SCHEMES, compiler_refusal, refusals
+from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
 from hamerspace.tasks.model import SourceInfo
 
+_DEVICE = "pytorch.device"
 _QUANTIZATION = "pytorch.quantization"
-_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_EXECUTION = "pytorch.execution"
 
 
 class PytorchConfig(BackendConfig):
-    """PyTorch on the CPU."""
+    """PyTorch on the CPU, or on a GPU with CUDA."""
 
     name = "pytorch"
     title = "PyTorch"
     modules = ("torch", "safetensors")
-    distributions = ("torch", "safetensors")
+    distributions = ("torch", "safetensors", "torchao", "bitsandbytes", "transformers")
     extra = "pytorch"
     model_formats = ("pytorch", "torch_export", "torchscript")
     implementation = "hamerspace.backends.pytorch.backend:PytorchBackend"
     build_modules = ("torch._dynamo", "torch.ao.quantization.quantize_fx")
+    hardware = ("cpu", "gpu")
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (
             Parameter(
-                _QUANTIZATION,
-                "none",
-                "Precision: static int8 needs calibration data, bf16 and dynamic int8 do not.",
-                ("none", "bf16", "dynamic_int8", "static_int8"),
+                _DEVICE,
+                "cpu",
+                "Where it runs; the target's hardware leaves one.",
+                ("cpu", "cuda"),
+                optional=True,
             ),
             Parameter(
-                "pytorch.execution",
+                _QUANTIZATION,
+                "none",
+                "Precision: static int8 needs calibration data, the others do not. Those of "
+                "torchao are compiled with inductor; those of bitsandbytes need it to run.",
+                tuple(SCHEMES),
+            ),
+            Parameter(
+                _EXECUTION,
                 "eager",
-                "How it runs: operator by operator, or frozen and fused as TorchScript.",
-                ("eager", "frozen"),
-                when=(Condition(_QUANTIZATION, ("none", "bf16")),),
+                "How it runs: operator by operator, frozen and fused as TorchScript, or compiled "
+                "with inductor.",
+                ("eager", "frozen", "inductor"),
+                when=(Condition(_QUANTIZATION, _names(execution="")),),
+            ),
+            Parameter(
+                "pytorch.float_layers",
+                0,
+                "Number of the most sensitive layers that stay in floating point.",
+                low=0,
+                high=64,
+                when=(Condition(_QUANTIZATION, _names(ranked=True)),),
+                optional=True,
             ),
         )
 
     def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:
-        if source.format not in self.model_formats:
-            names = {"onnx": "ONNX"}
-            kind = names.get(source.format, source.format)
-            return (Mask("backend", (self.name,), f"PyTorch cannot run {kind} models"),)
-        masks = []
-        if source.format != "pytorch":
-            reason = f"the weights of a {source.format} model cannot be replaced; give a 'builder'"
-            masks.append(Mask(_QUANTIZATION, ("bf16", "dynamic_int8", "static_int8"), reason))
-            return tuple(masks)
-        families = set(source.op_families)
-        if not families & {"linear", "rnn", "attention"}:
-            reason = "dynamic int8 needs a linear or a recurrent layer; the model has none"
-            masks.append(Mask(_QUANTIZATION, ("dynamic_int8",), reason))
-        if not families & {"conv", "linear", "attention"}:
-            reason = "static int8 needs a convolution or a linear layer; the model has none"
-            masks.append(Mask(_QUANTIZATION, ("static_int8",), reason))
-        if host.machine == "x86_64" and not host.cpu_flags & _BF16_FLAGS:
-            reason = "the processor has no bfloat16 arithmetic (avx512_bf16 or amx_bf16)"
-            masks.append(Mask(_QUANTIZATION, ("bf16",), reason))
+        masks = [Mask(_QUANTIZATION, (name,), reason) for name, reason in refusals(source, host)]
+        masks += [Mask(_EXECUTION, (how,), reason) for how, reason in _unrunnable(source, host)]
+        if host.gpu:
+            masks.append(Mask(_DEVICE, ("cpu",), f"the target's hardware is the {host.gpu}"))
+        else:
+            masks.append(Mask(_DEVICE, ("cuda",), "the target's hardware is the CPU"))
         return tuple(masks)
 
+    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        if not parameters.get("float_layers"):
+            return None
+        return {name: parameters[name] for name in ("device", "quantization") if name in parameters}
+
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
-        """The fp32 baseline, then what helped; measured on one thread at batch 1."""
+        """The fp32 baseline, then what helped; measured on one thread at batch 1.
+
+        The ratios on a GPU are expectations.
+        """
         families = set(source.op_families)
         attention, conv = "attention" in families, "conv" in families
-        frozen = 0.6 if conv else 0.85
         recipes = [
             _recipe(1.0, 1.0, 0.0, quantization="none", execution="eager"),
-            _recipe(frozen, 1.0, 0.0, quantization="none", execution="frozen"),
+            _recipe(0.6 if conv else 0.85, 1.0, 0.0, quantization="none", execution="frozen"),
+            _recipe(0.7 if conv else 0.8, 1.2, 0.0, quantization="none", execution="inductor"),
         ]
-        if source.format != "pytorch":
+        if source.format in ("torch_export", "torchscript"):
             return tuple(recipes)
         if conv:
             recipes.append(_recipe(0.3, 0.28, 0.1, quantization="static_int8"))
         recipes.append(_recipe(0.7, 0.5, 0.0, quantization="bf16", execution="frozen"))
-        if families & {"linear", "rnn", "attention"} and not conv:
-            latency = 0.6 if attention else 1.1
-            recipes.append(_recipe(latency, 0.45, 0.1, quantization="dynamic_int8"))
+        recipes.append(
+            _recipe(
+                0.6 if attention else 1.1,
+                0.9 if conv else 0.45,
+                0.1,
+                default_of="PyTorch dynamic int8",
+                quantization="dynamic_int8",
+            )
+        )
+        if attention:
+            recipes.append(_recipe(0.6, 0.65, 0.1, quantization="torchao_int8"))
+        for kind, latency in (("fp16", 0.5), ("bf16", 0.5)):
+            recipes.append(
+                _recipe(latency, 0.5, 0.0, device="cuda", quantization=kind, execution="inductor")
+            )
         return tuple(recipes)
 
 
-def _recipe(latency: float, size: float, drop: float, **parameters: str) -> KnownRecipe:
+def _names(*, ranked: bool | None = None, execution: str | None = None) -> tuple[str, ...]:
+    """The schemes of one kind."""
+    return tuple(
+        name
+        for name, scheme in SCHEMES.items()
+        if ranked in (None, scheme.ranked) and execution in (None, scheme.execution)
+    )
+
+
+def _unrunnable(source: SourceInfo, host: Host) -> Iterator[tuple[str, str]]:
+    if host.gpu:
+        yield "frozen", "TorchScript is frozen for the CPU only; inductor fuses for a GPU"
+    if source.format == "torchscript":
+        yield "inductor", "inductor cannot compile a TorchScript archive; give the module"
+    elif (missing := compiler_refusal()) is not None:
+        yield "inductor", missing
+
+
+def _recipe(
+    latency: float, size: float, drop: float, default_of: str = "", **parameters: str
+) -> KnownRecipe:
     named = {f"pytorch.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "pytorch", **named}, latency, size, drop)
+    return KnownRecipe({"backend": "pytorch", **named}, latency, size, drop, default_of)
 
 
 CONFIG = PytorchConfig()

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from hamerspace.backends.pytorch.quantize import slow_attention
 from hamerspace.errors import BuildError
@@ -29,14 +30,7 @@ def export(
     Returns:
         The candidate's metadata.
     """
-    free = torch.export.Dim.DYNAMIC
-    shapes = tuple({i: free for i, d in enumerate(spec.shape) if d is None} for spec in inputs)
-    with torch.no_grad():
-        # forward takes *inputs, one entry of which describes them all.
-        try:
-            program = torch.export.export(module, example, dynamic_shapes=(shapes,), strict=False)
-        except Exception:  # noqa: BLE001 - what one tracer cannot follow the other may
-            program = torch.export.export(module, example, dynamic_shapes=(shapes,), strict=True)
+    program = export_program(module, example, inputs)
     for graph_module in program.graph_module.modules():
         for node in getattr(getattr(graph_module, "graph", None), "nodes", ()):
             for note in _NOTES:
@@ -44,6 +38,20 @@ def export(
     program.example_inputs = None
     torch.export.save(program, folder / EXPORTED)
     return {"model": EXPORTED, "kind": "export"}
+
+
+def export_program(
+    module: NamedModule, example: tuple[Tensor, ...], inputs: Sequence[TensorSpec]
+) -> ExportedProgram:
+    """Trace with ``torch.export``, with every free dimension left free."""
+    free = torch.export.Dim.DYNAMIC
+    shapes = tuple({i: free for i, d in enumerate(spec.shape) if d is None} for spec in inputs)
+    with torch.no_grad(), slow_attention() if _replaced(module) else contextlib.nullcontext():
+        # forward takes *inputs, one entry of which describes them all.
+        try:
+            return torch.export.export(module, example, dynamic_shapes=(shapes,), strict=False)
+        except Exception:  # noqa: BLE001 - what one tracer cannot follow the other may
+            return torch.export.export(module, example, dynamic_shapes=(shapes,), strict=True)
 
 
 def trace(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> dict[str, Any]:
@@ -67,15 +75,19 @@ def freeze(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> di
     return {"model": SCRIPTED, "kind": kind}
 
 
-def check(built: Any, module: NamedModule, inputs: Sequence[TensorSpec], example: Arrays) -> None:
+def check(
+    built: Any, module: NamedModule, inputs: Sequence[TensorSpec], example: Arrays, device: str
+) -> None:
     """Run what was saved, where the batch is free with other numbers of rows than it was made with.
 
     Raises:
         BuildError: It fails, or its outputs have other shapes than those of the module.
     """
-    fixed = inputs[0].shape[0]
+    constants = [spec.name for spec in inputs if spec.constant]
+    fixed = next((spec.shape[0] for spec in inputs if not spec.constant and spec.shape), None)
     for rows in (1, 3) if fixed is None else (fixed,):
-        tensors = [to_tensor(array) for array in resized(example, rows).values()]
+        arrays = resized(example, rows, constants)
+        tensors = [to_tensor(array).to(device) for array in arrays.values()]
         with torch.inference_mode(), slow_attention():
             wanted = [tuple(t.shape) for t in module(*tensors)]
         try:
@@ -91,6 +103,15 @@ def check(built: Any, module: NamedModule, inputs: Sequence[TensorSpec], example
 
 
 def _trace(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
-    quantized = any("quantized" in type(m).__module__ for m in module.modules())
-    with torch.no_grad(), slow_attention() if quantized else contextlib.nullcontext():
+    with torch.no_grad(), slow_attention() if _replaced(module) else contextlib.nullcontext():
         return torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+
+
+def _replaced(module: nn.Module) -> bool:
+    """Whether a layer or a weight is quantised, which the fused path of attention cannot read."""
+    return any(
+        "quantized" in type(m).__module__
+        or "bitsandbytes" in type(m).__module__
+        or type(getattr(m, "weight", None)) not in (nn.Parameter, Tensor, type(None))
+        for m in module.modules()
+    )

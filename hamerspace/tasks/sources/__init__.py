@@ -15,9 +15,22 @@ SOURCES: Registry[type[SourceFormat]] = Registry(
         "pytorch": "hamerspace.tasks.sources.pytorch:PytorchSource",
         "torch_export": "hamerspace.tasks.sources.torch_export:TorchExportSource",
         "torchscript": "hamerspace.tasks.sources.torchscript:TorchScriptSource",
+        "transformers": "hamerspace.tasks.sources.transformers:TransformersSource",
         "onnx": "hamerspace.tasks.sources.onnx:OnnxSource",
+        "keras": "hamerspace.tasks.sources.keras:KerasSource",
+        "saved_model": "hamerspace.tasks.sources.saved_model:SavedModelSource",
+        "tflite": "hamerspace.tasks.sources.tflite:TfliteSource",
     },
 )
+
+_EXTRAS = {
+    "onnx": "onnx",
+    "transformers": "transformers",
+    "keras": "tensorflow",
+    "saved_model": "tensorflow",
+    "tflite": "tensorflow",
+}
+"""The extra that brings what reads a format, where that is not ``pytorch``."""
 
 
 def open_source(
@@ -38,7 +51,7 @@ def open_source(
     try:
         source = SOURCES.load(name)()
     except ModuleNotFoundError as error:
-        extra = "onnx" if name == "onnx" else "pytorch"
+        extra = _EXTRAS.get(name, "pytorch")
         raise SourceError(
             f"reading a {name} model needs '{error.name}', which is not installed; "
             f"run: pip install 'hamerspace[{extra}]'"

@@ -81,8 +81,14 @@ def inspect_module(
         op_families=model.families,
         weight_dtypes=tuple(sorted({_dtype(t) for t in distinct.values() if t.ndim})),
         dynamic_batch=found.dynamic_batch,
+        details={"batch_norm": any(_keeps_statistics(m) for m in model.module.modules())},
     )
     return artifact, info
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 - the common base
+    return batch_norm and bool(module.track_running_stats)
 
 
 def bind(

@@ -6,7 +6,13 @@ from pathlib import Path
 from hamerspace.errors import SourceError
 from hamerspace.tasks.sources.base import SourceSpec
 
-_SUPPORTED = "Hamerspace reads .onnx, torch.export .pt2, TorchScript .pt, or a builder with weights"
+_SUPPORTED = (
+    "Hamerspace reads .onnx, torch.export .pt2, TorchScript .pt, .keras, Keras .h5, .tflite, the "
+    "folder of a SavedModel or of a Hugging Face model, or a builder with weights"
+)
+_FOLDERS = {"config.json": "transformers", "saved_model.pb": "saved_model"}
+"""The file that shows a folder's format."""
+_BUILT_IN = ("onnx", "pytorch", "torch_export", "torchscript", "keras", "tflite")
 _PICKLE_STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
@@ -23,10 +29,13 @@ def detect_format(spec: SourceSpec) -> str:
                 "leave 'format' out"
             )
         return "pytorch"
+    folder = _folder_format(spec)
+    if folder is not None:
+        return folder
     path = spec.file
     found = sniff(path)
     if found is None:
-        if spec.format not in (None, "onnx", "pytorch", "torch_export", "torchscript"):
+        if spec.format not in (None, *_BUILT_IN):
             return str(spec.format)  # another package's format, which knows its own files
         raise SourceError(
             f"{path} is not a model file that is known, or it is damaged; {_SUPPORTED}"
@@ -37,6 +46,26 @@ def detect_format(spec: SourceSpec) -> str:
             "leave 'format' out"
         )
     return found
+
+
+def _folder_format(spec: SourceSpec) -> str | None:
+    """The format of a model that is a folder, told by what lies in it; ``None`` for a file."""
+    if spec.format in _FOLDERS.values():
+        return spec.format
+    path = None if spec.path is None else spec.root / spec.path
+    found = None if path is None else _sniff_folder(path)
+    if found is not None and spec.format is not None:
+        raise SourceError(
+            f"{path} is the folder of a {found} model, but task.source.format says "
+            f"'{spec.format}'; leave 'format' out"
+        )
+    return found
+
+
+def _sniff_folder(path: Path) -> str | None:
+    if path.name == "saved_model.pb" and path.is_file():
+        raise SourceError(f"{path} is a part of a SavedModel; name its folder, {path.parent}")
+    return next((name for file, name in _FOLDERS.items() if (path / file).is_file()), None)
 
 
 def sniff(path: Path) -> str | None:
@@ -51,9 +80,10 @@ def sniff(path: Path) -> str | None:
         return _sniff_archive(path)
     if head.startswith(_PICKLE_STARTS):
         return "pytorch"
-    if head.startswith(b"\x89HDF") or head[4:8] == b"TFL3":
-        kind = "a TensorFlow Lite" if head[4:8] == b"TFL3" else "an HDF5 (Keras)"
-        raise SourceError(f"{path} is {kind} file, which is not read as a source; {_SUPPORTED}")
+    if head.startswith(b"\x89HDF"):
+        return "keras"
+    if head[4:8] == b"TFL3":
+        return "tflite"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         raise SourceError(
             f"{path} holds weights without a model; name it under 'weights' and give a 'builder' "
@@ -88,4 +118,6 @@ def _sniff_archive(path: Path) -> str:
         return "torchscript"
     if "data.pkl" in parts:
         return "pytorch"
-    raise SourceError(f"{path} is a zip archive but not a torch one; {_SUPPORTED}")
+    if {"config.json", "model.weights.h5"} <= set(names):
+        return "keras"
+    raise SourceError(f"{path} is a zip archive but of neither torch nor Keras; {_SUPPORTED}")

@@ -27,6 +27,40 @@ _ONNX = {
     },
 }
 
+_KERAS = {
+    "conv": ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+    "linear": ("Dense", "EinsumDense", "MultiHeadAttention", "GroupedQueryAttention"),
+    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"),
+    "rnn": ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell"),
+    "norm": ("Normalization",),
+    "embedding": ("Embedding",),
+}
+"""By the ends of the names, which ``DepthwiseConv2D`` and ``LayerNormalization`` share."""
+
+_TENSORFLOW = {
+    "conv": {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3D"},
+    "linear": {"MatMul"},
+    "rnn": {"TensorListReserve", "CudnnRNNV3"},
+    "norm": {"FusedBatchNormV3", "FusedBatchNorm", "Rsqrt"},
+    "embedding": {"ResourceGather"},
+}
+
+_TFLITE = {
+    "conv": {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D"},
+    "linear": {"FULLY_CONNECTED"},
+    "rnn": {
+        "LSTM",
+        "RNN",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "BIDIRECTIONAL_SEQUENCE_LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_RNN",
+        "BIDIRECTIONAL_SEQUENCE_RNN",
+        "WHILE",
+    },
+    "norm": {"RSQRT", "L2_NORMALIZATION"},
+    "embedding": {"EMBEDDING_LOOKUP"},
+}
+
 
 def torch_families(functions: Iterable[str]) -> tuple[str, ...]:
     """Families of torch function or ATen operator names, such as ``conv2d`` or ``addmm``.
@@ -68,3 +102,28 @@ def onnx_families(nodes: Iterable[tuple[str, tuple[str, ...]]], constants: set[s
     if softmax and product:
         found.add("attention")
     return found
+
+
+def keras_families(classes: Iterable[str]) -> tuple[str, ...]:
+    """Families of the class names of Keras layers, such as ``DepthwiseConv2D``."""
+    names = set(classes)
+    return tuple(sorted(f for f, ends in _KERAS.items() if any(n.endswith(ends) for n in names)))
+
+
+def tensorflow_families(operators: Iterable[str]) -> tuple[str, ...]:
+    """Families of the operator types of a TensorFlow graph; a recurrence is a loop over a list."""
+    names = set(operators)
+    found = {family for family, types in _TENSORFLOW.items() if types & names}
+    products = {"BatchMatMulV2", "BatchMatMul", "Einsum"} & names
+    if products:
+        found.add("attention" if "Softmax" in names else "linear")
+    return tuple(sorted(found))
+
+
+def tflite_families(operators: Iterable[str]) -> tuple[str, ...]:
+    """Families of the operators of a TFLite file; a recurrence is fused, or a loop."""
+    names = set(operators)
+    found = {family for family, types in _TFLITE.items() if types & names}
+    if {"BATCH_MATMUL", "SOFTMAX"} <= names:
+        found.add("attention")
+    return tuple(sorted(found))

@@ -11,6 +11,7 @@ from hamerspace.backends.base import Candidate
 from hamerspace.backends.pytorch.backend import PytorchBackend
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import BuildError
+from hamerspace.recipe import Mask
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module
 from hamerspace.testing.backends import BackendConformance, Tolerance
@@ -73,10 +74,28 @@ def images(rows=4):
     }
 
 
-class TestConvolutions(BackendConformance):
+LEFT_OUT = (
+    Mask("pytorch.float_layers", (64,), "the suite ranks no layers"),
+    Mask("pytorch.quantization", ("torchao_int8_weights",), "compiling takes seconds"),
+)
+
+
+class Conformance(BackendConformance):
     config = CONFIG
+
+    def test_installed(self):
+        assert self.config.missing() == ()
+        assert {"torch", "safetensors"} <= set(self.config.versions())
+
+
+class TestConvolutions(Conformance):
     op_families = ("conv", "linear", "norm")
     needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
+
+    @pytest.fixture(scope="class")
+    def masks(self, source_info, host):
+        rest = Mask("pytorch.quantization", ("bf16",), "the other class has it")
+        return (*CONFIG.capabilities(source_info, host), *LEFT_OUT, rest)
 
     @pytest.fixture(scope="class")
     def source(self, tmp_path_factory):
@@ -87,10 +106,18 @@ class TestConvolutions(BackendConformance):
         return load_module(source).run
 
 
-class TestSequences(BackendConformance):
-    config = CONFIG
+class TestSequences(Conformance):
     op_families = ("attention", "embedding", "linear", "norm", "rnn")
     needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
+
+    @pytest.fixture(scope="class")
+    def masks(self, source_info, host):
+        reason = "the other class compiles"
+        rest = (
+            Mask("pytorch.execution", ("inductor",), reason),
+            Mask("pytorch.quantization", ("torchao_int8",), reason),
+        )
+        return (*CONFIG.capabilities(source_info, host), *LEFT_OUT, *rest)
 
     def tolerance(self, parameters):
         # Random weights leave the outputs little more than noise to tell apart.
@@ -193,3 +220,76 @@ def test_the_exported_file_holds_little_beside_the_weights(tmp_path):
         source, {"quantization": "none", "execution": "eager"}, None, tmp_path / "work"
     )
     assert candidate.size_bytes < 60_000
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """A network in which one layer alone suffers: its weights have one huge outlier a row."""
+    code = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 64),
+                        nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+    with torch.no_grad():
+        net[5].weight[:, 0] = 100
+        net[3].weight[0] = 0
+        net[3].bias[0] = 0
+    return net
+"""
+    image = {"input": images()["image"]}
+    return opened(tmp_path_factory.mktemp("uneven"), code, image)[0]
+
+
+def error_of(built, source, batch):
+    found = PytorchBackend().load(built, 1).run(batch)["output"]
+    wanted = load_module(source).run(batch)["output"]
+    return float(((found - wanted) ** 2).sum() / (wanted**2).sum())
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("static_int8", {"0", "3", "5", "7"}), ("dynamic_int8", {"3", "5", "7"})],
+)
+def test_the_layer_that_suffers_most_is_ranked_first_and_can_be_kept(
+    uneven, tmp_path, kind, layers
+):
+    backend = PytorchBackend()
+    batches = [{"input": images(8)["image"]}]
+    ranked = backend.sensitivity(uneven, {"quantization": kind}, batches, tmp_path)
+    assert {name for name, _ in ranked} == layers
+    errors = [error for _, error in ranked]
+    assert errors == sorted(errors, reverse=True)
+    assert ranked[0][0] == "5"
+    built = []
+    for kept in ([], ["5"]):
+        folder = tmp_path / str(len(kept))
+        folder.mkdir()
+        parameters = {"quantization": kind, "float_layers": len(kept)}
+        built.append(backend.build(uneven, parameters, batches, folder, kept))
+    plain, mixed = (error_of(candidate, uneven, batches[0]) for candidate in built)
+    assert mixed < plain / 2
+    assert built[1].size_bytes > built[0].size_bytes + 10_000
+
+
+def test_layers_to_keep_must_be_there(uneven, tmp_path):
+    with pytest.raises(BuildError, match="no layer named 'head'"):
+        PytorchBackend().build(uneven, {"quantization": "dynamic_int8"}, None, tmp_path, ["head"])
+
+
+def test_a_gpu_that_is_not_there_is_told(uneven, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(BuildError, match="no CUDA device"):
+        PytorchBackend().build(uneven, {"device": "cuda"}, None, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["bitsandbytes_int8", "bitsandbytes_nf4"])
+def test_bitsandbytes_is_stored_without_python_code(uneven, tmp_path, kind):
+    pytest.importorskip("bitsandbytes")
+    built = PytorchBackend().build(uneven, {"quantization": kind}, None, tmp_path)
+    weights = (uneven.folder / "weights.safetensors").stat().st_size
+    assert built.size_bytes < weights
+    assert error_of(built, uneven, {"input": images(3)["image"]}) < 0.2

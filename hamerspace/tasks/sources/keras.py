@@ -1,0 +1,82 @@
+"""Source models that Keras saved: ``.keras`` archives and legacy HDF5 files."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.op_families import keras_families
+from hamerspace.tasks.tensorflow_module import (
+    import_keras,
+    input_specs,
+    keras_function,
+    load_keras,
+)
+
+
+class KerasSource(SourceFormat):
+    """A Keras 3 model. Layers of the user's own are read only where the file is trusted.
+
+    The artifact's metadata name the file under ``model``, and under ``root`` the folder of the
+    user's layers where these were trusted. ``details["layers"]`` are the classes of its layers.
+    """
+
+    name = "keras"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        keras = import_keras()
+        path = spec.file
+        # Keras tells its two file formats apart by the suffix.
+        file = "model.keras" if _is_archive(path) else "model.h5"
+        shutil.copyfile(path, folder / file)
+        metadata: dict[str, Any] = {"model": file}
+        if spec.trust_pickle:
+            metadata["root"] = str(spec.root.resolve())
+        root = spec.root.resolve() if spec.trust_pickle else None
+        model = load_keras(folder / file, root, label=path)
+        function = keras_function(model, path)
+        layers = tuple(sorted(set(_layer_classes(model.get_config()))))
+        found = TensorflowModel(
+            label=str(path),
+            run=function.run,
+            inputs=input_specs(function),
+            weights={w.path: np.asarray(w) for w in model.weights},
+            families=keras_families(layers),
+            metadata=metadata,
+            details={
+                "keras": keras.__version__,
+                "layers": list(layers),
+                "quantized": any(_quantized(layer) for layer in model.layers),
+            },
+        )
+        return inspect_model(self.name, found, spec, example, folder)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _layer_classes(value: Any) -> Iterator[str]:
+    """Class names in a configuration, those within wrappers and nested models included."""
+    if isinstance(value, dict):
+        layer = value.get("module") == "keras.layers" or value.get("registered_name")
+        if layer and isinstance(value.get("class_name"), str):
+            yield value["class_name"]
+        for part in value.values():
+            yield from _layer_classes(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _layer_classes(part)
+
+
+def _quantized(layer: Any) -> bool:
+    mode = getattr(layer, "quantization_mode", None)
+    return mode is not None or any(_quantized(child) for child in getattr(layer, "layers", ()))

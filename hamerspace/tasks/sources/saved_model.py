@@ -1,0 +1,95 @@
+"""Source models that TensorFlow saved as a SavedModel."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
+from hamerspace.tasks.sources.op_families import tensorflow_families
+from hamerspace.tasks.tensorflow_module import (
+    frozen_weights,
+    graph_operators,
+    input_specs,
+    saved_function,
+)
+
+_FOLDER = "saved_model"
+_REACHES_OUT = {
+    "DeleteFile",
+    "EagerPyFunc",
+    "MatchingFiles",
+    "PyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "TextLineDataset",
+    "WriteFile",
+    "WriteRawProtoSummary",
+}
+"""Operators that touch files or call Python, which a model that only computes has no use for."""
+
+
+class SavedModelSource(SourceFormat):
+    """A folder with ``saved_model.pb``; its signature ``serving_default`` is the model."""
+
+    name = "saved_model"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        path = _checked_folder(spec)
+        graph = _read(path)
+        operators = graph_operators(graph)
+        reaching = sorted(_REACHES_OUT & operators)
+        if reaching and not spec.trust_pickle:
+            raise SourceError(
+                f"{path} reads or writes files or calls Python when it runs ({reaching[0]}); "
+                "export it without; or, if you trust it, allow it with --trust-pickle"
+            )
+        shutil.copytree(path, folder / _FOLDER)
+        function = saved_function(folder / _FOLDER, label=path)
+        found = TensorflowModel(
+            label=str(path),
+            run=function.run,
+            inputs=input_specs(function),
+            weights=frozen_weights(function),
+            families=tensorflow_families(operators),
+            metadata={"model": _FOLDER},
+            details={"tensorflow": _version(graph), "quantized": False},
+        )
+        return inspect_model(self.name, found, spec, example, folder)
+
+
+def _checked_folder(spec: SourceSpec) -> Path:
+    if spec.path is None:
+        raise SourceError("task.source: this format needs 'path', the folder of the SavedModel")
+    path = spec.root / spec.path
+    checked_file(path / "saved_model.pb", "task.source.path")
+    if not (path / "variables").is_dir() and not (path / "fingerprint.pb").is_file():
+        raise SourceError(
+            f"{path} has no folder 'variables'; copy the whole folder of the SavedModel"
+        )
+    return path
+
+
+def _read(path: Path) -> Any:
+    """The graph of the file, read without running any of it."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    message = SavedModel()
+    try:
+        message.ParseFromString((path / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise SourceError(
+            f"{path / 'saved_model.pb'} is damaged or truncated ({error}); export it again"
+        ) from error
+    if not message.meta_graphs:
+        raise SourceError(f"{path / 'saved_model.pb'} holds no graph; export it again")
+    return message.meta_graphs[0]
+
+
+def _version(graph: Any) -> str:
+    return str(graph.meta_info_def.tensorflow_version)

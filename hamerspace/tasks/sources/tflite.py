@@ -1,0 +1,126 @@
+"""Source models that are TFLite files, quantised ones included."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.tools import flatbuffer_utils
+
+from hamerspace.errors import BuildError, SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.op_families import tflite_families
+from hamerspace.tasks.tflite import SIGNATURE, TfliteModel
+
+_FILE = "model.tflite"
+_OPERATORS = {
+    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_DTYPES = {
+    value: name.lower() for name, value in vars(schema.TensorType).items() if name[0] != "_"
+}
+_INTEGERS = {"int8", "uint8", "int4", "int2", "int16"}
+_OPAQUE = {"string", "resource", "variant", "int4", "int2"}
+"""Types whose bytes are not their values."""
+
+
+class TfliteSource(SourceFormat):
+    """A ``.tflite`` file, measured as it is.
+
+    Names are those of its signature; without one, those of its tensors, less what the converter
+    added. ``details["quantized"]`` tells whether its weights are integers.
+    """
+
+    name = "tflite"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        path = spec.file
+        file = folder / _FILE
+        shutil.copyfile(path, file)
+        inputs, outputs = _interface(file, path)
+        model = flatbuffer_utils.read_model(str(file))
+        try:
+            loaded = TfliteModel(file, inputs, outputs)
+        except BuildError as error:
+            raise SourceError(f"{path}: {error}") from error
+        constants = list(_constants(model))
+        found = TensorflowModel(
+            label=str(path),
+            run=loaded.run,
+            inputs=inputs,
+            weights={name: array for name, _, array in constants},
+            families=tflite_families(_operators(model)),
+            metadata={"model": _FILE},
+            details={
+                "operators": sorted(_operators(model)),
+                "quantized": any(quantized for _, quantized, _ in constants),
+            },
+        )
+        return inspect_model(self.name, found, spec, example, folder)
+
+
+def _interface(file: Path, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs as the file declares them."""
+    try:
+        interpreter = Interpreter(model_path=str(file))
+        signatures = interpreter.get_signature_list()
+        if signatures:
+            key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures))
+            runner = interpreter.get_signature_runner(key)
+            return _specs(runner.get_input_details()), _specs(runner.get_output_details())
+        return (
+            _specs({_plain(d["name"]): d for d in interpreter.get_input_details()}),
+            _specs({_plain(d["name"]): d for d in interpreter.get_output_details()}),
+        )
+    except (RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise SourceError(
+            f"{path} cannot be loaded by LiteRT ({text[:200]}); it is damaged, truncated, or needs "
+            "operators that are not built in; convert it again"
+        ) from error
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(f"{SIGNATURE}_").removesuffix(":0")
+
+
+def _specs(details: dict[str, Any]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for name, detail in details.items():
+        declared = detail.get("shape_signature", detail["shape"])
+        declared = declared if len(declared) else detail["shape"]
+        shape = tuple(None if d < 0 else int(d) for d in declared)
+        specs.append(TensorSpec(name, np.dtype(detail["dtype"]).name, shape))
+    return tuple(specs)
+
+
+def _operators(model: Any) -> set[str]:
+    """Names of the operators, such as ``CONV_2D``."""
+    codes = (max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes)
+    return {_OPERATORS.get(code, "CUSTOM") for code in codes}
+
+
+def _constants(model: Any) -> Iterator[tuple[str, bool, npt.NDArray[Any]]]:
+    """Name of each constant of more than one value, whether it is quantised, and its values.
+
+    Values of less than a byte stay packed.
+    """
+    for number, graph in enumerate(model.subgraphs):
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if data is None or len(data) == 0 or tensor.shape is None or len(tensor.shape) == 0:
+                continue
+            dtype = _DTYPES[tensor.type]
+            scaled = tensor.quantization is not None and tensor.quantization.scale is not None
+            raw = np.frombuffer(bytes(data), np.uint8)
+            if dtype not in _OPAQUE:
+                raw = raw.view(np.dtype(dtype))
+            yield f"{number}/{tensor.name.decode()}", scaled and dtype in _INTEGERS, raw
