@@ -7,9 +7,11 @@ BACKENDS: Registry[BackendConfig] = Registry(
     "backend",
     "hamerspace.backends",
     {
+        "litert": "hamerspace.backends.litert.config:CONFIG",
         "onnxruntime": "hamerspace.backends.onnxruntime.config:CONFIG",
         "openvino": "hamerspace.backends.openvino.config:CONFIG",
         "pytorch": "hamerspace.backends.pytorch.config:CONFIG",
+        "tvm": "hamerspace.backends.tvm.config:CONFIG",
     },
 )
 

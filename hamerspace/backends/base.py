@@ -31,10 +31,14 @@ class Host:
     Attributes:
         machine: As ``platform.machine()`` says: ``x86_64``, ``aarch64``.
         cpu_flags: Feature flags of the processor, such as ``avx512_bf16``.
+        gpu: Name of the GPU on which models run; empty where they run on the processor.
+        compute_capability: Of that GPU, as CUDA counts them.
     """
 
     machine: str
     cpu_flags: frozenset[str]
+    gpu: str = ""
+    compute_capability: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Candidate:
         inputs: Specifications in call order.
         outputs: Specifications in return order.
         runtime: Options of the load, such as a graph optimisation level.
-        metadata: Free for the backend.
+        metadata: Free for the backend; ``runtime_module`` names what a measuring process imports
+            before it loads the candidate, where that is not the config's ``runtime``.
     """
 
     folder: Path
@@ -118,6 +123,8 @@ class BackendConfig(ABC):
         extra: The extra of ``pip install 'hamerspace[EXTRA]'`` that brings them.
         model_formats: Formats of :class:`ModelArtifact` that :meth:`Backend.build` takes, best
             first; the build converts a model that has none of them.
+        source_formats: Further formats that :meth:`Backend.wrap_source` takes: models that the
+            backend runs as they are, and builds from once they are converted.
         implementation: Import string of the :class:`Backend`.
         build_modules: Further modules that building imports. The build worker imports them once,
             instead of in each build.
@@ -133,9 +140,15 @@ class BackendConfig(ABC):
     extra: str
     model_formats: tuple[str, ...]
     implementation: str
+    source_formats: tuple[str, ...] = ()
     build_modules: tuple[str, ...] = ()
     environment: str | None = None
     hardware: tuple[str, ...] = ("cpu",)
+
+    @property
+    def runtime(self) -> str:
+        """The module that a measuring process imports before it loads a candidate."""
+        return self.modules[0]
 
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
@@ -206,6 +219,19 @@ class Session(ABC):
             Every output by name, in the manifest's order. The arrays may be overwritten by the
             next run; floating-point outputs are float32 or float64.
         """
+
+    def device_ns(self, batches: Sequence[Arrays]) -> list[int] | None:  # noqa: ARG002 - for those who override it
+        """Run each batch and time it by the clock of a device that works beside the processor.
+
+        Returns:
+            Nanoseconds from the inputs on the host to the outputs there; ``None``, the default,
+            to have :meth:`run` timed.
+        """
+        return None
+
+    def peak_device_bytes(self) -> int | None:
+        """Most memory taken on such a device so far; ``None``, the default, without one."""
+        return None
 
 
 class Backend(ABC):

@@ -85,13 +85,16 @@ def run_stages(
     """
     task = BuildContext(context)
     folder, ranking, records = Path(model), None, []
+    teachers: dict[str, ModelArtifact] = {}
     for stage in stages:
         started = time.monotonic()
+        here = ModelArtifact.load(folder)
+        teacher = teachers.setdefault(here.format, here)
         found = task.store.get(stage["key"])
         cached = found is not None
         if found is None:
             print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - the log
-            fill = partial(_run, task, ModelArtifact.load(folder), stage, ranking)
+            fill = partial(_run, task, here, teacher, stage, ranking)
             found = task.store.make(stage["key"], fill)
         records.append(
             {"label": stage["label"], "seconds": time.monotonic() - started, "cached": cached}
@@ -106,6 +109,7 @@ def run_stages(
 def _run(
     task: BuildContext,
     model: ModelArtifact,
+    teacher: ModelArtifact,
     stage: Mapping[str, Any],
     ranking: Path | None,
     scratch: Path,
@@ -116,7 +120,7 @@ def _run(
     if kind == "technique":
         technique = TECHNIQUES.load(name)
         data = task.training if technique.needs_training_data else None
-        technique.apply(task.source, model, parameters, data, scratch, task.seed).save()
+        technique.apply(teacher, model, parameters, data, scratch, task.seed).save()
     elif kind == "convert":
         convert(model, name, task.example, scratch).save()
     elif kind == "sensitivity":

@@ -11,8 +11,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (search, show, export, benchmark, spaces, backends):
+for module in (search, show, export, benchmark, spaces):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+app.add_typer(backends.backends, name="backends")
 
 
 def _version(value: bool) -> None:

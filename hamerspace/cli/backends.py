@@ -1,38 +1,101 @@
-"""``hamerspace backends``."""
+"""``hamerspace backends``: list them, and install the tool environments of some."""
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from hamerspace.cli import options
 
+backends = typer.Typer(
+    help="List the backends: what is installed, what is not, and how to get it.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
-def backends(json: options.Json = False) -> None:
+
+@backends.callback()
+def list_backends(context: typer.Context, json: options.Json = False) -> None:
     """List the backends: what is installed, what is not, and how to get it."""
-    from rich.table import Table
-
-    from hamerspace.backends import BACKENDS
+    if context.invoked_subcommand is not None:
+        return
     from hamerspace.cli.console import console, print_json
 
-    rows: list[dict[str, Any]] = []
+    runtimes, tools = _runtimes(), _tools()
+    if json:
+        print_json({"backends": runtimes, "environments": tools})
+        return
+    console().print(_table("backend", "runtime", runtimes), "")
+    console().print(_table("tool environment", "purpose", tools))
+
+
+@backends.command()
+def install(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as litert-torch or tvm.")],
+) -> None:
+    """Install a tool environment: a tool whose dependencies clash with the rest.
+
+    It gets a virtual environment in the user's data folder, or in $HAMERSPACE_DATA, and pip
+    installs into it as it is configured.
+    """
+    from hamerspace.cli.console import console
+    from hamerspace.environments.install import install as install_environment
+
+    install_environment(name, console().print)
+
+
+def _runtimes() -> list[dict[str, Any]]:
+    from hamerspace.backends import BACKENDS
+
+    rows = []
     for name in BACKENDS:
         config = BACKENDS.load(name)
-        missing = list(config.missing())
+        missing, versions = list(config.missing()), config.versions()
         rows.append(
             {
                 "name": name,
                 "title": config.title,
                 "installed": not missing,
-                "versions": config.versions(),
+                "versions": {n: v for n, v in versions.items() if n in config.distributions},
                 "missing": missing,
                 "install": config.hint() if missing else None,
             }
         )
-    if json:
-        print_json({"backends": rows})
-        return
-    table = Table("backend", "runtime", "installed", box=None, pad_edge=False)
+    return rows
+
+
+def _tools() -> list[dict[str, Any]]:
+    from hamerspace.environments import (
+        ENVIRONMENTS,
+        environment_python,
+        environment_versions,
+        install_hint,
+    )
+    from hamerspace.environments.base import requirement_name
+
+    rows = []
+    for name in ENVIRONMENTS:
+        environment = ENVIRONMENTS.load(name)
+        here, versions = environment_python(name) is not None, environment_versions(name)
+        named = [requirement_name(text) for text in environment.requirements]
+        rows.append(
+            {
+                "name": name,
+                "title": environment.title,
+                "installed": here,
+                "versions": {n: versions[n] for n in named if n in versions},
+                "install": None if here else install_hint(name),
+            }
+        )
+    return rows
+
+
+def _table(kind: str, what: str, rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(kind, what, "installed", box=None, pad_edge=False)
     for row in rows:
-        versions = ", ".join(f"{n} {v}" for n, v in row["versions"].items())
+        versions = ", ".join(f"{n} {v}" for n, v in row["versions"].items()) or "yes"
         table.add_row(
             row["name"], row["title"], versions if row["installed"] else f"no: {row['install']}"
         )
-    console().print(table)
+    return table

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def environment_versions(name: str) -> dict[str, str]:
         return {}
     versions: dict[str, str] = _read_marker(environments_folder() / name)["versions"]
     return versions
+
+
+def requirement_name(requirement: str) -> str:
+    """The package that a requirement such as ``onnx>=1.19,<1.24`` names."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 
 def install_hint(name: str) -> str:

@@ -7,7 +7,7 @@ LITERT_TORCH = Environment(
     "converts PyTorch models to LiteRT",
     # The exporter follows torch's internals, so the two versions belong together.
     ("litert-torch==0.10.0", "torch==2.13.0", "safetensors>=0.5,<1", "numpy>=2.1,<2.5"),
-    ("litert_torch", "safetensors"),
+    ("hamerspace.build.jobs", "litert_torch", "safetensors"),
     2200,
 )
 
@@ -15,6 +15,6 @@ TVM = Environment(
     "tvm",
     "builds and runs models with Apache TVM",
     ("apache-tvm==0.27.0.post1", "onnx>=1.19,<1.24", "numpy>=2.1,<2.5"),
-    ("tvm", "onnx"),
+    ("hamerspace.build.jobs", "tvm", "onnx"),
     500,
 )

@@ -16,8 +16,8 @@ from hamerspace.environments.base import (
     Environment,
     environment_python,
     environments_folder,
-    interpreter_of,
     install_hint,
+    interpreter_of,
 )
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import HamerspaceError
@@ -100,8 +100,8 @@ def _make(environment: Environment, folder: Path, log: Path, report: Report) -> 
         if _run(pip, variables, log, report) != 0:
             raise HamerspaceError(_why_pip_failed(environment, log))
     report("checking that it imports")
-    # Not in this folder's sight: -P keeps the current directory off the path.
-    modules = ["hamerspace.build.server", "hamerspace.build.jobs", *environment.modules]
+    # -P keeps what lies in the current folder off the path.
+    modules = ["hamerspace.build.server", *environment.modules]
     done = subprocess.run(  # noqa: S603 - our own script
         [python, "-P", "-c", _CHECK, *modules],
         env=variables,

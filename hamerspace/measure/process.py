@@ -24,7 +24,6 @@ _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
-    "TVM_NUM_THREADS",
 )
 
 
@@ -154,5 +153,7 @@ def _interpreter(backend: str) -> tuple[str, dict[str, str]]:
         return sys.executable, dict(os.environ)
     python = environment_python(name)
     if python is None:
-        raise SessionError(f"{backend} runs in a tool environment; install it: {install_hint(name)}")
+        raise SessionError(
+            f"{backend} runs in a tool environment; install it: {install_hint(name)}"
+        )
     return str(python), process_variables(python)

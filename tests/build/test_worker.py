@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from hamerspace.build.worker import Outcome, Worker
-from hamerspace.errors import DataError, HamerspaceError, SessionError
+from hamerspace.errors import DataError, HamerspaceError
 
 
 def _ended(pid):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hamerspace.build.worker import Worker
+from hamerspace.build import preload
 
 USER_CODE = """
 def raises(*_): raise RuntimeError("boom")
@@ -16,7 +16,7 @@ def lists(): return [1, 2, 3]
 @pytest.fixture(autouse=True)
 def nothing_preloaded(monkeypatch):
     """Import in the build server what a job needs and no more: most of these jobs fail at once."""
-    monkeypatch.setattr(Worker.__init__, "__defaults__", ((),))
+    monkeypatch.setattr(preload, "READING", ())
 
 
 def failing(call, tmp_path, *arguments):

@@ -1,0 +1,203 @@
+"""Build and run candidates with LiteRT."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hamerspace.backends._parameters import complete_parameters
+from hamerspace.backends._sensitivity import Run, check_known, rank, ranking_batches
+from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends.litert.config import CONFIG
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Scalar
+from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.tflite import TfliteModel
+
+if TYPE_CHECKING:
+    from hamerspace.backends.litert.quantize import FloatModel, Scheme
+
+_MODEL = "model.tflite"
+
+_PREDICT = '''\
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+
+def load(folder, threads=1):
+    """Load the model in `folder`; return a function from named arrays to named arrays."""
+    interpreter = Interpreter(
+        model_path=str(Path(folder) / {model!r}),
+        num_threads=threads,
+        experimental_op_resolver_type=OpResolverType.{resolver},
+    )
+    inputs, outputs = {inputs!r}, {outputs!r}
+    if interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner()
+        found = runner.get_input_details(), runner.get_output_details()
+    else:
+        found = (
+            dict(zip(inputs, interpreter.get_input_details())),
+            dict(zip(outputs, interpreter.get_output_details())),
+        )
+
+    def run(arrays):
+        for name in inputs:
+            detail = found[0][name]
+            array = np.asarray(arrays[name], dtype=detail["dtype"])
+            interpreter.resize_tensor_input(detail["index"], array.shape)
+        interpreter.allocate_tensors()
+        for name in inputs:
+            detail = found[0][name]
+            array = np.asarray(arrays[name], dtype=detail["dtype"])
+            interpreter.set_tensor(detail["index"], array)
+        interpreter.invoke()
+        return {{
+            name: interpreter.get_tensor(found[1][name]["index"]).astype(dtype, copy=False)
+            for name, dtype in outputs.items()
+        }}
+
+    return run
+'''
+
+
+class LiteRtBackend(Backend):
+    """See :class:`~hamerspace.backends.litert.config.LiteRtConfig` for the choices."""
+
+    def build(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,
+        float_layers: Sequence[str] = (),
+    ) -> Candidate:
+        chosen = complete_parameters(CONFIG, parameters)
+        kind, output = str(chosen["quantization"]), workdir / _MODEL
+        if kind == "static_int8" and not calibration:
+            raise BuildError(
+                "litert.quantization static_int8 needs calibration data; "
+                "give the task data, or choose dynamic_int8"
+            )
+        path = source.file("model")
+        if kind == "none":
+            shutil.copyfile(path, output)
+        else:
+            try:
+                model, scheme = _opened(source, chosen, calibration)
+                layers = model.layers(scheme)
+                check_known(
+                    float_layers, {name: layer.weights for name, layer in layers.items()}, path.name
+                )
+                kept = [layers[name] for name in float_layers]
+                output.write_bytes(model.quantize(scheme, kept))
+            except BuildError:
+                raise
+            except Exception as error:
+                raise BuildError(f"LiteRT cannot build {kind} from {path.name}: {error}") from error
+        # It finds what the quantizer wrote and the runtime does not take, here and not in a trial.
+        TfliteModel(output, source.inputs, source.outputs)
+        return Candidate(
+            workdir,
+            CONFIG.name,
+            (_MODEL,),
+            source.inputs,
+            source.outputs,
+            metadata={"model": _MODEL, "quantization": kind},
+        ).save()
+
+    def sensitivity(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,
+    ) -> list[tuple[str, float]]:
+        batches = ranking_batches(calibration, source.inputs, "litert.float_layers")
+        chosen = complete_parameters(CONFIG, parameters)
+        path = source.file("model")
+        expected = [_run(path, source, batch) for batch in batches]
+        model, scheme = _opened(source, chosen, calibration)
+        layers = model.layers(scheme)
+
+        def quantize_only(name: str) -> Run:
+            alone = workdir / _MODEL
+            alone.write_bytes(model.quantize(scheme, only=layers[name]))
+            loaded = TfliteModel(alone, source.inputs, source.outputs)
+            return loaded.run
+
+        weights = {name: layer.weights for name, layer in layers.items()}
+        return rank(weights, expected, batches, quantize_only)
+
+    def wrap_source(self, source: ModelArtifact) -> Candidate:
+        if source.format not in (*CONFIG.model_formats, *CONFIG.source_formats):
+            return super().wrap_source(source)
+        files = tuple(
+            path.relative_to(source.folder).as_posix()
+            for path in sorted(source.file("model").rglob("*")) or [source.file("model")]
+            if path.is_file()
+        )
+        metadata = {"model": source.metadata["model"], "format": source.format}
+        if source.format in CONFIG.source_formats:
+            metadata["runtime_module"] = "tensorflow"
+        return Candidate(
+            source.folder, CONFIG.name, files, source.inputs, source.outputs, metadata=metadata
+        )
+
+    def load(self, candidate: Candidate, threads: int) -> Session:
+        if candidate.metadata.get("format") in CONFIG.source_formats:
+            from hamerspace.backends.litert.tensorflow import load_source
+
+            return load_source(candidate, threads)
+        return _Session(
+            TfliteModel(
+                candidate.folder / candidate.metadata["model"],
+                candidate.inputs,
+                candidate.outputs,
+                threads,
+                xnnpack=_xnnpack(candidate),
+            )
+        )
+
+    def predict_source(self, candidate: Candidate) -> str:
+        return _PREDICT.format(
+            resolver="AUTO" if _xnnpack(candidate) else "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+            model=candidate.metadata["model"],
+            inputs=[spec.name for spec in candidate.inputs],
+            outputs={
+                spec.name: "float32" if spec.dtype == "float16" else spec.dtype
+                for spec in candidate.outputs
+            },
+        )
+
+
+class _Session(Session):
+    def __init__(self, model: TfliteModel) -> None:
+        self._run = model.run
+
+    def run(self, batch: Arrays) -> Arrays:
+        return self._run(batch)
+
+
+def _opened(
+    source: ModelArtifact, chosen: Mapping[str, Scalar], calibration: Sequence[Arrays] | None
+) -> "tuple[FloatModel, Scheme]":
+    """The model to quantise, calibrated where that is needed, and how."""
+    from hamerspace.backends.litert.quantize import FloatModel, Scheme
+
+    scheme = Scheme(str(chosen["quantization"]), int(chosen.get("min_weights", 0)))
+    model = FloatModel(source.file("model"), source.inputs, source.outputs)
+    if scheme.name == "static_int8":
+        assert calibration is not None
+        model.calibrate(calibration)
+    return model, scheme
+
+
+def _xnnpack(candidate: Candidate) -> bool:
+    return bool(complete_parameters(CONFIG, candidate.runtime, runtime=True)["xnnpack"])
+
+
+def _run(path: Path, source: ModelArtifact, batch: Arrays) -> Arrays:
+    return TfliteModel(path, source.inputs, source.outputs).run(batch)

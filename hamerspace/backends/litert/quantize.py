@@ -1,0 +1,249 @@
+"""Quantise TFLite models with AI Edge Quantizer, which here neither prints nor draws bars."""
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.tools import flatbuffer_utils
+from ai_edge_quantizer import qtyping, quantizer
+from ai_edge_quantizer import recipe as recipes
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
+from ai_edge_quantizer.utils import tfl_flatbuffer_utils
+
+from hamerspace.tasks.model import Arrays, TensorSpec
+from hamerspace.tasks.tflite import with_signature
+
+_WEIGHTED_OPS = frozenset(
+    {
+        "BATCH_MATMUL",
+        "CONV_2D",
+        "CONV_2D_TRANSPOSE",
+        "DEPTHWISE_CONV_2D",
+        "EMBEDDING_LOOKUP",
+        "FULLY_CONNECTED",
+    }
+)
+_EVERYTHING = ".*"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How layers are quantised.
+
+    Attributes:
+        name: A value of ``litert.quantization`` other than ``none``.
+        min_weights: Layers with fewer weights stay in floating point.
+    """
+
+    name: str
+    min_weights: int = 0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The operators that share one tensor of weights.
+
+    Attributes:
+        scopes: What the quantizer knows each operator by: the names of its outputs.
+        weights: Number of weights.
+    """
+
+    scopes: tuple[str, ...]
+    weights: int
+
+
+class FloatModel:
+    """A TFLite model in floating point, and what becomes of it.
+
+    Args:
+        path: The file.
+        inputs: Names its inputs where it has no signature.
+        outputs: The same of its outputs.
+    """
+
+    def __init__(
+        self, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    ) -> None:
+        parsed = flatbuffer_utils.read_model(str(path))
+        if not parsed.signatureDefs:
+            parsed = with_signature(parsed, [i.name for i in inputs], [o.name for o in outputs])
+            self._content = bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))
+        else:
+            self._content = path.read_bytes()
+        self._model = tfl_flatbuffer_utils.read_model(self._content)
+        signature = parsed.signatureDefs[0]
+        tensors = parsed.subgraphs[signature.subgraphIndex].tensors
+        types = tfl_flatbuffer_utils.TENSOR_CODE_TO_TYPE
+        self._signature = signature.signatureKey.decode()
+        self._dtypes = {
+            entry.name.decode(): types[tensors[entry.tensorIndex].type].lower()
+            for entry in signature.inputs
+        }
+        self._ranges: Any = None
+
+    def layers(self, scheme: Scheme) -> dict[str, Layer]:
+        """What the scheme quantises the weights of, by the name of the first operator's output."""
+        found: dict[int, list[str]] = {}
+        sizes: dict[int, int] = {}
+        for graph in self._model.subgraphs:
+            for operator in graph.operators:
+                buffer = _weights_of(operator, graph, self._model)
+                if buffer is not None:
+                    scope = tfl_flatbuffer_utils.get_op_scope(operator, graph.tensors)
+                    found.setdefault(buffer, []).append(scope)
+                    sizes[buffer] = len(self._model.buffers[buffer].data) // 4
+        layers = (Layer(tuple(scopes), sizes[buffer]) for buffer, scopes in found.items())
+        return {
+            layer.scopes[0].rstrip(";"): layer
+            for layer in layers
+            if layer.weights >= scheme.min_weights
+        }
+
+    def calibrate(self, calibration: Sequence[Arrays]) -> None:
+        """Record the range of each tensor, which static quantisation needs."""
+        samples = [
+            {name: np.asarray(batch[name], dtype) for name, dtype in self._dtypes.items()}
+            for batch in calibration
+        ]
+        with _quiet():
+            tool = quantizer.Quantizer(self._content, recipes.static_wi8_ai8())
+            self._ranges = tool.calibrate({self._signature: samples}, num_threads=1)
+
+    def quantize(
+        self, scheme: Scheme, kept: Sequence[Layer] = (), only: Layer | None = None
+    ) -> bytes:
+        """The content of the quantised file.
+
+        Inputs and outputs keep their dtypes.
+
+        Args:
+            scheme: How; a static one after :meth:`calibrate`.
+            kept: Layers that stay in floating point.
+            only: The one layer to quantise; default: all.
+        """
+        scopes = [_EVERYTHING] if only is None else [_pattern(scope) for scope in only.scopes]
+        recipe = [{**_RECIPES[scheme.name], "regex": scope} for scope in scopes]
+        for entry in recipe:
+            config = dict(entry["op_config"])
+            config["min_weight_elements"] = scheme.min_weights
+            entry["op_config"] = config
+        untouched = [(_EVERYTHING, "INPUT"), (_EVERYTHING, "OUTPUT")]
+        scopes = [scope for layer in kept for scope in layer.scopes]
+        if scheme.name == "static_int8":
+            scopes += self._after_outputs()
+        untouched += [(_pattern(scope), "*") for scope in scopes]
+        recipe += [
+            {"regex": regex, "operation": operation, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+            for regex, operation in untouched
+        ]
+        with _quiet():
+            tool = quantizer.Quantizer(self._content, recipe)
+            ranges = self._ranges if scheme.name == "static_int8" else None
+            result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+        assert result.quantized_model is not None
+        return self._with_own_signature(result.quantized_model)
+
+    def _with_own_signature(self, content: Any) -> bytes:
+        """The content with a signature that names the outputs of the graph.
+
+        The quantizer leaves an output's name with the integer tensor where it has put a
+        dequantisation behind it for the sake of another operator.
+        """
+        model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        signature, before = model.signatureDefs[0], self._model.signatureDefs[0]
+        graph = model.subgraphs[signature.subgraphIndex]
+        positions = list(self._model.subgraphs[before.subgraphIndex].outputs)
+        indices = {
+            entry.name: int(graph.outputs[positions.index(entry.tensorIndex)])
+            for entry in before.outputs
+        }
+        if all(entry.tensorIndex == indices[entry.name] for entry in signature.outputs):
+            return bytes(content)
+        for entry in signature.outputs:
+            entry.tensorIndex = indices[entry.name]
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+    def _after_outputs(self) -> list[str]:
+        """Operators that take an output of the model.
+
+        Where outputs stay in floating point, the quantizer hands such an operator the float
+        tensor and nevertheless makes it an integer one, which then reads nonsense.
+        """
+        scopes = []
+        for graph in self._model.subgraphs:
+            outputs = {int(index) for index in graph.outputs}
+            scopes += [
+                tfl_flatbuffer_utils.get_op_scope(operator, graph.tensors)
+                for operator in graph.operators
+                if outputs.intersection(int(index) for index in operator.inputs)
+            ]
+        return scopes
+
+
+def _float16() -> list[dict[str, Any]]:
+    weights = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
+    config = {
+        "weight_tensor_config": weights,
+        "compute_precision": "FLOAT",
+        "explicit_dequantize": True,
+    }
+    return [
+        {
+            "regex": _EVERYTHING,
+            "operation": "*",
+            "algorithm_key": AlgorithmName.FLOAT_CASTING,
+            "op_config": config,
+        }
+    ]
+
+
+_RECIPES: Mapping[str, dict[str, Any]] = {
+    "dynamic_int8": recipes.dynamic_wi8_afp32()[0],
+    "dynamic_int4": recipes.dynamic_wi4_afp32()[0],
+    "static_int8": recipes.static_wi8_ai8()[0],
+    "weights_int8": recipes.weight_only_wi8_afp32()[0],
+    "fp16": _float16()[0],
+}
+
+
+def _weights_of(operator: Any, graph: Any, model: Any) -> int | None:
+    """The buffer of the float weights of an operator that the quantizer takes; else ``None``."""
+    code = model.operatorCodes[operator.opcodeIndex].builtinCode
+    name = tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.get(code)
+    if name is None or name.value not in _WEIGHTED_OPS:
+        return None
+    for index in operator.inputs:
+        tensor = graph.tensors[index]
+        data = model.buffers[tensor.buffer].data if index != -1 else None
+        matrix = tensor.shape is not None and len(tensor.shape) > 1
+        if data is not None and matrix and tensor.type == qtyping.TensorType.FLOAT32:
+            return int(tensor.buffer)
+    return None
+
+
+def _pattern(scope: str) -> str:
+    return f"^{re.escape(scope)}$"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    swallowed = io.StringIO()
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(swallowed),
+            contextlib.redirect_stderr(swallowed),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

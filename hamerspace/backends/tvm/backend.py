@@ -1,0 +1,161 @@
+"""Build and run candidates with Apache TVM."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamerspace.backends._parameters import complete_parameters
+from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends.tvm.config import CONFIG
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Scalar
+from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+
+_LIBRARY = "model.so"
+
+_PREDICT = '''\
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import relax
+
+
+def load(folder, threads=1):
+    """Load the model in `folder`; return a function from named arrays to named arrays."""
+    tvm.get_global_func("runtime.config_threadpool")(1, threads)
+    module = tvm.runtime.load_module(str(Path(folder) / {library!r}))
+    call = relax.VirtualMachine(module, tvm.cpu())["main"]
+    inputs, results, outputs = {inputs!r}, {results!r}, {outputs!r}
+
+    def run(arrays):
+        found = call(*[tvm.runtime.tensor(np.ascontiguousarray(arrays[n])) for n in inputs])
+        found = [found] if hasattr(found, "numpy") else list(found)
+        named = dict(zip(results, [tensor.numpy() for tensor in found]))
+        return {{
+            name: named[name].astype(np.float32) if named[name].dtype == np.float16 else named[name]
+            for name in outputs
+        }}
+
+    return run
+'''
+
+
+class TvmBackend(Backend):
+    """See :class:`~hamerspace.backends.tvm.config.TvmConfig`; runs in the tool environment."""
+
+    def build(
+        self,
+        source: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        calibration: Sequence[Arrays] | None,
+        workdir: Path,
+        float_layers: Sequence[str] = (),  # noqa: ARG002 - it keeps none
+    ) -> Candidate:
+        complete_parameters(CONFIG, parameters)
+        from hamerspace.backends.tvm import compilation
+
+        path, library = source.file("model"), workdir / _LIBRARY
+        inputs, outputs = source.inputs, source.outputs
+        try:
+            model = compilation.read(path)
+            names = compilation.interface(model)
+            _check_names(names, source)
+            try:
+                compilation.compile_library(model, {}, library)
+            except Exception:
+                if not calibration or all(None not in spec.shape for spec in inputs):
+                    raise
+                # Not every operator can be compiled for a batch of any size.
+                shapes = {name: list(np.shape(calibration[0][name])) for name in names.inputs}
+                compilation.compile_library(model, shapes, library)
+                inputs = tuple(replace(s, shape=tuple(shapes[s.name])) for s in inputs)
+                outputs = _fixed_outputs(library, names.inputs, names.outputs, source, calibration)
+        except BuildError:
+            raise
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            text = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+            raise BuildError(f"TVM cannot compile {path.name}; {text}") from error
+        metadata = {"inputs": list(names.inputs), "outputs": list(names.outputs)}
+        return Candidate(
+            workdir, CONFIG.name, (_LIBRARY,), inputs, outputs, metadata=metadata
+        ).save()
+
+    def load(self, candidate: Candidate, threads: int) -> Session:
+        meta = candidate.metadata
+        return _Session(
+            candidate.folder / candidate.files[0],
+            meta["inputs"],
+            meta["outputs"],
+            candidate.outputs,
+            threads,
+        )
+
+    def predict_source(self, candidate: Candidate) -> str:
+        return _PREDICT.format(
+            library=candidate.files[0],
+            inputs=candidate.metadata["inputs"],
+            results=candidate.metadata["outputs"],
+            outputs=[spec.name for spec in candidate.outputs],
+        )
+
+
+class _Session(Session):
+    """A compiled function on TVM's virtual machine, which takes and returns tensors in order."""
+
+    def __init__(
+        self,
+        library: Path,
+        inputs: Sequence[str],
+        results: Sequence[str],
+        outputs: Sequence[TensorSpec],
+        threads: int,
+    ) -> None:
+        import tvm
+        from tvm import relax
+
+        tvm.get_global_func("runtime.config_threadpool")(1, threads)
+        module = tvm.runtime.load_module(str(library))
+        self._machine = relax.VirtualMachine(module, tvm.cpu())
+        self._call = self._machine["main"]
+        self._tensor = tvm.runtime.tensor
+        self._inputs = list(inputs)
+        self._outputs = [(spec.name, list(results).index(spec.name)) for spec in outputs]
+        self._halves = [spec.name for spec in outputs if spec.dtype == "float16"]
+
+    def run(self, batch: Arrays) -> Arrays:
+        tensor = self._tensor
+        found = self._call(*[tensor(np.ascontiguousarray(batch[name])) for name in self._inputs])
+        results = [found] if hasattr(found, "numpy") else list(found)
+        outputs = {name: results[index].numpy() for name, index in self._outputs}
+        for name in self._halves:
+            outputs[name] = outputs[name].astype(np.float32)
+        return outputs
+
+
+def _check_names(names: Any, source: ModelArtifact) -> None:
+    for kind, found, specs in (
+        ("input", names.inputs, source.inputs),
+        ("output", names.outputs, source.outputs),
+    ):
+        wanted = {spec.name for spec in specs}
+        if set(found) != wanted:
+            raise BuildError(
+                f"the ONNX graph has the {kind}s {', '.join(found)} and the source "
+                f"{', '.join(sorted(wanted))}; remove unused ones"
+            )
+
+
+def _fixed_outputs(
+    library: Path,
+    inputs: Sequence[str],
+    results: Sequence[str],
+    source: ModelArtifact,
+    calibration: Sequence[Arrays],
+) -> tuple[TensorSpec, ...]:
+    found = _Session(library, inputs, results, source.outputs, 1).run(calibration[0])
+    return tuple(replace(spec, shape=found[spec.name].shape) for spec in source.outputs)
