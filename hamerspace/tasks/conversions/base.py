@@ -95,3 +95,8 @@ def check_agreement(
                 f"output '{name}' differs in {target} by {difference:.3g}, "
                 f"at a scale of {scale:.3g}"
             )
+
+
+def one_line(error: Exception, length: int = 500) -> str:
+    """The type of an error and the start of its text, for a message of ours."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:length]

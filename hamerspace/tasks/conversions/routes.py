@@ -1,6 +1,7 @@
 """How a model of one format becomes one of another, in as few steps as there are."""
 
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,37 +31,39 @@ def find_route(origin: str, targets: Sequence[str], source: SourceInfo) -> Route
         targets: Formats that will do, the best first: it wins among routes of equal length.
         source: The inspected source model, which a conversion may refuse.
     """
-    found = _shortest(origin, targets, source, usable_only=True)
-    if found is not None:
-        return Route(found)
-    blocked = _shortest(origin, targets, source, usable_only=False)
-    if blocked is None:
+    steps = _best(origin, targets, source)
+    if steps is None:
         return NoRoute(f"there is no conversion from {origin} to {' or '.join(targets)}")
-    for step in blocked:
-        refusal, hint = step.refuses(source), step.hint()
-        if refusal is not None:
-            return NoRoute(f"no conversion from {step.origin} to {step.target}: {refusal}")
-        if hint is not None:
-            return NoRoute(f"the conversion from {step.origin} to {step.target} needs: {hint}")
-    raise AssertionError("a route is blocked by nothing")
+    reason = next((r for step in steps if (r := _obstacle(step, source)) is not None), None)
+    return Route(steps) if reason is None else NoRoute(reason)
 
 
-def _shortest(
-    origin: str, targets: Sequence[str], source: SourceInfo, *, usable_only: bool
-) -> tuple[Conversion, ...] | None:
-    """Breadth first, so that the first route to a format is the shortest."""
-    routes: dict[str, tuple[Conversion, ...]] = {origin: ()}
-    waiting = deque([origin])
+def _best(origin: str, targets: Sequence[str], source: SourceInfo) -> tuple[Conversion, ...] | None:
+    """The route with the fewest obstacles, and of these the shortest (Dijkstra)."""
+    ticket = itertools.count()  # routes of equal cost go in the order in which they were found
+    waiting = [(0, 0, next(ticket), origin, tuple[Conversion, ...]())]
+    routes: dict[str, tuple[tuple[int, int], tuple[Conversion, ...]]] = {}
     while waiting:
-        here = waiting.popleft()
+        obstacles, length, _, here, route = heapq.heappop(waiting)
+        if here in routes:
+            continue
+        routes[here] = (obstacles, length), route
         for name in CONVERSIONS:
             start, _, end = name.partition("->")
-            if start != here or end in routes:
-                continue
-            step = CONVERSIONS.load(name)()
-            if usable_only and (step.hint() is not None or step.refuses(source) is not None):
-                continue
-            routes[end] = (*routes[here], step)
-            waiting.append(end)
+            if start == here and end not in routes:
+                step = CONVERSIONS.load(name)()
+                more = obstacles + (_obstacle(step, source) is not None)
+                heapq.heappush(waiting, (more, length + 1, next(ticket), end, (*route, step)))
     reached = [routes[target] for target in targets if target in routes]
-    return min(reached, key=len) if reached else None
+    return min(reached, key=lambda entry: entry[0])[1] if reached else None
+
+
+def _obstacle(step: Conversion, source: SourceInfo) -> str | None:
+    """Why a step cannot be done, in one line."""
+    refusal = step.refuses(source)
+    if refusal is not None:
+        return f"no conversion from {step.origin} to {step.target}: {refusal}"
+    hint = step.hint()
+    if hint is not None:
+        return f"the conversion from {step.origin} to {step.target} needs: {hint}"
+    return None

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions.base import Conversion, check_agreement
+from hamerspace.tasks.conversions._onnx_file import OPSET, SINGLE_FILE_BYTES, check_onnx
+from hamerspace.tasks.conversions.base import Conversion, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
 logger = logging.getLogger(__name__)
 
-OPSET = 18
 _FILE = "model.onnx"
-_SINGLE_FILE_BYTES = 1_900_000_000
 
 
 class _TorchToOnnx(Conversion):
@@ -50,9 +49,9 @@ class _TorchToOnnx(Conversion):
             try:
                 with torch.no_grad(), _quiet():
                     export(model, module, arguments, path, dynamic=dynamic)
-                _check(model, module.run(batch), batch, path)
+                check_onnx(path, model, batch, module.run(batch))
             except Exception as error:  # noqa: BLE001 - exporters raise anything
-                failures.append(f"{export.__name__.strip('_')} exporter: {_first_lines(error)}")
+                failures.append(f"{export.__name__.strip('_')} exporter: {one_line(error)}")
                 for leftover in workdir.glob(f"{_FILE}*"):
                     leftover.unlink()
                 continue
@@ -100,7 +99,7 @@ def _dynamo(
         verbose=False,
     )
     assert program is not None
-    program.save(path, external_data=_weight_bytes(module) > _SINGLE_FILE_BYTES)
+    program.save(path, external_data=_weight_bytes(module) > SINGLE_FILE_BYTES)
 
 
 def _script(
@@ -125,24 +124,8 @@ def _script(
     )
 
 
-def _check(model: ModelArtifact, wanted: Arrays, batch: Arrays, path: Path) -> None:
-    """Compare the file in ONNX Runtime with what the model itself returned."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [t.name for t in model.outputs]
-    found = dict(zip(names, session.run(names, dict(batch)), strict=True))
-    check_agreement(model.outputs, wanted, found, "ONNX")
-
-
 def _weight_bytes(module: Any) -> int:
     return sum(t.numel() * t.element_size() for t in module.state_dict().values())
-
-
-def _first_lines(error: Exception, lines: int = 3) -> str:
-    return f"{type(error).__name__}: " + " ".join(str(error).split("\n")[:lines]).strip()[:500]
 
 
 @contextlib.contextmanager

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.metrics import METRICS
-from hamerspace.tasks.metrics.base import Array, Direction, Loss, Metric
+from hamerspace.tasks.metrics.base import Array, Direction, Loss, Metric, PerSample
 from hamerspace.tasks.user_code import load_reference
 
 _KEY = "task.quality.metric"
 
 
 class FunctionMetric(Metric):
-    """A user's ``function(outputs, labels) -> float``."""
+    """A user's ``function(outputs, labels)``: one number, or one a row, ``[N]``, to be averaged.
+
+    One a row lets candidates be paired with the source model row by row, without a bootstrap.
+    """
 
     drop_unit = None
 
@@ -26,7 +31,16 @@ class FunctionMetric(Metric):
         self._function = function
 
     def compute(self, outputs: Array, reference: Array) -> Any:
-        return self._function(outputs, reference)
+        result = self._function(outputs, reference)
+        return result.mean() if _one_a_row(result, outputs) else result
+
+    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample | None:
+        result = self._function(outputs, reference)
+        return result if _one_a_row(result, outputs) else None
+
+
+def _one_a_row(result: Any, outputs: Array) -> TypeGuard[PerSample]:
+    return isinstance(result, np.ndarray) and result.shape == (len(outputs),)
 
 
 def resolve_metric(

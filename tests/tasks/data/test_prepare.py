@@ -149,3 +149,20 @@ X = np.zeros((10, 2), np.float32)
 def test_what_is_refused(prepare, raw, words):
     with pytest.raises(DataError, match=words):
         prepare(raw)
+
+
+def test_batches_that_belong_together_stay_together_and_in_order(tmp_path):
+    splits = prepare_data(
+        {"all": rows_of(1003)}, "labels", tmp_path / "data", 0, 10, whole_batches=True
+    )
+    assert splits.rows == {"calibration": 200, "search": 400, "confirm": 400}
+    for name in splits.names:
+        rows = splits.arrays(name)["x"].ravel().astype(int).reshape(-1, 10)
+        assert (rows == rows[:, :1] + np.arange(10)).all()
+        assert (rows[:, 0] % 10 == 0).all()
+    assert sorted(rows[:, 0].tolist()) != rows[:, 0].tolist()  # the batches are shuffled
+
+
+def test_fewer_rows_than_one_batch_is_refused(tmp_path):
+    with pytest.raises(DataError, match="fewer than one batch of 32"):
+        prepare_data({"all": rows_of(20)}, "labels", tmp_path, 0, 32, whole_batches=True)

@@ -28,9 +28,20 @@ def test_a_tensor_of_one_number_is_a_number():
     assert metric(lambda *_: torch.tensor(0.5)).value(OUTPUTS, LABELS) == 0.5
 
 
+def test_one_number_a_row_is_averaged_and_paired():
+    rows = np.arange(float(len(OUTPUTS)))
+    found = metric(lambda *_: rows)
+    assert found.value(OUTPUTS, LABELS) == rows.mean()
+    assert found.per_sample(OUTPUTS, LABELS).tolist() == rows.tolist()
+
+
+def test_one_number_for_all_rows_is_not_paired():
+    assert metric(lambda *_: 0.5).per_sample(OUTPUTS, LABELS) is None
+
+
 @pytest.mark.parametrize(
     "result",
-    [True, np.True_, "0.5", None, np.zeros(2), np.zeros(0), [0.5], 1j, np.nan, np.inf, -np.inf],
+    [True, np.True_, "0.5", None, np.zeros(3), np.zeros(0), [0.5], 1j, np.nan, np.inf, -np.inf],
 )
 def test_anything_else_is_refused(result):
     with pytest.raises(MetricError, match="metric 'task:score' returned"):

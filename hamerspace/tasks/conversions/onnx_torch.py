@@ -1,0 +1,63 @@
+"""ONNX models to PyTorch, so that techniques for PyTorch modules can be applied to them."""
+
+import shutil
+from pathlib import Path
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions.base import Conversion, check_agreement, one_line
+from hamerspace.tasks.example import example_batch
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+
+_FILE = "graph.onnx"
+
+
+class OnnxToPytorch(Conversion):
+    """Exact, or refused. The artifact keeps the ONNX file, which is what the module is made from."""
+
+    origin = "onnx"
+    target = "pytorch"
+    modules = ("torch", "onnx", "onnxruntime", "safetensors")
+    extra = "full"
+    distributions = ("torch", "onnx", "onnxruntime")
+    build_modules = ("torch.fx", "onnx.reference", "hamerspace.tasks.onnx_module.layers")
+
+    def refuses(self, source: SourceInfo) -> str | None:
+        if source.format != "onnx":
+            return None
+        if source.details.get("quantized"):
+            return "the model is quantised already, and its integers cannot be trained"
+        if source.details.get("has_subgraphs"):
+            return "it has If, Loop or Scan, which a PyTorch module made of layers has not"
+        return None
+
+    def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        from hamerspace.tasks.torch_module import WEIGHTS, NamedModule, write_weights
+        from hamerspace.tasks.onnx_module import build_module
+
+        if model.metadata.get("external"):
+            raise BuildError("a model of more than one ONNX file is not translated to PyTorch")
+        path = workdir / _FILE
+        shutil.copyfile(model.file("model"), path)
+        inner = build_module(path)
+        names = [spec.name for spec in model.inputs]
+        named = NamedModule(inner, names, [spec.name for spec in model.outputs])
+        batch = example_batch(model.inputs, example)
+        try:
+            found = named.run(batch)
+        except Exception as error:
+            raise BuildError(f"the model does not run in PyTorch: {one_line(error)}") from error
+        check_agreement(model.outputs, _run(model, batch), found, "PyTorch")
+        write_weights(inner, workdir / WEIGHTS)
+        metadata = {"onnx": _FILE, "weights": WEIGHTS}
+        return ModelArtifact(workdir, "pytorch", model.inputs, model.outputs, metadata).save()
+
+
+def _run(model: ModelArtifact, batch: Arrays) -> Arrays:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    path = model.file("model")
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [spec.name for spec in model.outputs]
+    return dict(zip(names, session.run(names, dict(batch)), strict=True))

@@ -1,0 +1,394 @@
+"""ONNX operators without weights, as PyTorch functions."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.onnx_module import sizes
+from hamerspace.tasks.onnx_module.translate import SIZE_HANDLERS, Translation, fill, handles
+
+_OF_ONE: dict[str, Callable[..., Any]] = {
+    "Abs": torch.abs,
+    "Ceil": torch.ceil,
+    "Cos": torch.cos,
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "Floor": torch.floor,
+    "IsNaN": torch.isnan,
+    "Log": torch.log,
+    "Neg": torch.neg,
+    "Not": torch.logical_not,
+    "Reciprocal": torch.reciprocal,
+    "Round": torch.round,
+    "Sign": torch.sign,
+    "Sin": torch.sin,
+    "Sqrt": torch.sqrt,
+}
+_OF_TWO: dict[str, Callable[..., Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Pow": operator.pow,
+    "Equal": operator.eq,
+    "Less": operator.lt,
+    "LessOrEqual": operator.le,
+    "Greater": operator.gt,
+    "GreaterOrEqual": operator.ge,
+    "And": torch.logical_and,
+    "Or": torch.logical_or,
+    "Xor": torch.logical_xor,
+}
+_OF_MANY = {"Max": torch.maximum, "Min": torch.minimum, "Sum": torch.add}
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "ReduceMean": torch.mean,
+    "ReduceSum": torch.sum,
+    "ReduceMax": torch.amax,
+    "ReduceMin": torch.amin,
+    "ReduceL2": torch.linalg.vector_norm,
+    "ReduceLogSumExp": torch.logsumexp,
+}
+
+
+@handles(*_OF_ONE)
+def _of_one(t: Translation, node: Any) -> fx.Node:
+    return t.call(_OF_ONE[node.op_type], t.tensor(node.input[0]))
+
+
+@handles(*_OF_TWO)
+def _of_two(t: Translation, node: Any) -> fx.Node:
+    return t.call(_OF_TWO[node.op_type], *t.inputs(node))
+
+
+@handles("Div")
+def _divide(t: Translation, node: Any) -> fx.Node:
+    return t.call(divide, *t.inputs(node))
+
+
+@handles(*_OF_MANY)
+def _of_many(t: Translation, node: Any) -> fx.Node:
+    first, *others = t.inputs(node)
+    for other in others:
+        first = t.call(_OF_MANY[node.op_type], first, other)
+    return first
+
+
+@handles("Where")
+def _where(t: Translation, node: Any) -> fx.Node:
+    return t.call(torch.where, *t.inputs(node))
+
+
+@handles("Cast")
+def _cast(t: Translation, node: Any) -> fx.Node:
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(t.attribute(node, "to", 1))
+    return t.call(cast, t.tensor(node.input[0]), getattr(torch, str(dtype)))
+
+
+@handles("Softmax", "LogSoftmax")
+def _softmax(t: Translation, node: Any) -> fx.Node:
+    x = node.input[0]
+    axis = t.attribute(node, "axis", -1 if t.opset >= 13 else 1)
+    if t.opset < 13 and axis not in (-1, t.rank(x) - 1):
+        raise BuildError(f"'{node.name}' ({node.op_type}) runs over several dimensions at once")
+    function = F.softmax if node.op_type == "Softmax" else F.log_softmax
+    return t.call(function, t.tensor(x), dim=axis)
+
+
+@handles("HardSigmoid")
+def _hard_sigmoid(t: Translation, node: Any) -> fx.Node:
+    alpha, beta = t.attribute(node, "alpha", 0.2), t.attribute(node, "beta", 0.5)
+    scaled = t.call(operator.mul, t.tensor(node.input[0]), alpha)
+    return t.call(torch.clamp, t.call(operator.add, scaled, beta), 0.0, 1.0)
+
+
+@handles("Reshape")
+def _reshape(t: Translation, node: Any) -> fx.Node:
+    x, target = t.tensor(node.input[0]), t.sizes(node, 1)
+    if _flattens(t, node, target):
+        # Unlike a fixed width, this goes on working when channels are removed.
+        return t.call(torch.flatten, x, 1)
+    if isinstance(target, list) and 0 not in target:
+        return t.call(torch.reshape, x, target)
+    if t.attribute(node, "allowzero", 0):
+        return t.call(torch.reshape, x, target)
+    return t.call(reshape, x, target)
+
+
+def _flattens(t: Translation, node: Any, target: Any) -> bool:
+    """Whether all dimensions but the batch become one."""
+    before, after = t.shape(node.input[0]), t.shape(node.output[0])
+    if isinstance(target, list):
+        if len(target) != 2 or not before or len(before) < 2 or None in before[1:]:
+            return False
+        if target[0] not in (-1, 0) and target[0] != before[0]:
+            return False
+        return target[1] == -1 or target[1] == _product(before[1:])
+    if not before or len(before) < 2 or None in before[1:]:
+        return False
+    return after is not None and after[1:] == [_product(before[1:])] and before[0] is None
+
+
+def _product(dims: Sequence[int | None]) -> int:
+    result = 1
+    for d in dims:
+        result *= d or 0
+    return result
+
+
+@handles("Flatten")
+def _flatten(t: Translation, node: Any) -> fx.Node:
+    axis = t.attribute(node, "axis", 1)
+    if axis != 1:
+        raise BuildError(f"'{node.name}' (Flatten) flattens from dimension {axis}, not 1")
+    return t.call(torch.flatten, t.tensor(node.input[0]), 1)
+
+
+@handles("Transpose")
+def _transpose(t: Translation, node: Any) -> fx.Node:
+    order = t.attribute(node, "perm", None)
+    order = list(reversed(range(t.rank(node.input[0])))) if order is None else list(order)
+    return t.call(torch.permute, t.tensor(node.input[0]), order)
+
+
+@handles("Squeeze")
+def _squeeze(t: Translation, node: Any) -> fx.Node:
+    axes = _axes(t, node)
+    x = t.tensor(node.input[0])
+    return t.call(torch.squeeze, x) if axes is None else t.call(torch.squeeze, x, axes)
+
+
+@handles("Unsqueeze")
+def _unsqueeze(t: Translation, node: Any) -> fx.Node:
+    x, axes = t.tensor(node.input[0]), _axes(t, node)
+    rank = t.rank(node.input[0]) + len(axes)
+    for axis in sorted(a % rank for a in axes):
+        x = t.call(torch.unsqueeze, x, axis)
+    return x
+
+
+def _axes(t: Translation, node: Any) -> Any:
+    """The axes, an attribute before they became an input."""
+    if t.has(node, 1):
+        return tuple(t.sizes(node, 1))
+    axes = t.attribute(node, "axes", None)
+    return None if axes is None else tuple(axes)
+
+
+@handles("Concat")
+def _concat(t: Translation, node: Any) -> fx.Node:
+    return t.call(torch.cat, t.inputs(node), t.attribute(node, "axis", 0))
+
+
+@handles("Split")
+def _split(t: Translation, node: Any) -> list[fx.Node]:
+    axis = t.attribute(node, "axis", 0)
+    lengths = t.sizes(node, 1) if t.has(node, 1) else t.attribute(node, "split", None)
+    x = t.tensor(node.input[0])
+    if lengths is None:
+        parts = t.call(torch.chunk, x, len(node.output), axis)
+    else:
+        parts = t.call(torch.split, x, list(lengths), axis)
+    return [t.call(operator.getitem, parts, i) for i in range(len(node.output))]
+
+
+@handles("Slice")
+def _slice(t: Translation, node: Any) -> fx.Node:
+    if t.has(node, 1):
+        starts, ends, axes, steps = (t.sizes(node, i) for i in range(1, 5))
+    else:
+        starts, ends, axes = (t.attribute(node, name, None) for name in ("starts", "ends", "axes"))
+        steps = None
+    if isinstance(axes, fx.Node) or isinstance(steps, fx.Node):
+        raise BuildError(f"'{node.name}' (Slice) cuts along computed dimensions")
+    if steps is not None and min(steps) < 1:
+        if steps == [-1] and axes is not None and starts == [-1]:
+            return t.call(torch.flip, t.tensor(node.input[0]), axes)
+        raise BuildError(f"'{node.name}' (Slice) goes backwards")
+    return t.call(window, t.tensor(node.input[0]), starts, ends, axes, steps)
+
+
+@handles("Gather")
+def _gather(t: Translation, node: Any) -> fx.Node:
+    axis = t.attribute(node, "axis", 0)
+    table = t.constant(node, 0) if t.is_constant(node, 0) else None
+    if table is not None and table.ndim == 2 and axis == 0 and table.dtype.kind == "f":
+        layer = fill(nn.Embedding(*table.shape), weight=table)
+        return t.layer(node, layer, t.tensor(node.input[1]))
+    x = t.tensor(node.input[0])
+    if t.is_constant(node, 1):
+        indices = t.constant(node, 1)
+        assert indices is not None
+        if indices.ndim == 0:
+            return t.call(torch.select, x, axis, int(indices))
+        if indices.ndim == 1:
+            return t.call(torch.index_select, x, axis, t.tensor(node.input[1]))
+    return t.call(gather, x, axis, t.tensor(node.input[1]))
+
+
+@handles("GatherElements")
+def _gather_elements(t: Translation, node: Any) -> fx.Node:
+    x, indices = t.inputs(node)
+    return t.call(torch.gather, x, t.attribute(node, "axis", 0), indices)
+
+
+@handles("Expand")
+def _expand(t: Translation, node: Any) -> fx.Node:
+    return t.call(expand, t.tensor(node.input[0]), t.sizes(node, 1))
+
+
+@handles("Tile")
+def _tile(t: Translation, node: Any) -> fx.Node:
+    return t.call(torch.tile, t.tensor(node.input[0]), t.sizes(node, 1))
+
+
+@handles("ConstantOfShape")
+def _constant_of_shape(t: Translation, node: Any) -> fx.Node:
+    value = t.attribute(node, "value", None)
+    array = None if value is None else onnx.numpy_helper.to_array(value)
+    fill_value = 0.0 if array is None else array.reshape(-1)[0].item()
+    dtype = torch.float32 if array is None else getattr(torch, str(array.dtype))
+    return t.call(torch.full, t.sizes(node, 0), fill_value, dtype=dtype)
+
+
+@handles("Pad")
+def _pad(t: Translation, node: Any) -> fx.Node:
+    mode = t.attribute(node, "mode", "constant")
+    pads = t.constant(node, 1) if t.has(node, 1) else t.attribute(node, "pads", None)
+    if t.has(node, 3):
+        raise BuildError(f"'{node.name}' (Pad) names its dimensions, which is not translated")
+    value = t.constant(node, 2)
+    filler = t.attribute(node, "value", 0.0) if value is None else value.item()
+    rank = len(pads) // 2
+    sides = [int(p) for i in reversed(range(rank)) for p in (pads[i], pads[i + rank])]
+    while len(sides) > 2 and sides[-2:] == [0, 0]:
+        sides = sides[:-2]
+    if mode == "constant":
+        return t.call(F.pad, t.tensor(node.input[0]), sides, mode, filler)
+    known = {"reflect": "reflect", "edge": "replicate"}
+    return t.call(F.pad, t.tensor(node.input[0]), sides, known[mode])
+
+
+@handles(*_REDUCTIONS)
+def _reduce(t: Translation, node: Any) -> fx.Node:
+    axes = _axes(t, node)
+    if axes is None:
+        if t.attribute(node, "noop_with_empty_axes", 0):
+            return t.tensor(node.input[0])
+        axes = tuple(range(t.rank(node.input[0])))
+    keep = bool(t.attribute(node, "keepdims", 1))
+    return t.call(_REDUCTIONS[node.op_type], t.tensor(node.input[0]), dim=list(axes), keepdim=keep)
+
+
+@handles("ArgMax", "ArgMin")
+def _arg(t: Translation, node: Any) -> fx.Node:
+    function = torch.argmax if node.op_type == "ArgMax" else torch.argmin
+    axis, keep = t.attribute(node, "axis", 0), bool(t.attribute(node, "keepdims", 1))
+    return t.call(function, t.tensor(node.input[0]), axis, keep)
+
+
+@handles("Einsum")
+def _einsum(t: Translation, node: Any) -> fx.Node:
+    return t.call(torch.einsum, t.attribute(node, "equation", ""), *t.inputs(node))
+
+
+@handles("DepthToSpace")
+def _depth_to_space(t: Translation, node: Any) -> fx.Node:
+    if t.attribute(node, "mode", "DCR") != "CRD":
+        raise BuildError(f"'{node.name}' (DepthToSpace) orders channels as PyTorch does not")
+    layer = nn.PixelShuffle(t.attribute(node, "blocksize", 1))
+    return t.layer(node, layer, t.tensor(node.input[0]))
+
+
+@handles(*sizes.OF_TWO, table=SIZE_HANDLERS)
+def _of_two_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.of_two, node.op_type, t.sizes(node, 0), t.sizes(node, 1))
+
+
+@handles("Gather", table=SIZE_HANDLERS)
+def _gather_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.gather, t.sizes(node, 0), t.sizes(node, 1))
+
+
+@handles("Slice", table=SIZE_HANDLERS)
+def _slice_sizes(t: Translation, node: Any) -> fx.Node:
+    if t.has(node, 1):
+        return t.call(sizes.window, *(t.sizes(node, i) for i in range(5)))
+    bounds = (list(t.attribute(node, name, [])) for name in ("starts", "ends"))
+    return t.call(sizes.window, t.sizes(node, 0), *bounds)
+
+
+@handles("Concat", table=SIZE_HANDLERS)
+def _concat_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.concat, *(t.sizes(node, i) for i in range(len(node.input))))
+
+
+@handles("Unsqueeze", table=SIZE_HANDLERS)
+def _unsqueeze_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.unsqueeze, t.sizes(node, 0))
+
+
+@handles("Squeeze", table=SIZE_HANDLERS)
+def _squeeze_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.squeeze, t.sizes(node, 0))
+
+
+@handles("Cast", table=SIZE_HANDLERS)
+def _cast_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.cast, t.sizes(node, 0))
+
+
+@handles("ReduceProd", table=SIZE_HANDLERS)
+def _product_of_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(sizes.product, t.sizes(node, 0), bool(t.attribute(node, "keepdims", 1)))
+
+
+def divide(a: Any, b: Any) -> Any:
+    """Truncates between integers, as ONNX does."""
+    whole = all(isinstance(v, int) or not v.is_floating_point() for v in (a, b))
+    return torch.div(a, b, rounding_mode="trunc") if whole else a / b
+
+
+def cast(x: Any, dtype: torch.dtype) -> Any:
+    """Of a tensor; numbers go with tensors of every type."""
+    return x.to(dtype) if isinstance(x, Tensor) else x
+
+
+def reshape(x: Tensor, target: Sequence[int]) -> Tensor:
+    """Zeros in the target stand for the dimension at their place."""
+    known = [x.shape[i] if isinstance(d, int) and d == 0 else d for i, d in enumerate(target)]
+    return torch.reshape(x, known)
+
+
+def expand(x: Tensor, target: Sequence[int]) -> Tensor:
+    """Both broadcast to each other, as ONNX wants it."""
+    return x + torch.zeros(tuple(target), dtype=x.dtype) if x.dtype != torch.bool else x.expand(
+        tuple(target)
+    )
+
+
+def window(
+    x: Tensor,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    axes: Sequence[int] | None,
+    steps: Sequence[int] | None,
+) -> Tensor:
+    """Slice along several dimensions."""
+    where = range(len(starts)) if axes is None else axes
+    cuts = [slice(None)] * x.ndim
+    for i, axis in enumerate(where):
+        cuts[axis] = slice(starts[i], ends[i], 1 if steps is None else steps[i])
+    return x[tuple(cuts)]
+
+
+def gather(x: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Indices of any shape take the place of the dimension; negative ones count from the end."""
+    flat = torch.where(indices < 0, indices + x.shape[axis], indices).reshape(-1)
+    taken = torch.index_select(x, axis, flat)
+    axis %= x.ndim
+    return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])

@@ -1,0 +1,267 @@
+"""ONNX operators with weights, pools and activations, as PyTorch modules."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
+
+_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+_INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
+_MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_AVERAGE_POOL: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_GLOBAL_AVERAGE = {3: nn.AdaptiveAvgPool1d, 4: nn.AdaptiveAvgPool2d, 5: nn.AdaptiveAvgPool3d}
+_GLOBAL_MAX = {3: nn.AdaptiveMaxPool1d, 4: nn.AdaptiveMaxPool2d, 5: nn.AdaptiveMaxPool3d}
+
+
+@handles("Conv")
+def _conv(t: Translation, node: Any) -> fx.Node:
+    weight = _weight(t, node)
+    bias, rank = t.constant(node, 2), weight.ndim - 2
+    groups = t.attribute(node, "group", 1)
+    strides, dilations = _each(t, node, "strides", rank), _each(t, node, "dilations", rank)
+    x, padding = _padded(t, node, weight.shape[2:], strides, dilations, 0.0)
+    layer = _CONV[rank](
+        weight.shape[1] * groups,
+        weight.shape[0],
+        weight.shape[2:],
+        strides,
+        padding,
+        dilations,
+        groups,
+        bias=bias is not None,
+    )
+    return t.layer(node, fill(layer, weight=weight, bias=bias), x)
+
+
+@handles("ConvTranspose")
+def _conv_transpose(t: Translation, node: Any) -> fx.Node:
+    weight = _weight(t, node)
+    bias, rank = t.constant(node, 2), weight.ndim - 2
+    groups = t.attribute(node, "group", 1)
+    pads = t.attribute(node, "pads", [0] * 2 * rank)
+    explicit = t.attribute(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    if not explicit or pads[:rank] != pads[rank:] or t.attribute(node, "output_shape", None):
+        raise BuildError(f"the padding of '{node.name}' (ConvTranspose) has no form in PyTorch")
+    layer = _TRANSPOSED[rank](
+        weight.shape[0],
+        weight.shape[1] * groups,
+        weight.shape[2:],
+        _each(t, node, "strides", rank),
+        tuple(pads[:rank]),
+        _each(t, node, "output_padding", rank, 0),
+        groups,
+        bias is not None,
+        _each(t, node, "dilations", rank),
+    )
+    return t.layer(node, fill(layer, weight=weight, bias=bias), t.tensor(node.input[0]))
+
+
+@handles("Gemm")
+def _gemm(t: Translation, node: Any) -> fx.Node:
+    alpha, beta = t.attribute(node, "alpha", 1.0), t.attribute(node, "beta", 1.0)
+    left = t.attribute(node, "transA", 0)
+    if left or not t.is_constant(node, 1) or (t.has(node, 2) and not t.is_constant(node, 2)):
+        a, b = t.inputs(node)[:2]
+        a = t.call(torch.t, a) if left else a
+        b = t.call(torch.t, b) if t.attribute(node, "transB", 0) else b
+        product = t.call(torch.mul, t.call(torch.matmul, a, b), alpha)
+        if not t.has(node, 2):
+            return product
+        return t.call(torch.add, product, t.call(torch.mul, t.tensor(node.input[2]), beta))
+    weight, bias = t.constant(node, 1), t.constant(node, 2)
+    assert weight is not None
+    weight = weight if t.attribute(node, "transB", 0) else weight.T
+    if bias is not None:
+        if bias.size not in (1, weight.shape[0]):
+            raise BuildError(f"the bias of '{node.name}' (Gemm) differs between rows")
+        bias = np.broadcast_to(bias.reshape(-1) * beta, (weight.shape[0],))
+    return _linear(t, node, weight * alpha, bias)
+
+
+@handles("MatMul")
+def _matmul(t: Translation, node: Any) -> fx.Node:
+    weight = t.constant(node, 1) if t.is_constant(node, 1) else None
+    if weight is None or weight.ndim != 2 or weight.dtype.kind != "f":
+        return t.call(torch.matmul, *t.inputs(node))
+    return _linear(t, node, weight.T, t.bias_after(node, weight.shape[1]))
+
+
+def _linear(t: Translation, node: Any, weight: Any, bias: Any) -> fx.Node:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    return t.layer(node, fill(layer, weight=weight, bias=bias), t.tensor(node.input[0]))
+
+
+@handles("BatchNormalization")
+def _batch_norm(t: Translation, node: Any) -> fx.Node:
+    if t.attribute(node, "training_mode", 0):
+        raise BuildError(f"'{node.name}' (BatchNormalization) is in training mode; export again")
+    scale, shift, mean, variance = (t.constant(node, i) for i in range(1, 5))
+    assert scale is not None
+    layer = _NORM[t.rank(node.input[0])](
+        len(scale),
+        t.attribute(node, "epsilon", 1e-5),
+        1 - t.attribute(node, "momentum", 0.9),
+    )
+    fill(layer, weight=scale, bias=shift, running_mean=mean, running_var=variance)
+    return t.layer(node, layer, t.tensor(node.input[0]))
+
+
+@handles("InstanceNormalization")
+def _instance_norm(t: Translation, node: Any) -> fx.Node:
+    scale, shift = t.constant(node, 1), t.constant(node, 2)
+    assert scale is not None
+    epsilon = t.attribute(node, "epsilon", 1e-5)
+    layer = _INSTANCE[t.rank(node.input[0])](len(scale), epsilon, affine=True)
+    return t.layer(node, fill(layer, weight=scale, bias=shift), t.tensor(node.input[0]))
+
+
+@handles("LayerNormalization")
+def _layer_norm(t: Translation, node: Any) -> fx.Node:
+    scale, shift = t.constant(node, 1), t.constant(node, 2)
+    assert scale is not None
+    axis = t.attribute(node, "axis", -1)
+    axes = -axis if axis < 0 else t.rank(node.input[0]) - axis
+    if scale.ndim != axes:
+        raise BuildError(f"the scale of '{node.name}' (LayerNormalization) is spread out")
+    layer = nn.LayerNorm(scale.shape, t.attribute(node, "epsilon", 1e-5), bias=shift is not None)
+    return t.layer(node, fill(layer, weight=scale, bias=shift), t.tensor(node.input[0]))
+
+
+@handles("MaxPool")
+def _max_pool(t: Translation, node: Any) -> fx.Node:
+    if len(node.output) > 1 and t.users[node.output[1]]:
+        raise BuildError(f"the indices that '{node.name}' (MaxPool) returns are not translated")
+    kernel = t.attribute(node, "kernel_shape", None)
+    strides = _each(t, node, "strides", len(kernel))
+    dilations = _each(t, node, "dilations", len(kernel))
+    x, padding = _padded(t, node, kernel, strides, dilations, float("-inf"))
+    ceil = bool(t.attribute(node, "ceil_mode", 0))
+    layer = _MAX_POOL[len(kernel)](tuple(kernel), strides, padding, dilations, ceil_mode=ceil)
+    return t.layer(node, layer, x)
+
+
+@handles("AveragePool")
+def _average_pool(t: Translation, node: Any) -> fx.Node:
+    kernel = t.attribute(node, "kernel_shape", None)
+    rank = len(kernel)
+    include = bool(t.attribute(node, "count_include_pad", 0))
+    pads = _pads(t, node, kernel, _each(t, node, "strides", rank), (1,) * rank)
+    if max(_each(t, node, "dilations", rank)) > 1 or (pads[:rank] != pads[rank:] and not include):
+        raise BuildError(f"the windows of '{node.name}' (AveragePool) have no form in PyTorch")
+    strides = _each(t, node, "strides", rank)
+    x, padding = _padded(t, node, kernel, strides, (1,) * rank, 0.0)
+    ceil = bool(t.attribute(node, "ceil_mode", 0))
+    layer = _AVERAGE_POOL[rank](tuple(kernel), strides, padding, ceil, include)
+    return t.layer(node, layer, x)
+
+
+@handles("GlobalAveragePool")
+def _global_average_pool(t: Translation, node: Any) -> fx.Node:
+    layer = _GLOBAL_AVERAGE[t.rank(node.input[0])](1)
+    return t.layer(node, layer, t.tensor(node.input[0]))
+
+
+@handles("GlobalMaxPool")
+def _global_max_pool(t: Translation, node: Any) -> fx.Node:
+    return t.layer(node, _GLOBAL_MAX[t.rank(node.input[0])](1), t.tensor(node.input[0]))
+
+
+@handles("Relu", "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "HardSwish")
+def _activation(t: Translation, node: Any) -> fx.Node:
+    alpha = t.attribute(node, "alpha", {"Elu": 1.0, "LeakyRelu": 0.01}.get(node.op_type))
+    plain: dict[str, type[nn.Module]] = {
+        "Relu": nn.ReLU,
+        "Sigmoid": nn.Sigmoid,
+        "Tanh": nn.Tanh,
+        "Selu": nn.SELU,
+        "Softplus": nn.Softplus,
+        "Softsign": nn.Softsign,
+        "HardSwish": nn.Hardswish,
+    }
+    if node.op_type == "Elu":
+        module: nn.Module = nn.ELU(alpha)
+    elif node.op_type == "LeakyRelu":
+        module = nn.LeakyReLU(alpha)
+    else:
+        module = plain[node.op_type]()
+    return t.layer(node, module, t.tensor(node.input[0]))
+
+
+@handles("Gelu")
+def _gelu(t: Translation, node: Any) -> fx.Node:
+    layer = nn.GELU(t.attribute(node, "approximate", "none"))
+    return t.layer(node, layer, t.tensor(node.input[0]))
+
+
+@handles("PRelu")
+def _prelu(t: Translation, node: Any) -> fx.Node:
+    slope = t.constant(node, 1)
+    assert slope is not None
+    layer = nn.PReLU(slope.size)
+    return t.layer(node, fill(layer, weight=slope.reshape(-1)), t.tensor(node.input[0]))
+
+
+@handles("Clip")
+def _clip(t: Translation, node: Any) -> fx.Node:
+    low, high = _bound(t, node, 1, "min"), _bound(t, node, 2, "max")
+    x = t.tensor(node.input[0])
+    if (low, high) == (0.0, 6.0):
+        return t.layer(node, nn.ReLU6(), x)
+    return t.call(torch.clamp, x, low, high)
+
+
+def _bound(t: Translation, node: Any, index: int, name: str) -> float | None:
+    array = t.constant(node, index)
+    return t.attribute(node, name, None) if array is None else array.item()
+
+
+def _weight(t: Translation, node: Any) -> Any:
+    weight = t.constant(node, 1)
+    assert weight is not None
+    if weight.ndim - 2 not in _CONV:
+        raise BuildError(f"'{node.name}' ({node.op_type}) has {weight.ndim - 2} dimensions")
+    return weight
+
+
+def _each(t: Translation, node: Any, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
+    return tuple(t.attribute(node, name, [default] * rank))
+
+
+def _padded(
+    t: Translation, node: Any, kernel: Any, strides: Any, dilations: Any, value: float
+) -> tuple[fx.Node, tuple[int, ...]]:
+    """The input, and the padding that is left to the layer: it knows the same on either side."""
+    x, rank = t.tensor(node.input[0]), len(kernel)
+    pads = _pads(t, node, kernel, strides, dilations)
+    fits = value == 0 or all(2 * p <= k for p, k in zip(pads, kernel, strict=False))
+    if pads[:rank] == pads[rank:] and fits:
+        return x, tuple(pads[:rank])
+    # PyTorch pads the last dimension first.
+    sides = [p for i in reversed(range(rank)) for p in (pads[i], pads[i + rank])]
+    return t.call(F.pad, x, sides, "constant", value), (0,) * rank
+
+
+def _pads(t: Translation, node: Any, kernel: Any, strides: Any, dilations: Any) -> list[int]:
+    """The padding at the start of every dimension, then at their ends."""
+    mode, rank = t.attribute(node, "auto_pad", "NOTSET"), len(kernel)
+    if mode in ("NOTSET", "VALID"):
+        return list(t.attribute(node, "pads", None) or [0] * 2 * rank)
+    shape = t.shape(node.input[0])
+    sizes = [None] * rank if shape is None else shape[2:]
+    starts, ends = [], []
+    for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        if size is None and stride > 1:
+            raise BuildError(f"'{node.name}' ({node.op_type}) pads by a size that is not fixed")
+        size = 1 if size is None else size
+        total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
+        less, more = total // 2, total - total // 2
+        starts.append(less if mode == "SAME_UPPER" else more)
+        ends.append(more if mode == "SAME_UPPER" else less)
+    return starts + ends

@@ -1,0 +1,308 @@
+"""Walk an ONNX graph and write the ``torch.fx`` graph that computes the same."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+from torch import Tensor, fx, nn
+
+from hamerspace.errors import BuildError
+from hamerspace.tasks.onnx_module.values import Computed, Constant, Sizes, Value
+
+Handler = Callable[["Translation", Any], Any]
+HANDLERS: dict[str, Handler] = {}
+"""Operator type to what translates a node of it; returns an ``fx.Node`` or one for each output."""
+
+SIZE_HANDLERS: dict[str, Handler] = {}
+"""The same where every input is a constant or sizes."""
+
+
+def handles(*operators: str, table: dict[str, Handler] | None = None) -> Callable[[Handler], Handler]:
+    """Register a handler."""
+
+    def register(handler: Handler) -> Handler:
+        (HANDLERS if table is None else table).update(dict.fromkeys(operators, handler))
+        return handler
+
+    return register
+
+
+def unknown_operators(operators: Sequence[str]) -> list[str]:
+    """Those that cannot be translated, sorted."""
+    _load_handlers()
+    known = {*HANDLERS, *SIZE_HANDLERS, *_ALWAYS}
+    return sorted(set(operators) - known)
+
+
+_ALWAYS = {"Constant", "Shape", "Identity", "Dropout"}
+
+
+def build_module(path: Path) -> fx.GraphModule:
+    """The module of an ONNX file: layers as modules, everything else as functions.
+
+    It takes the inputs by position and returns the output, or a tuple of the outputs. Batch
+    normalisation uses its running statistics.
+
+    Raises:
+        BuildError: An operator, or the way it is used, is not known here; names them all.
+    """
+    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
+    domains = {n.domain for n in model.graph.node} - {"", "ai.onnx"}
+    if domains:
+        raise BuildError(f"PyTorch has no counterpart of the operators of {sorted(domains)[0]}")
+    unknown = unknown_operators([n.op_type for n in model.graph.node])
+    if unknown:
+        raise BuildError(
+            f"no translation to PyTorch is known for the ONNX operators {', '.join(unknown)}"
+        )
+    return Translation(model).run()
+
+
+def _load_handlers() -> None:
+    from hamerspace.tasks.onnx_module import functions, layers, recurrent  # noqa: F401 - they register
+
+
+class Translation:
+    """One graph on its way to PyTorch; handlers call its methods."""
+
+    def __init__(self, model: Any) -> None:
+        self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+        self._graph = model.graph
+        self._root = nn.Module()
+        self._fx = fx.Graph()
+        self._values: dict[str, Value] = {}
+        self._shapes = _shapes(model.graph)
+        self._attributes: dict[int, fx.Node] = {}
+        self._names: Counter[str] = Counter()
+        self.users = Counter(name for node in model.graph.node for name in node.input)
+        self.users.update(value.name for value in model.graph.output)
+
+    def run(self) -> fx.GraphModule:
+        graph = self._graph
+        for tensor in graph.initializer:
+            self._values[tensor.name] = Constant(numpy_helper.to_array(tensor))
+        for value in graph.input:
+            if value.name not in self._values:
+                self._values[value.name] = Computed(self._fx.placeholder(_identifier(value.name)))
+        for node in graph.node:
+            self._translate(node)
+        outputs = tuple(self.tensor(value.name) for value in graph.output)
+        self._fx.output(outputs if len(outputs) > 1 else outputs[0])
+        module = fx.GraphModule(self._root, self._fx)
+        module.graph.eliminate_dead_code()
+        module.delete_all_unused_submodules()
+        module.recompile()
+        return module.eval()
+
+    def _translate(self, node: Any) -> None:
+        try:
+            found = self._outputs(node)
+        except BuildError:
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) cannot be "
+                f"translated to PyTorch: {error!r}"
+            ) from error
+        for name, value in zip(node.output, found, strict=False):
+            if name:
+                self._values[name] = value
+
+    def _outputs(self, node: Any) -> Sequence[Value]:
+        given = [self._values[name] for name in node.input if name]
+        if node.op_type in ("Identity", "Dropout"):
+            return given[:1]
+        if all(isinstance(value, Constant) for value in given):
+            return self._folded(node)
+        if node.op_type == "Shape":
+            return [self._shape(node)]
+        sized = any(isinstance(value, Sizes) for value in given)
+        if sized and not any(isinstance(value, Computed) for value in given):
+            handler = SIZE_HANDLERS.get(node.op_type)
+            if handler is not None:
+                return [Sizes(handler(self, node))]
+        if node.op_type not in HANDLERS:
+            raise BuildError(
+                f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) is translated "
+                "to PyTorch on sizes only"
+            )
+        result = HANDLERS[node.op_type](self, node)
+        results = result if isinstance(result, list) else [result]
+        return [r if isinstance(r, Constant | Sizes) else Computed(r) for r in results]
+
+    def _folded(self, node: Any) -> list[Value]:
+        arrays = {n: v.array for n in node.input if n and isinstance(v := self._values[n], Constant)}
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph(
+                [node],
+                "one",
+                [onnx.helper.make_empty_tensor_value_info(name) for name in arrays],
+                [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name],
+            ),
+            opset_imports=[onnx.helper.make_opsetid("", self.opset)],
+        )
+        return [Constant(np.asarray(a)) for a in ReferenceEvaluator(model).run(None, arrays)]
+
+    def _shape(self, node: Any) -> Value:
+        from hamerspace.tasks.onnx_module import sizes
+
+        start = self.attribute(node, "start", 0)
+        end = self.attribute(node, "end", None)
+        known = self.shape(node.input[0])
+        if known is not None and all(d is not None for d in known[start:end]):
+            return Constant(np.array(known[start:end], np.int64))
+        return Sizes(self.call(sizes.shape, self.tensor(node.input[0]), start, end))
+
+    def attribute(self, node: Any, name: str, default: Any) -> Any:
+        """The value of an attribute; text as ``str``."""
+        for attribute in node.attribute:
+            if attribute.name == name:
+                value = onnx.helper.get_attribute_value(attribute)
+                return value.decode() if isinstance(value, bytes) else value
+        return default
+
+    def has(self, node: Any, index: int) -> bool:
+        """Whether an optional input is given."""
+        return index < len(node.input) and bool(node.input[index])
+
+    def constant(self, node: Any, index: int) -> npt.NDArray[Any] | None:
+        """The array of an input; ``None`` where it is not given.
+
+        Raises:
+            BuildError: It is computed when the model runs.
+        """
+        if not self.has(node, index):
+            return None
+        value = self._values[node.input[index]]
+        if not isinstance(value, Constant):
+            raise BuildError(
+                f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes input "
+                f"{index} from other nodes; PyTorch needs it fixed"
+            )
+        return value.array
+
+    def is_constant(self, node: Any, index: int) -> bool:
+        return self.has(node, index) and isinstance(self._values[node.input[index]], Constant)
+
+    def sizes(self, node: Any, index: int) -> Any:
+        """Numbers, or the node that computes them; ``None`` where the input is not given."""
+        if not self.has(node, index):
+            return None
+        value = self._values[node.input[index]]
+        if isinstance(value, Constant):
+            return value.array.tolist()
+        if isinstance(value, Sizes):
+            return value.node
+        raise BuildError(
+            f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes sizes that "
+            "depend on the data"
+        )
+
+    def tensor(self, name: str) -> fx.Node:
+        """A tensor; constants become parameters, or buffers where they are not trained."""
+        value = self._values[name]
+        if isinstance(value, Computed | Sizes):
+            return value.node
+        key = id(value)
+        if key not in self._attributes:
+            self._attributes[key] = self._attach(name, value.array)
+        return self._attributes[key]
+
+    def inputs(self, node: Any) -> list[fx.Node]:
+        return [self.tensor(name) for name in node.input if name]
+
+    def shape(self, name: str) -> list[int | None] | None:
+        """Dimensions as far as they are known; ``None`` where not even their number is."""
+        value = self._values.get(name)
+        if isinstance(value, Constant):
+            return list(value.array.shape)
+        return self._shapes.get(name)
+
+    def rank(self, name: str) -> int:
+        shape = self.shape(name)
+        if shape is None:
+            raise BuildError(f"the number of dimensions of '{name}' is not known")
+        return len(shape)
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> fx.Node:
+        node = self._fx.call_function(function, arguments, keywords)
+        # Functions of this package look at numbers, which a tracer of the module must not enter.
+        node.meta["is_wrapped"] = str(getattr(function, "__module__", "")).startswith("hamerspace.")
+        return node
+
+    def layer(self, node: Any, module: nn.Module, *inputs: fx.Node) -> fx.Node:
+        """Add a module and call it."""
+        name = self._unique(node.name or node.output[0])
+        self._root.add_module(name, module)
+        return self._fx.call_module(name, inputs)
+
+    def bias_after(self, node: Any, size: int) -> npt.NDArray[Any] | None:
+        """The vector that the only user of a node's output adds to it; that user is then skipped."""
+        output = node.output[0]
+        if self.users[output] != 1:
+            return None
+        user = next((n for n in self._graph.node if output in n.input), None)
+        if user is None or user.op_type != "Add" or len(set(user.input)) != 2:
+            return None
+        other = next(name for name in user.input if name != output)
+        value = self._values.get(other)
+        if not isinstance(value, Constant) or value.array.shape not in ((size,), (1, size)):
+            return None
+        user.op_type = "Identity"
+        del user.input[:]
+        user.input.append(output)
+        return value.array.reshape(size)
+
+    def _attach(self, name: str, array: npt.NDArray[Any]) -> fx.Node:
+        tensor = torch.from_numpy(np.array(array))
+        target = self._unique(name)
+        if tensor.is_floating_point() and tensor.ndim:
+            self._root.register_parameter(target, nn.Parameter(tensor))
+        else:
+            self._root.register_buffer(target, tensor)
+        return self._fx.get_attr(target)
+
+    def _unique(self, name: str) -> str:
+        base = _identifier(name)
+        self._names[base] += 1
+        count = self._names[base]
+        return base if count == 1 else self._unique(f"{base}_{count}")
+
+
+def parameter(array: npt.NDArray[Any]) -> nn.Parameter:
+    """A trainable copy."""
+    return nn.Parameter(torch.from_numpy(np.array(array)))
+
+
+def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
+    """Copy arrays into the parameters and buffers of a module."""
+    with torch.no_grad():
+        for name, array in arrays.items():
+            if array is not None:
+                target: Tensor = getattr(module, name)
+                target.copy_(torch.from_numpy(np.array(array)))
+    return module
+
+
+def _identifier(name: str) -> str:
+    base = re.sub(r"\W+", "_", name).strip("_") or "node"
+    return f"n_{base}" if base[0].isdigit() else base
+
+
+def _shapes(graph: Any) -> dict[str, list[int | None]]:
+    found: dict[str, list[int | None]] = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape"):
+            found[value.name] = [
+                d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim
+            ]
+    return found

@@ -1,0 +1,44 @@
+"""NNCF without its progress bars, its log and its reports over the network."""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+
+@contextlib.contextmanager
+def quiet_nncf() -> Iterator[ModuleType]:
+    """Yield NNCF with its log at errors only and what it prints swallowed."""
+    nncf = _import_nncf()
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield nncf
+    finally:
+        logger.setLevel(level)
+
+
+def _import_nncf() -> ModuleType:
+    """Import NNCF with its telemetry off: it reports usage over the network unless told not to.
+
+    NNCF reads the variable once, while it is imported; afterwards the environment is as before.
+    """
+    if "nncf" not in sys.modules:
+        before = os.environ.get("NNCF_CI")
+        os.environ["NNCF_CI"] = "1"
+        try:
+            import nncf
+        finally:
+            if before is None:
+                del os.environ["NNCF_CI"]
+            else:
+                os.environ["NNCF_CI"] = before
+    import nncf
+
+    module: ModuleType = nncf
+    return module

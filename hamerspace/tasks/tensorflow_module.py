@@ -1,0 +1,307 @@
+"""Keras models and SavedModels behind named tensors: call them, freeze them.
+
+TensorFlow and Keras are imported when a model is loaded.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from hamerspace.errors import SourceError
+from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+
+SIGNATURE = "serving_default"
+
+Tensors = Mapping[str, Any]
+
+
+class NamedFunction:
+    """A TensorFlow model of either format as a function of named tensors.
+
+    Args:
+        call: Takes a mapping of input name to tensor; returns the outputs in their order.
+        specs: ``tf.TensorSpec`` of each input by name, in order.
+        outputs: Names of the outputs.
+        owner: What keeps the model's variables alive.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Tensors], Sequence[Any]],
+        specs: Mapping[str, Any],
+        outputs: Sequence[str],
+        owner: object,
+    ) -> None:
+        self.specs = dict(specs)
+        self.outputs = tuple(outputs)
+        self.owner = owner
+        self._call = call
+        self._traced: Any = None
+
+    def run(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Call the model on numpy arrays."""
+        import tensorflow as tf
+
+        if self._traced is None:
+            self._traced = self.concrete()
+        tensors = [tf.constant(arrays[name], spec.dtype) for name, spec in self.specs.items()]
+        found = [tensor.numpy() for tensor in self._traced(*tensors)]
+        return {
+            name: array.astype("float32") if array.dtype.itemsize == 2 else array
+            for name, array in zip(self.outputs, found, strict=True)
+        }
+
+    def signature(self, rows: int | None = None) -> list[Any]:
+        """``tf.TensorSpec`` of every input; ``rows`` fixes a free first dimension."""
+        import tensorflow as tf
+
+        signature = []
+        for name, spec in self.specs.items():
+            shape = list(spec.shape)
+            if shape and shape[0] is None:
+                shape[0] = rows
+            signature.append(tf.TensorSpec(shape, spec.dtype, name=name))
+        return signature
+
+    def function(self, rows: int | None = None) -> Any:
+        """A ``tf.function`` of the inputs by position that returns the outputs by name."""
+        import tensorflow as tf
+
+        def call(*tensors: Any) -> dict[str, Any]:
+            named = dict(zip(self.specs, tensors, strict=True))
+            found = zip(self.outputs, self._call(named), strict=True)
+            # Else an output that is an input, or another output, would lose its name.
+            return {name: tf.identity(tensor) for name, tensor in found}
+
+        return tf.function(call, input_signature=self.signature(rows), autograph=False)
+
+    def concrete(self, rows: int | None = None) -> Any:
+        """The traced graph; takes the inputs and returns the outputs by position."""
+        import tensorflow as tf
+
+        def call(*tensors: Any) -> list[Any]:
+            named = dict(zip(self.specs, tensors, strict=True))
+            return [tf.identity(tensor) for tensor in self._call(named)]
+
+        signature = self.signature(rows)
+        return tf.function(call, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def load_function(artifact: ModelArtifact) -> NamedFunction:
+    """Load an artifact of format ``keras`` or ``saved_model``.
+
+    Raises:
+        SourceError: It cannot be loaded, or the format is another.
+    """
+    path = artifact.file("model")
+    if artifact.format == "keras":
+        trusted = artifact.metadata.get("root")
+        root = None if trusted is None else Path(trusted)
+        return keras_function(load_keras(path, root, label=path), path)
+    if artifact.format == "saved_model":
+        return saved_function(path, label=path)
+    raise SourceError(f"format '{artifact.format}' is not a TensorFlow format")
+
+
+def load_keras(path: Path, trusted: Path | None, *, label: Path) -> Any:
+    """Load a Keras model for inference, on Keras's TensorFlow backend.
+
+    Args:
+        path: A ``.keras`` archive or a legacy ``.h5`` file.
+        trusted: Folder of the user's own layers; code in the file is run only where it is given.
+        label: Names the model in messages.
+
+    Raises:
+        SourceError: The file is damaged, or holds code that was not trusted.
+    """
+    keras = import_keras()
+    if trusted is not None and str(trusted) not in sys.path:
+        sys.path.insert(0, str(trusted))
+    with quiet_tensorflow():
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=trusted is None)
+        except Exception as error:
+            raise SourceError(_load_failure(label, error, trusted=trusted is not None)) from error
+
+
+def _load_failure(path: Path, error: Exception, *, trusted: bool) -> str:
+    text = " ".join(str(error).split())
+    if "safe_mode" in text or "Lambda" in text:
+        return (
+            f"{path} holds a Lambda layer, which is code that its author put in; replace it by "
+            "Keras layers; or, if you trust the file, allow it with --trust-pickle"
+        )
+    if "Could not locate class" in text or "Unknown layer" in text or "custom" in text.lower():
+        advice = (
+            "export it as a SavedModel with model.export(folder)"
+            if trusted
+            else "export it as a SavedModel with model.export(folder), or, if you trust its code, "
+            "allow it with --trust-pickle"
+        )
+        return f"{path} needs a layer that is not Keras's own ({text[:200]}); {advice}"
+    return f"{path} cannot be loaded by Keras ({text[:200] or repr(error)}); save it again"
+
+
+def keras_function(model: Any, path: Path) -> NamedFunction:
+    """A Keras model with the names that its inputs and outputs have in Keras.
+
+    An output is named by its key where the model returns a mapping, and by the layer that makes it
+    elsewhere; of several by one layer, all but the first have a number.
+
+    Raises:
+        SourceError: The model does not tell its inputs, as subclassed models do not.
+    """
+    import tensorflow as tf
+    from keras import tree
+
+    inputs = getattr(model, "inputs", None)
+    if not inputs or not getattr(model, "outputs", None):
+        raise SourceError(
+            f"{path} does not tell its inputs, as it is a subclassed or unbuilt model; "
+            "export it as a SavedModel with model.export(folder)"
+        )
+    specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in inputs}
+    nested = [None] if _is_sequential(model) else model.input
+
+    def call(tensors: Tensors) -> Sequence[Any]:
+        given = tree.pack_sequence_as(nested, list(tensors.values()))
+        found = model(given[0] if _is_sequential(model) else given, training=False)
+        return list(tree.flatten(found))
+
+    return NamedFunction(call, specs, _output_names(model), model)
+
+
+def _is_sequential(model: Any) -> bool:
+    import keras
+
+    return isinstance(model, keras.Sequential)
+
+
+def _output_names(model: Any) -> list[str]:
+    if _is_sequential(model):
+        return [str(model.layers[-1].name)]
+    if isinstance(model.output, Mapping):
+        # Flattening a mapping goes by sorted keys.
+        return sorted(model.output)
+    found: list[str] = []
+    for name in model.output_names:
+        copies = sum(other == name or other.startswith(f"{name}_#") for other in found)
+        found.append(f"{name}_#{copies}" if copies else name)
+    return [name.replace("_#", "_") for name in found]
+
+
+def saved_function(folder: Path, *, label: Path) -> NamedFunction:
+    """The serving signature of a SavedModel.
+
+    Args:
+        folder: Holds ``saved_model.pb``.
+        label: Names the model in messages.
+
+    Raises:
+        SourceError: It cannot be loaded, or has no single signature to serve.
+    """
+    quiet_variables()
+    import tensorflow as tf
+
+    with quiet_tensorflow():
+        try:
+            loaded = tf.saved_model.load(str(folder))
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise SourceError(
+                f"{label} cannot be loaded by TensorFlow ({text[:200] or repr(error)}); "
+                "export or copy it again"
+            ) from error
+    signatures = {n: s for n, s in loaded.signatures.items() if not n.startswith("__")}
+    if SIGNATURE not in signatures and len(signatures) != 1:
+        raise SourceError(
+            f"{label} has the signatures {sorted(signatures)}; "
+            f"export it with one named '{SIGNATURE}'"
+        )
+    signature = signatures.get(SIGNATURE) or next(iter(signatures.values()))
+    specs = dict(signature.structured_input_signature[1])
+    outputs = list(signature.structured_outputs)
+
+    def call(tensors: Tensors) -> Sequence[Any]:
+        found = signature(**tensors)
+        return [found[name] for name in outputs]
+
+    return NamedFunction(call, specs, outputs, loaded)
+
+
+def input_specs(function: NamedFunction) -> tuple[TensorSpec, ...]:
+    """The inputs as the model declares them."""
+    return tuple(
+        TensorSpec(name, spec.dtype.name, tuple(spec.shape))
+        for name, spec in function.specs.items()
+    )
+
+
+def frozen(function: NamedFunction, rows: int | None = None) -> Any:
+    """The traced graph with its variables turned into constants.
+
+    The converters lose variables that they cannot follow, without an error; constants they keep.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function.concrete(rows))
+
+
+def frozen_weights(function: NamedFunction) -> dict[str, npt.NDArray[Any]]:
+    """The floating-point arrays of the graph by the name of their node."""
+    import tensorflow as tf
+
+    graph = frozen(function).graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    arrays = {n.name: tf.make_ndarray(n.attr["value"].tensor) for n in nodes if n.op == "Const"}
+    return {name: a for name, a in arrays.items() if a.ndim and a.dtype.kind == "f"}
+
+
+def graph_operators(meta_graph: Any) -> set[str]:
+    """Operator types of a ``MetaGraphDef``, those within its functions included."""
+    graph = meta_graph.graph_def
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return {node.op for node in nodes}
+
+
+def import_keras() -> Any:
+    """Import Keras on its TensorFlow backend.
+
+    Raises:
+        SourceError: Keras was imported on another backend before.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    quiet_variables()
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise SourceError(
+            f"Keras runs on {keras.config.backend()} in this process; Keras models are read on "
+            "its TensorFlow backend"
+        )
+    return keras
+
+
+def quiet_variables() -> None:
+    """Keep TensorFlow's C++ log out of the job's log; to be called before its first import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keep TensorFlow's Python warnings out of the job's log."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "tf2onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
