@@ -7,8 +7,11 @@ TECHNIQUES: Registry[Technique] = Registry(
     "technique",
     "hamerspace.techniques",
     {
+        "student": "hamerspace.compress.student:TECHNIQUE",
         "prune": "hamerspace.compress.pruning:TECHNIQUE",
+        "sparsify": "hamerspace.compress.sparsifying:TECHNIQUE",
         "recover": "hamerspace.compress.recovery:TECHNIQUE",
+        "qat": "hamerspace.compress.qat:TECHNIQUE",
     },
 )
 

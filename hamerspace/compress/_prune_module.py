@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,12 +15,30 @@ from hamerspace.tasks.torch_module import NamedModule
 
 logger = logging.getLogger(__name__)
 
+# A global ranking would else cut a group to nothing, and the model with it.
+_MOST_OF_A_GROUP = 0.9
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """How much to remove.
+
+    Attributes:
+        ratio: Share of the channels that goes, in (0, 1).
+        round_to: Channels that stay are the nearest multiple of this, and at least this many.
+        importance: ``local`` takes that share of every group; ``global`` ranks the channels of
+            all groups together, so that some groups lose more than others.
+    """
+
+    ratio: float
+    round_to: int
+    importance: str = "local"
+
 
 def prune_module(
     module: NamedModule,
     example: tuple[Tensor, ...],
-    ratio: float,
-    round_to: int,
+    plan: PruningPlan,
     skipped: set[str],
 ) -> dict[str, dict[str, Any]]:
     """Prune ``module`` in place.
@@ -31,8 +50,7 @@ def prune_module(
     Args:
         module: Loaded for inference.
         example: Inputs in call order.
-        ratio: Share of the channels of every group that goes, in (0, 1).
-        round_to: Channels that stay are the nearest multiple of this, and at least this many.
+        plan: How much to remove.
         skipped: Names of layers whose group is left as it is.
 
     Returns:
@@ -61,12 +79,19 @@ def prune_module(
         )
     shapes = [tuple(t.shape) for t in outputs]
     importance = tp.importance.GroupMagnitudeImportance(p=2)
+
+    def eligible() -> Iterator[tuple[str, nn.Module, Any]]:
+        for layer, group in _groups(inner, graph):
+            if names[layer] not in skipped and not _touches(graph, group, fixed, attention):
+                yield names[layer], layer, group
+
+    ratios: dict[str, float] = {}
+    if plan.importance == "global":
+        ratios = _global_ratios({n: importance(g) for n, _, g in eligible()}, plan.ratio)
     removed = 0
-    for layer, group in _groups(inner, graph):
-        root = names[layer]
-        if root in skipped or _touches(graph, group, fixed, attention):
-            continue
-        chosen = _least(group, importance, _divisions(graph, group), ratio, round_to)
+    for root, layer, group in eligible():
+        ratio = ratios.get(root, plan.ratio)
+        chosen = _least(group, importance, _divisions(graph, group), ratio, plan.round_to)
         if not chosen:
             continue
         smaller = graph.get_pruning_group(layer, group[0].dep.handler, chosen)
@@ -77,7 +102,8 @@ def prune_module(
         _check(module, example, shapes, root)
     if not removed:
         raise BuildError(
-            f"no layer can lose channels at prune.ratio {ratio:g} and prune.round_to {round_to}; "
+            f"no layer can lose channels at prune.ratio {plan.ratio:g} and prune.round_to "
+            f"{plan.round_to}; "
             "choose a higher ratio or a lower round_to"
         )
     after = _attributes(inner)
@@ -144,6 +170,25 @@ def _touches(graph: Any, group: Any, fixed: set[nn.Module], attention: set[nn.Mo
         if isinstance(target, nn.RNNBase | nn.MultiheadAttention):
             return True
     return False
+
+
+def _global_ratios(scores: dict[str, Tensor | None], ratio: float) -> dict[str, float]:
+    """The share that each group loses where the channels of all are ranked together.
+
+    The scores of a group are relative to its mean, so that groups compare.
+    """
+    known = {root: values for root, values in scores.items() if values is not None}
+    if not known:
+        return {}
+    everything = torch.cat([values.flatten() for values in known.values()])
+    lost = int(ratio * len(everything))
+    if lost == 0:
+        return dict.fromkeys(known, 0.0)
+    threshold = everything.kthvalue(lost).values
+    return {
+        root: min(_MOST_OF_A_GROUP, float((values <= threshold).float().mean()))
+        for root, values in known.items()
+    }
 
 
 def _divisions(graph: Any, group: Any) -> int:

@@ -82,7 +82,8 @@ class Technique(ABC):
         """Write the changed model into ``workdir`` and return it.
 
         Args:
-            source: The source model: the teacher.
+            source: The teacher: the source model, or what it was when it first was of the
+                format of ``model``.
             model: What the stages before made of it.
             parameters: What :meth:`stage_parameters` returned.
             data: The train split, where there is one.

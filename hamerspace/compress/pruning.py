@@ -13,6 +13,7 @@ from hamerspace.tasks.model import ModelArtifact, SourceInfo
 logger = logging.getLogger(__name__)
 
 _MOST_RESTARTS = 20
+_PRUNES = Condition("prune.ratio", excluded=(0.0,))
 
 
 class StructuredPruning(Technique):
@@ -31,7 +32,7 @@ class StructuredPruning(Technique):
             Parameter(
                 "prune.ratio",
                 0.0,
-                "Share of the channels of every layer that is removed.",
+                "Share of the channels that is removed.",
                 low=0.0,
                 high=0.9,
                 short="prune",
@@ -41,28 +42,33 @@ class StructuredPruning(Technique):
                 8,
                 "Channels that stay are a multiple of this; runtimes like 16.",
                 choices=(1, 8, 16),
-                when=(Condition("prune.ratio", excluded=(0.0,)),),
+                when=(_PRUNES,),
                 short="to multiples of",
+            ),
+            Parameter(
+                "prune.importance",
+                "local",
+                "Whether channels are ranked within their layer or across the whole model.",
+                choices=("local", "global"),
+                when=(_PRUNES,),
             ),
         )
 
     def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:  # noqa: ARG002 - pruning itself needs no data
-        if source.format != "pytorch":
-            reason = (
-                f"channels can be removed from a pytorch module only, and the source is "
-                f"{source.format}; give a 'builder'"
-            )
-        elif not {"conv", "linear"} & set(source.op_families):
-            reason = "the model has no convolution or linear layer"
-        else:
+        if {"conv", "linear"} & set(source.op_families):
             return ()
+        reason = "the model has no convolution or linear layer"
         return (Mask("prune.ratio", (), reason, excluded=(0.0,)),)
 
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
         ratio = float(recipe.get("prune.ratio", 0.0))
         if ratio == 0.0:
             return None
-        return {"prune.ratio": ratio, "prune.round_to": int(recipe.get("prune.round_to", 8))}
+        return {
+            "prune.ratio": ratio,
+            "prune.round_to": int(recipe.get("prune.round_to", 8)),
+            "prune.importance": str(recipe.get("prune.importance", "local")),
+        }
 
     def apply(
         self,
@@ -75,22 +81,25 @@ class StructuredPruning(Technique):
     ) -> ModelArtifact:
         if model.format != "pytorch":
             raise BuildError(f"only a pytorch module can be pruned, not a {model.format} model")
-        from hamerspace.compress._prune_module import GroupBreaksModelError, prune_module
+        from hamerspace.compress._prune_module import (
+            GroupBreaksModelError,
+            PruningPlan,
+            prune_module,
+        )
         from hamerspace.tasks.torch_module import load_module, save_module, to_tensor
 
         rows = example_batch(model.inputs, None if data is None else data.arrays)
         example = tuple(to_tensor(array) for array in rows.values())
+        plan = PruningPlan(
+            float(parameters["prune.ratio"]),
+            int(parameters["prune.round_to"]),
+            str(parameters["prune.importance"]),
+        )
         skipped: set[str] = set()
         for _ in range(_MOST_RESTARTS):
             module = load_module(model)
             try:
-                pruned = prune_module(
-                    module,
-                    example,
-                    float(parameters["prune.ratio"]),
-                    int(parameters["prune.round_to"]),
-                    skipped,
-                )
+                pruned = prune_module(module, example, plan, skipped)
             except GroupBreaksModelError as error:
                 # A forward that names a width, such as x.view(-1, 1568): leave that group alone.
                 logger.info("%s", error)

@@ -1,22 +1,42 @@
-"""Recovery: train what pruning left, on labels or on what the source model says."""
+"""Recovery: give a pruned model back what pruning took, from data, labels or the source model."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.distillation import (
+    TEMPERATURE,
+    WEIGHT,
+    distillation_of,
+    distillation_parameters,
+)
+from hamerspace.compress.sparsifying import SPARSE
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
-_PRUNED = Condition("prune.ratio", excluded=(0.0,))
+_PRUNED = Condition(
+    "prune.ratio",
+    excluded=(0.0,),
+    alternatives=(Condition("sparsify.ratio", excluded=(0.0,)),),
+)
 _TRAINS = Condition("recover.method", values=("finetune", "distill"))
-_DISTILLS = Condition("recover.method", values=("distill",))
+_SOURCE_TEACHES = Condition(
+    "recover.method",
+    values=("distill",),
+    alternatives=(
+        Condition("qat.method", excluded=("none",)),
+        Condition("student.width", excluded=(1.0,)),
+    ),
+)
 
 
 class Recovery(Technique):
     """Fine-tunes a pruned module, or distils the source model into it.
 
-    Distillation: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531.
+    Distillation: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531. Statistics of
+    batch normalisation: He et al. 2019, https://arxiv.org/abs/1812.01187, section 5, and Izmailov
+    et al. 2018, https://arxiv.org/abs/1803.05407.
     """
 
     name = "recover"
@@ -30,8 +50,9 @@ class Recovery(Technique):
             Parameter(
                 "recover.method",
                 "none",
-                "How a pruned model is trained again: on labels, or on the source's outputs too.",
-                choices=("none", "finetune", "distill"),
+                "How a pruned model recovers: new statistics of batch normalisation only, or "
+                "training on labels, or on the source's outputs too.",
+                choices=("none", "bn", "finetune", "distill"),
                 when=(_PRUNED,),
             ),
             Parameter(
@@ -40,53 +61,31 @@ class Recovery(Technique):
                 "Passes over the train split.",
                 low=1,
                 high=20,
-                when=(_PRUNED, _TRAINS),
+                when=(_TRAINS,),
             ),
-            Parameter(
-                "distill.temperature",
-                4.0,
-                "Softens the outputs of source and pruned model.",
-                low=1.0,
-                high=20.0,
-                when=(_PRUNED, _DISTILLS),
-            ),
-            Parameter(
-                "distill.alpha",
-                0.7,
-                "Share of the source's outputs in the loss; the rest is the labels'.",
-                low=0.0,
-                high=1.0,
-                when=(_PRUNED, _DISTILLS),
-            ),
+            *distillation_parameters(_SOURCE_TEACHES),
         )
 
     def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:
-        methods: tuple[Scalar, ...] = ("finetune", "distill")
-        if source.format != "pytorch":
-            return (
-                Mask(
-                    "recover.method",
-                    methods,
-                    f"only a pytorch module can be trained, and the source is {source.format}",
-                ),
-            )
         if loss is None:
+            methods = ("bn", "finetune", "distill")
             return (Mask("recover.method", methods, "there is no train split"),)
+        masks = []
         if loss == "none":
-            return (Mask("recover.method", ("finetune",), "the train split has no labels"),)
-        return ()
+            masks.append(Mask("recover.method", ("finetune",), "the train split has no labels"))
+        if not _may_have_batch_norm(source):
+            masks.append(Mask("recover.method", ("bn",), "the model has no batch normalisation"))
+        return tuple(masks)
 
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
         method = recipe.get("recover.method", "none")
-        if method == "none" or recipe.get("prune.ratio", 0.0) == 0.0:
+        if method == "none" or not _PRUNED.holds(recipe):
             return None
-        chosen: dict[str, Scalar] = {
-            "recover.method": method,
-            "recover.epochs": int(recipe.get("recover.epochs", 1)),
-        }
+        chosen: dict[str, Scalar] = {"recover.method": method}
+        if method != "bn":
+            chosen["recover.epochs"] = int(recipe.get("recover.epochs", 1))
         if method == "distill":
-            chosen["distill.temperature"] = float(recipe.get("distill.temperature", 4.0))
-            chosen["distill.alpha"] = float(recipe.get("distill.alpha", 0.7))
+            chosen |= distillation_of(recipe)
         return chosen
 
     def apply(
@@ -105,27 +104,41 @@ class Recovery(Technique):
         method = parameters["recover.method"]
         if method == "finetune" and data.loss == "none":
             raise BuildError("fine-tuning needs labels in the train split; distil instead")
-        from hamerspace.compress._train import Distillation, train
+        from hamerspace.compress._batch_norm import reestimate
+        from hamerspace.compress._rows import TrainingRows
+        from hamerspace.compress._sparse import zero_keeper
+        from hamerspace.compress._train import Course, Distillation, train
         from hamerspace.tasks.torch_module import load_module, save_module
 
+        module = load_module(model)
+        rows = TrainingRows(data, model.inputs)
+        if method == "bn":
+            reestimate(module, rows, seed)
+            return save_module(module.inner, model, workdir)
         distillation = None
         if method == "distill":
             distillation = Distillation(
                 load_module(source),
-                temperature=float(parameters["distill.temperature"]),
-                alpha=1.0 if data.loss == "none" else float(parameters["distill.alpha"]),
+                float(parameters[TEMPERATURE]),
+                1.0 if data.loss == "none" else float(parameters[WEIGHT]),
             )
-        module = load_module(model)
-        fixed_rows = model.inputs[0].shape[0]
-        train(
-            module,
-            data,
-            distillation,
-            epochs=int(parameters["recover.epochs"]),
-            seed=seed,
-            fixed_rows=fixed_rows,
+        sparse = SPARSE in model.metadata
+        course = Course(
+            int(parameters["recover.epochs"]),
+            seed,
+            after_step=zero_keeper(module.inner) if sparse else None,
         )
+        train(module, rows, data.output, distillation, course)
         return save_module(module.inner, model, workdir)
+
+
+def _may_have_batch_norm(source: SourceInfo) -> bool:
+    """As far as inspection tells; conversions may fold it away yet."""
+    if "batch_norm" in source.details:
+        return bool(source.details["batch_norm"])
+    if "layers" in source.details:
+        return "BatchNormalization" in source.details["layers"]
+    return "norm" in source.op_families
 
 
 TECHNIQUE = Recovery()

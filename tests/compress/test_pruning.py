@@ -78,6 +78,20 @@ class Plain(nn.Module):
     def forward(self, x):
         return self.two(torch.relu(self.one(x)))
 
+class Uneven(nn.Module):
+    # Most channels of the first layer carry next to nothing; those of the second are alike.
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 64)
+        self.two = nn.Linear(64, 64)
+        self.three = nn.Linear(64, 3)
+        with torch.no_grad():
+            for part in (self.one.weight, self.one.bias):
+                part[:60] *= 0.001
+            self.two.weight[:, :60] *= 0.001
+    def forward(self, x):
+        return self.three(torch.relu(self.two(torch.relu(self.one(x)))))
+
 class Lone(nn.Module):
     def __init__(self):
         super().__init__()
@@ -101,6 +115,9 @@ def encoder():
 def plain():
     return make(Plain)
 
+def uneven():
+    return make(Uneven)
+
 def lone():
     return make(Lone)
 """
@@ -115,9 +132,13 @@ def source(folder, builder, example):
     return open_source(spec, example, folder / "source")[0]
 
 
-def prune(model, folder, ratio, round_to=8, data=None):
+def prune(model, folder, ratio, round_to=8, data=None, importance="local"):
     folder.mkdir()
-    parameters = {"prune.ratio": ratio, "prune.round_to": round_to}
+    parameters = {
+        "prune.ratio": ratio,
+        "prune.round_to": round_to,
+        "prune.importance": importance,
+    }
     TECHNIQUE.apply(model, model, parameters, data, folder, 0)
     return ModelArtifact.load(folder)
 
@@ -150,6 +171,15 @@ def test_channels_are_rounded_to_the_nearest(tmp_path, round_to, channels):
     model = source(tmp_path, "plain", {"x": np.ones((2, 4), np.float32)})
     inner = load_module(prune(model, tmp_path / "pruned", 0.3, round_to)).inner
     assert inner.one.out_features == inner.two.in_features == channels
+
+
+def test_a_global_ranking_takes_more_where_less_is_lost(tmp_path):
+    model = source(tmp_path, "uneven", {"x": np.ones((2, 4), np.float32)})
+    every = load_module(prune(model, tmp_path / "local", 0.5, 1)).inner
+    ranked = load_module(prune(model, tmp_path / "global", 0.5, 1, importance="global")).inner
+    assert every.one.out_features == every.two.out_features == 32
+    assert ranked.one.out_features < 24
+    assert ranked.two.out_features > 40
 
 
 def test_pruning_twice_adds_up(tmp_path):
@@ -203,16 +233,16 @@ def info(format_name, *families):
     return SourceInfo(format_name, (spec,), (spec,), 10, 40, families)
 
 
-@pytest.mark.parametrize("source_info", [info("onnx", "conv"), info("pytorch", "rnn")])
-def test_models_that_cannot_be_pruned_keep_ratio_zero(source_info):
-    (mask,) = TECHNIQUE.capabilities(source_info, "cross_entropy")
+def test_models_that_cannot_be_pruned_keep_ratio_zero():
+    (mask,) = TECHNIQUE.capabilities(info("pytorch", "rnn"), "cross_entropy")
     assert mask.parameter == "prune.ratio"
     assert mask.covers(0.1)
     assert not mask.covers(0.0)
 
 
-def test_modules_can_be_pruned():
-    assert TECHNIQUE.capabilities(info("pytorch", "conv"), None) == ()
+@pytest.mark.parametrize("format_name", ["pytorch", "onnx", "keras"])
+def test_layers_can_be_pruned_whatever_the_format(format_name):
+    assert TECHNIQUE.capabilities(info(format_name, "conv"), None) == ()
 
 
 def test_ratio_zero_is_no_stage():
@@ -220,4 +250,5 @@ def test_ratio_zero_is_no_stage():
     assert TECHNIQUE.stage_parameters({"prune.ratio": 0.5, "prune.round_to": 16}) == {
         "prune.ratio": 0.5,
         "prune.round_to": 16,
+        "prune.importance": "local",
     }

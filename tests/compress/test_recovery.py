@@ -6,6 +6,7 @@ import torch
 
 from hamerspace.compress.base import TrainingData
 from hamerspace.compress.recovery import TECHNIQUE
+from hamerspace.compress.sparsifying import TECHNIQUE as SPARSIFY
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
@@ -25,7 +26,7 @@ FULL = {
     "recover.method": "distill",
     "recover.epochs": 6,
     "distill.temperature": 2.0,
-    "distill.alpha": 1.0,
+    "distill.weight": 1.0,
 }
 
 
@@ -116,6 +117,53 @@ def test_distillation_comes_near_the_source(model, tmp_path, loss):
     assert distance(trained) < 0.3 * distance(student)
 
 
+def test_the_teacher_counts_as_much_as_its_weight(model, tmp_path):
+    """Without weight the teacher says nothing, so that only labels are learnt."""
+    given = data()
+    student = damaged(model, tmp_path / "damaged")
+    distilled = {**FULL, "distill.weight": 0.0}
+    tuned = {"recover.method": "finetune", "recover.epochs": 6}
+    unheard = recover(model, student, distilled, given, tmp_path / "unheard")
+    plain = recover(model, student, tuned, given, tmp_path / "plain")
+    heard = recover(model, student, FULL, given, tmp_path / "heard")
+    assert unheard.file("weights").read_bytes() == plain.file("weights").read_bytes()
+    assert accuracy(plain, given) > accuracy(heard, given) + 0.1
+
+
+def test_statistics_of_batch_norm_follow_the_data(model, tmp_path):
+    given = data()
+    trained = recover(model, model, {"recover.method": "bn"}, given, tmp_path / "out")
+    before, after = load_module(model).inner, load_module(trained).inner
+    with torch.no_grad():
+        activations = before[0](torch.from_numpy(np.array(given.arrays["input"])))
+    assert torch.allclose(after[1].running_mean, activations.mean(dim=(0, 2, 3)), atol=1e-3)
+    assert torch.allclose(after[1].running_var, activations.var(dim=(0, 2, 3)), rtol=0.02)
+    assert torch.equal(after[0].weight, before[0].weight)
+    assert not after.training
+
+
+def test_a_model_without_batch_norm_has_none_to_estimate(tmp_path):
+    (tmp_path / "net.py").write_text(CODE.replace("nn.BatchNorm2d(8), ", ""))
+    (tmp_path / "source").mkdir()
+    spec = SourceSpec(None, None, "net:build", None, tmp_path)
+    example = {"input": np.ones((2, 1, 6, 6), np.float32)}
+    model = open_source(spec, example, tmp_path / "source")[0]
+    with pytest.raises(BuildError, match="batch normalisation"):
+        recover(model, model, {"recover.method": "bn"}, data(rows=64), tmp_path / "out")
+
+
+@pytest.mark.parametrize("method", ["bn", "finetune", "distill"])
+def test_what_was_sparsified_stays_zero(model, tmp_path, method):
+    given = data(rows=640)
+    (tmp_path / "sparse").mkdir()
+    ratio = {"sparsify.ratio": 0.8}
+    sparse = SPARSIFY.apply(model, model, ratio, None, tmp_path / "sparse", 0)
+    trained = recover(model, sparse, {**FULL, "recover.method": method}, given, tmp_path / "out")
+    before, after = load_module(sparse).inner, load_module(trained).inner
+    assert torch.equal(before[4].weight == 0, after[4].weight == 0)
+    assert torch.equal(before[4].weight, after[4].weight) == (method == "bn")
+
+
 def test_a_seed_gives_the_same_weights(model, tmp_path):
     given = data(rows=130)
     parameters = {"recover.method": "finetune", "recover.epochs": 1}
@@ -141,9 +189,10 @@ def test_labels_that_break_the_loss_are_a_build_error(model, tmp_path):
         )
 
 
-def info(format_name="pytorch"):
+def info(format_name="pytorch", **details):
     spec = TensorSpec("x", "float32", (None, 4))
-    return SourceInfo(format_name, (spec,), (spec,), 10, 40, ("conv",))
+    families = ("conv", "norm")
+    return SourceInfo(format_name, (spec,), (spec,), 10, 40, families, details=details)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +200,10 @@ def info(format_name="pytorch"):
     [
         (info(), "cross_entropy", set()),
         (info(), "none", {"finetune"}),
-        (info(), None, {"finetune", "distill"}),
-        (info("onnx"), "cross_entropy", {"finetune", "distill"}),
+        (info(), None, {"bn", "finetune", "distill"}),
+        (info("keras"), "cross_entropy", set()),
+        (info(batch_norm=False), "cross_entropy", {"bn"}),
+        (info("keras", layers=["Conv2D", "LayerNormalization"]), "cross_entropy", {"bn"}),
     ],
 )
 def test_methods_that_lack_something_are_masked(source, loss, refused):
@@ -174,11 +225,29 @@ def test_only_parameters_with_a_meaning_make_a_stage():
     }
     distilled = stage(prune_ratio=0.5, recover_method="distill")
     assert distilled["distill.temperature"] == 4.0
+    assert stage(sparsify_ratio=0.5, recover_method="bn", recover_epochs=3) == {
+        "recover.method": "bn"
+    }
 
 
-def test_parameters_are_active_only_where_they_have_a_meaning():
-    by_name = {p.name: p for p in TECHNIQUE.parameters()}
-    chosen = {"prune.ratio": 0.5, "recover.method": "finetune"}
-    assert by_name["recover.epochs"].active(chosen)
-    assert not by_name["distill.alpha"].active(chosen)
-    assert not by_name["recover.method"].active({"prune.ratio": 0.0})
+@pytest.mark.parametrize(
+    ("chosen", "active"),
+    [
+        ({"prune.ratio": 0.0}, set()),
+        ({"prune.ratio": 0.5}, {"recover.method"}),
+        ({"prune.ratio": 0.0, "sparsify.ratio": 0.5}, {"recover.method"}),
+        (
+            {"prune.ratio": 0.5, "recover.method": "finetune"},
+            {"recover.method", "recover.epochs"},
+        ),
+        (
+            {"sparsify.ratio": 0.5, "recover.method": "distill"},
+            {"recover.method", "recover.epochs", "distill.temperature", "distill.weight"},
+        ),
+        ({"qat.method": "nncf"}, {"distill.temperature", "distill.weight"}),
+        ({"student.width": 0.5}, {"distill.temperature", "distill.weight"}),
+        ({"student.width": 1.0, "qat.method": "none"}, set()),
+    ],
+)
+def test_parameters_are_active_only_where_they_have_a_meaning(chosen, active):
+    assert {p.name for p in TECHNIQUE.parameters() if p.active(chosen)} == active

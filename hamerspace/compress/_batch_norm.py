@@ -1,0 +1,65 @@
+"""Estimate the statistics of batch normalisation anew, for weights that have changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from hamerspace.compress._rows import TrainingRows
+from hamerspace.errors import BuildError
+from hamerspace.tasks.torch_module import NamedModule
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the common base of all batch norms
+
+
+def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
+    """Replace running means and variances by cumulative averages over one pass, in place.
+
+    Args:
+        module: Loaded for inference; it is in inference mode again afterwards.
+        rows: The train split.
+        seed: Of the order of the rows.
+
+    Raises:
+        BuildError: The module keeps no such statistics.
+    """
+    if not any(isinstance(m, _BatchNorm) and m.track_running_stats for m in module.modules()):
+        raise BuildError(
+            "recover.method bn needs batch normalisation, and this model keeps no statistics of "
+            "it; choose finetune or distill"
+        )
+    dtype, module.half_dtype = module.half_dtype, None
+    module.inner.float()
+    order = np.random.default_rng(seed)
+    with torch.no_grad():
+        update_bn(_batches(rows, order), _Alone(module))
+    module.inner.eval()
+    if dtype is not None:
+        module.inner.to(dtype)
+        module.half_dtype = dtype
+
+
+class _Alone(nn.Module):
+    """Trains nothing but batch normalisation: dropout would widen the variances."""
+
+    def __init__(self, module: NamedModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def train(self, mode: bool = True) -> "_Alone":
+        for child in self.module.modules():
+            if isinstance(child, _BatchNorm):
+                child.train(mode)
+        return self
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Any:
+        return self.module(*inputs)
+
+
+def _batches(rows: TrainingRows, order: np.random.Generator) -> Iterator[list[Any]]:
+    """In the form that update_bn takes: it passes the first of a list."""
+    for indices in rows.permuted(order):
+        yield [rows.inputs(indices)]

@@ -1,0 +1,137 @@
+"""Train a Keras model with another as its teacher, by ``keras.distillation``."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from hamerspace.compress.base import TrainingData
+from hamerspace.errors import BuildError
+from hamerspace.tasks.model import TensorSpec
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 64
+LEARNING_RATE = 1e-3
+# Far below a float32 probability that still matters; it keeps the logarithm of 0 finite.
+_TINY = 1e-20
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is taught, and how long.
+
+    Attributes:
+        output: Index of the output to train.
+        temperature: Divides the class scores of both models.
+        weight: Share of the teacher's part in the loss; the rest is the labels'.
+        epochs: Passes over the train split.
+        seed: Of the order of the rows and of every draw of the model.
+    """
+
+    output: int
+    temperature: float
+    weight: float
+    epochs: int
+    seed: int
+
+
+def teach(
+    student: Any, teacher: Any, data: TrainingData, inputs: Sequence[TensorSpec], lesson: Lesson
+) -> None:
+    """Train ``student`` in place.
+
+    Args:
+        student: A functional or sequential model.
+        teacher: One with the same inputs and outputs; it is frozen.
+        data: The train split.
+        inputs: Of both, in call order.
+        lesson: What is taught.
+
+    Raises:
+        BuildError: The loss is not finite, or the output holds no class scores.
+    """
+    keras.utils.set_random_seed(lesson.seed)
+    rows = _Rows(data, inputs, lesson.seed)
+    classes = data.loss == "cross_entropy"
+    if classes and teacher.outputs[lesson.output].shape[-1] == 1:
+        raise BuildError("student.width: an output of one column holds no scores of classes")
+    index = lesson.output
+    scores = classes and _are_probabilities(teacher, index, rows[0][0])
+    if classes:
+        # By name, Keras would skip the softmax that class scores need.
+        soft = keras.distillation.LogitsDistillation(
+            lesson.temperature, keras.losses.KLDivergence()
+        )
+        hard = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    else:
+        # It divides the outputs by the temperature, and numbers are no class scores.
+        soft = keras.distillation.LogitsDistillation(1.0, keras.losses.MeanSquaredError())
+        hard = keras.losses.MeanSquaredError()
+    distiller = keras.distillation.Distiller(
+        _head(teacher, index, logarithm=scores),
+        _head(student, index, logarithm=scores),
+        distillation_losses=soft,
+        student_loss_weight=1.0 - lesson.weight,
+    )
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, len(rows) * lesson.epochs)
+    distiller.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), loss=hard, jit_compile=False)
+    history = distiller.fit(rows, epochs=lesson.epochs, shuffle=False, verbose=0).history
+    loss = float(history["total_loss"][-1])
+    logger.info("loss after %d epochs: %.4f", lesson.epochs, loss)
+    if not math.isfinite(loss):
+        raise BuildError(f"training the student diverged: the loss is {loss}")
+
+
+def _head(model: Any, index: int, *, logarithm: bool) -> Any:
+    """The model with one output only; logarithms of probabilities are class scores."""
+    output = model.outputs[index]
+    if logarithm:
+        output = keras.ops.log(output + _TINY)
+    return keras.Model(_one_or_tuple(model.inputs), output)
+
+
+def _one_or_tuple(values: Sequence[Any]) -> Any:
+    """The form in which Keras takes inputs from a data set without complaint."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _are_probabilities(model: Any, index: int, inputs: Any) -> bool:
+    values = np.asarray(_head(model, index, logarithm=False)(inputs, training=False), np.float64)
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3))
+
+
+class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of the memory-mapped train split, in a new order each epoch."""
+
+    def __init__(self, data: TrainingData, inputs: Sequence[TensorSpec], seed: int) -> None:
+        super().__init__()
+        self._data = data
+        self._inputs = tuple(inputs)
+        self._count = len(data.arrays[inputs[0].name])
+        fixed = inputs[0].shape[0]
+        self._size = fixed or min(BATCH_SIZE, self._count)
+        self._order = np.random.default_rng(seed)
+        self._permutation = self._order.permutation(self._count)
+
+    def __len__(self) -> int:
+        return max(1, self._count // self._size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        span = range(index * self._size, (index + 1) * self._size)
+        indices = np.sort(np.take(self._permutation, span, mode="wrap"))
+        arrays = [np.asarray(self._data.arrays[spec.name][indices]) for spec in self._inputs]
+        inputs = _one_or_tuple(arrays)
+        if self._data.loss == "none":
+            return (inputs,)
+        labels = np.asarray(self._data.arrays["labels"][indices])
+        if self._data.loss == "mse" and labels.ndim == 1:
+            labels = labels[:, np.newaxis]
+        return inputs, labels
+
+    def on_epoch_end(self) -> None:
+        self._permutation = self._order.permutation(self._count)

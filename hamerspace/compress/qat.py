@@ -1,0 +1,116 @@
+"""Quantisation-aware training: train with int8 rounding in the loop, leave an int8 ONNX model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
+from hamerspace.compress.sparsifying import SPARSE
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
+from hamerspace.tasks.model import ModelArtifact, SourceInfo
+
+_LEARNING_RATE = 1e-4
+
+# Runtimes that run quantised ONNX in int8, where they are left to quantise nothing themselves.
+_RUNS_AS_IT_IS = Condition(
+    "onnxruntime.quantization",
+    values=("none",),
+    alternatives=(Condition("openvino.quantization", values=("none",)),),
+)
+
+
+class QuantizationAwareTraining(Technique):
+    """Inserts NNCF's fake quantisers into the module, trains it and exports it to ONNX.
+
+    Jacob et al. 2018, https://arxiv.org/abs/1712.05877. Scales are trained with the weights, with
+    the straight-through estimator. The result holds weights in int8 and pairs of QuantizeLinear
+    and DequantizeLinear, which ONNX Runtime and OpenVINO fuse into int8 kernels.
+    """
+
+    name = "qat"
+    modules = ("torch", "nncf", "onnx", "onnxruntime")
+    extra = "full"
+    distributions = ("torch", "nncf", "onnx", "onnxruntime")
+    needs_training_data = True
+    result_format = "onnx"
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter(
+                "qat.method",
+                "none",
+                "Quantise to int8 while training, which loses less than to quantise afterwards.",
+                choices=("none", "nncf"),
+                when=(_RUNS_AS_IT_IS,),
+                short="qat",
+            ),
+            Parameter(
+                "qat.epochs",
+                1,
+                "Passes over the train split with quantisation in the loop.",
+                low=1,
+                high=20,
+                when=(Condition("qat.method", excluded=("none",)),),
+                short="qat epochs",
+            ),
+        )
+
+    def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:
+        if loss is None:
+            reason = "there is no train split"
+        elif not {"conv", "linear"} & set(source.op_families):
+            reason = "the model has no convolution or linear layer"
+        else:
+            return ()
+        return (Mask("qat.method", ("nncf",), reason),)
+
+    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        method = recipe.get("qat.method", "none")
+        if method == "none":
+            return None
+        epochs = int(recipe.get("qat.epochs", 1))
+        return {"qat.method": method, "qat.epochs": epochs, **distillation_of(recipe)}
+
+    def apply(
+        self,
+        source: ModelArtifact,
+        model: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        data: TrainingData | None,
+        workdir: Path,
+        seed: int,
+    ) -> ModelArtifact:
+        if model.format != "pytorch":
+            raise BuildError(f"only a pytorch module can be trained, not a {model.format} model")
+        if data is None:
+            raise BuildError("qat.method nncf needs a train split; add one to task.data")
+        from hamerspace.compress._fake_quantize import fake_quantize, portable_kernels
+        from hamerspace.compress._qdq_export import export_qdq
+        from hamerspace.compress._rows import TrainingRows
+        from hamerspace.compress._sparse import zero_keeper
+        from hamerspace.compress._train import Course, Distillation, train
+        from hamerspace.tasks.quiet_nncf import quiet_nncf
+        from hamerspace.tasks.torch_module import load_module
+
+        rows = TrainingRows(data, model.inputs)
+        distillation = Distillation(
+            load_module(source),
+            float(parameters[TEMPERATURE]),
+            1.0 if data.loss == "none" else float(parameters[WEIGHT]),
+        )
+        with quiet_nncf(), portable_kernels():
+            quantized = fake_quantize(load_module(model), rows, seed)
+            course = Course(
+                int(parameters["qat.epochs"]),
+                seed,
+                learning_rate=_LEARNING_RATE,
+                # Rounding to bfloat16 before rounding to int8 would teach the wrong grid.
+                half_precision=False,
+                after_step=zero_keeper(quantized.inner) if SPARSE in model.metadata else None,
+            )
+            train(quantized, rows, data.output, distillation, course)
+            return export_qdq(quantized, model, data.arrays, workdir)
+
+
+TECHNIQUE = QuantizationAwareTraining()

@@ -1,0 +1,102 @@
+"""A narrower student of a Keras model, taught by it with Keras's own distillation."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
+from hamerspace.errors import BuildError
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
+from hamerspace.tasks.model import ModelArtifact, SourceInfo
+
+_FILE = "model.keras"
+
+
+class NarrowStudent(Technique):
+    """Clones a Keras model with narrower layers and trains it by ``keras.distillation``.
+
+    The width multiplier is that of Howard et al. 2017, https://arxiv.org/abs/1704.04861; the
+    distillation that of Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531.
+    """
+
+    name = "student"
+    modules = ("tensorflow", "keras")
+    extra = "tensorflow"
+    distributions = ("tensorflow", "tensorflow-cpu", "keras")
+    needs_training_data = True
+    formats = ("keras",)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            Parameter(
+                "student.width",
+                1.0,
+                "Width of the layers of a student that learns from the source, relative to it; "
+                "1 keeps the source itself.",
+                choices=(1.0, 0.75, 0.5, 0.25),
+                short="student width",
+            ),
+            Parameter(
+                "student.epochs",
+                10,
+                "Passes over the train split; the student starts untrained.",
+                low=1,
+                high=200,
+                when=(Condition("student.width", excluded=(1.0,)),),
+                short="student epochs",
+            ),
+        )
+
+    def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:
+        if loss is None:
+            reason = "there is no train split"
+        elif not {"conv", "linear", "rnn"} & set(source.op_families):
+            reason = "the model has no convolutional, dense or recurrent layer"
+        else:
+            return ()
+        return (Mask("student.width", (), reason, excluded=(1.0,)),)
+
+    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        width = float(recipe.get("student.width", 1.0))
+        if width == 1.0:
+            return None
+        epochs = int(recipe.get("student.epochs", 10))
+        return {"student.width": width, "student.epochs": epochs, **distillation_of(recipe)}
+
+    def apply(
+        self,
+        source: ModelArtifact,
+        model: ModelArtifact,
+        parameters: Mapping[str, Scalar],
+        data: TrainingData | None,
+        workdir: Path,
+        seed: int,
+    ) -> ModelArtifact:
+        if not source.format == model.format == "keras":
+            raise BuildError(f"only a Keras model can have such a student, not {model.format}")
+        if data is None:
+            raise BuildError("student.width needs a train split; add one to task.data")
+        from hamerspace.tasks.tensorflow_module import import_keras
+
+        import_keras()
+        from hamerspace.compress._keras_student import narrow, read
+        from hamerspace.compress._keras_teach import Lesson, teach
+
+        teacher = read(source)
+        student = narrow(read(model), float(parameters["student.width"]), seed)
+        names = [spec.name for spec in model.outputs]
+        lesson = Lesson(
+            output=names.index(data.output) if data.output in names else 0,
+            temperature=float(parameters[TEMPERATURE]),
+            weight=1.0 if data.loss == "none" else float(parameters[WEIGHT]),
+            epochs=int(parameters["student.epochs"]),
+            seed=seed,
+        )
+        teach(student, teacher, data, model.inputs, lesson)
+        student.save(workdir / _FILE)
+        metadata = {**model.metadata, "model": _FILE}
+        return replace(model, folder=workdir, metadata=metadata).save()
+
+
+TECHNIQUE = NarrowStudent()

@@ -1,0 +1,186 @@
+"""Narrow students of real small Keras models."""
+
+import numpy as np
+import pytest
+
+from hamerspace.compress import TrainingData
+from hamerspace.compress.student import TECHNIQUE
+from hamerspace.errors import BuildError
+from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
+
+PARAMETERS = {
+    "student.width": 0.5,
+    "student.epochs": 8,
+    "distill.temperature": 2.0,
+    "distill.weight": 0.7,
+}
+ROWS = 512
+
+
+def artifact(model, folder):
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    inputs = tuple(TensorSpec(t.name, "float32", tuple(t.shape)) for t in model.inputs)
+    names = getattr(model, "output_names", None) or ["output"]
+    pairs = zip(names, model.outputs, strict=True)
+    outputs = tuple(TensorSpec(name, "float32", tuple(t.shape)) for name, t in pairs)
+    return ModelArtifact(folder, "keras", inputs, outputs, {"model": "model.keras"}).save()
+
+
+def images(rows=ROWS):
+    return np.random.default_rng(0).standard_normal((rows, 6, 6, 1)).astype(np.float32)
+
+
+def convolutional():
+    """Normalised images, a residual branch, and probabilities beside features."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 1), name="image")
+    scale = layers.Normalization(name="scale", mean=0.5, variance=4.0)
+    x = layers.Conv2D(16, 3, padding="same", name="stem")(scale(image))
+    y = layers.Conv2D(16, 3, padding="same", name="branch")(layers.BatchNormalization()(x))
+    x = layers.Flatten()(layers.ReLU()(layers.Add()([x, y])))
+    features = layers.Dense(8, name="features")(x)
+    x = layers.Dense(32, activation="relu", name="hidden")(x)
+    scores = layers.Dense(4, activation="softmax", name="scores")(x)
+    return keras.Model(image, [scores, features])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("student")
+
+
+@pytest.fixture(scope="module")
+def source(folder):
+    return artifact(convolutional(), folder / "source")
+
+
+@pytest.fixture(scope="module")
+def labels(source):
+    """What the source says, so that labels and teacher agree."""
+    return np.asarray(load(source)(images())[0]).argmax(axis=1)
+
+
+def teach(source, folder, given, **parameters):
+    folder.mkdir()
+    TECHNIQUE.apply(source, source, {**PARAMETERS, **parameters}, given, folder, 0)
+    return ModelArtifact.load(folder)
+
+
+def load(model):
+    return keras.saving.load_model(model.file("model"), compile=False)
+
+
+@pytest.fixture(scope="module")
+def student(source, folder, labels):
+    arrays = {"image": images(), "labels": labels}
+    given = TrainingData(arrays, ("image",), "cross_entropy", "scores")
+    return teach(source, folder / "student", given)
+
+
+def test_layers_are_narrower_and_the_interface_stays(source, student):
+    model = load(student)
+    assert model.get_layer("stem").filters == model.get_layer("branch").filters == 8
+    assert model.get_layer("hidden").units == 16
+    assert (student.inputs, student.outputs) == (source.inputs, source.outputs)
+    assert [tuple(t.shape) for t in model.outputs] == [(None, 4), (None, 8)]
+    assert [t.name for t in model.inputs] == ["image"]
+    assert student.file("model").stat().st_size < source.file("model").stat().st_size
+
+
+def test_the_student_learns(student, labels):
+    probabilities, _ = load(student)(images())
+    assert np.allclose(np.asarray(probabilities).sum(axis=1), 1.0, atol=1e-4)
+    assert (np.asarray(probabilities).argmax(axis=1) == labels).mean() > 0.6
+
+
+def test_statistics_of_the_source_are_kept(student):
+    scale = load(student).get_layer("scale")
+    assert np.allclose(scale.mean, 0.5)
+    assert np.allclose(scale.variance, 4.0)
+
+
+def test_without_labels_the_source_alone_teaches(tmp_path):
+    keras.utils.set_random_seed(0)
+    hidden = layers.Dense(16, activation="relu")
+    model = keras.Sequential([keras.Input((3,), name="x"), hidden, layers.Dense(4)])
+    source = artifact(model, tmp_path / "source")
+    x = np.random.default_rng(0).standard_normal((512, 3)).astype(np.float32)
+    given = TrainingData({"x": x}, ("x",), "none")
+    student = load(teach(source, tmp_path / "student", given, **{"student.epochs": 50}))
+    wanted, found = np.asarray(model(x)), np.asarray(student(x))
+    assert ((wanted - found) ** 2).mean() < 0.6 * wanted.var()
+
+
+def test_recurrent_and_nested_models_learn_numbers(tmp_path):
+    keras.utils.set_random_seed(0)
+    body = keras.Sequential(
+        [
+            keras.Input((4, 3)),
+            layers.Bidirectional(layers.SimpleRNN(8, unroll=True)),
+            layers.Dense(6, activation="tanh"),
+        ]
+    )
+    series = keras.Input((4, 3), name="series")
+    source = artifact(keras.Model(series, layers.Dense(1)(body(series))), tmp_path / "source")
+    x = np.random.default_rng(0).standard_normal((512, 4, 3)).astype(np.float32)
+    given = TrainingData({"series": x, "labels": x.mean(axis=(1, 2))}, ("series",), "mse")
+    chosen = {"distill.weight": 0.0, "student.epochs": 50}
+    model = load(teach(source, tmp_path / "student", given, **chosen))
+    assert model.count_params() < 0.5 * load(source).count_params()
+    error = np.mean((np.asarray(model(x))[:, 0] - given.arrays["labels"]) ** 2)
+    assert error < 0.8 * given.arrays["labels"].var()
+
+
+class Custom(layers.Layer):
+    def call(self, x):
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ([layers.Dense(16), layers.Reshape((4, 4)), layers.Flatten()], "Reshape"),
+        ([keras.saving.register_keras_serializable()(Custom)(), layers.Dense(9)], "Custom"),
+        ([layers.Flatten()], "no layer but those of the outputs"),
+    ],
+)
+def test_what_cannot_be_narrowed_is_a_build_error(tmp_path, extra, message):
+    model = keras.Sequential([keras.Input((3,), name="x"), *extra, layers.Dense(2)])
+    source = artifact(model, tmp_path / "source")
+    given = TrainingData({"x": np.ones((8, 3), np.float32)}, ("x",), "none")
+    with pytest.raises(BuildError, match=message):
+        teach(source, tmp_path / "student", given)
+
+
+def info(*families):
+    spec = TensorSpec("x", "float32", (None, 4))
+    return SourceInfo("keras", (spec,), (spec,), 10, 40, families)
+
+
+@pytest.mark.parametrize(
+    ("source_info", "loss", "refused"),
+    [
+        (info("conv"), "cross_entropy", False),
+        (info("rnn"), "none", False),
+        (info("norm"), "mse", True),
+        (info("conv"), None, True),
+    ],
+)
+def test_it_needs_layers_and_a_train_split(source_info, loss, refused):
+    masks = TECHNIQUE.capabilities(source_info, loss)
+    assert any(mask.covers(0.5) for mask in masks) == refused
+    assert not any(mask.covers(1.0) for mask in masks)
+
+
+def test_full_width_is_no_stage():
+    assert TECHNIQUE.stage_parameters({"student.width": 1.0}) is None
+    assert TECHNIQUE.stage_parameters({"student.width": 0.5, "student.epochs": 3}) == {
+        "student.width": 0.5,
+        "student.epochs": 3,
+        "distill.temperature": 4.0,
+        "distill.weight": 0.7,
+    }
