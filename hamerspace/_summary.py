@@ -185,6 +185,9 @@ def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tupl
 
 def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
     found = list(facts.get("notes", []))
+    space = facts.get("space", {})
+    if space.get("why"):
+        found.append(f"The space is '{space['name']}', since {space['why']}.")
     found += [
         f"{', '.join(mask['values'])} is left out: {mask['reason']}."
         for mask in facts.get("masks", [])

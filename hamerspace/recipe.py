@@ -64,6 +64,7 @@ class Parameter:
         when: The parameter is active only where all of these hold; inert parameters never appear
             in a recipe.
         runtime: Whether it only changes how a built candidate is run, not its files.
+        optional: Whether the default does nothing at all, so that a recipe leaves it out.
         short: Word before a number or a ``true`` in the short name of a recipe; default: the last
             part of the name.
     """
@@ -77,6 +78,7 @@ class Parameter:
     when: tuple[Condition, ...] = ()
     runtime: bool = False
     short: str = ""
+    optional: bool = False
 
     @property
     def word(self) -> str:

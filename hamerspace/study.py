@@ -303,7 +303,7 @@ class Study:
         searched = time.monotonic()
         watch.phase("confirming the front")
         records = self.records()
-        confirmed, winner = confirm_front(bench, records, goal, _defaults(records))
+        confirmed, winner = confirm_front(bench, records, goal)
         if winner is None:
             shutil.rmtree(self.folder.best, ignore_errors=True)
         else:
@@ -400,11 +400,6 @@ class Study:
                 shared=self._shared_url is not None,
             )
         return self._ledger
-
-
-def _defaults(records: Mapping[int, Record]) -> dict[str, int]:
-    """Tool to the number of the trial of its own default."""
-    return {r.default_of: n for n, r in records.items() if r.default_of}
 
 
 def _command() -> str:

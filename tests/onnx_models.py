@@ -112,6 +112,38 @@ def encoder(folder: Path) -> ModelArtifact:
     )
 
 
+def stateful(folder: Path) -> ModelArtifact:
+    """A recurrent layer whose first state is an input: frames[?, 6], state[1, 1, 4] to score[?, 1].
+
+    The rows of a call are the steps of one sequence; ``last`` is the state after them.
+    """
+    rng = np.random.default_rng(3)
+    weights = {
+        "w": rng.normal(0, 0.5, (1, 4, 6)),
+        "r": rng.normal(0, 0.5, (1, 4, 4)),
+        "head": rng.normal(0, 1.0, (4, 1)),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Constant", [], ["axis"], value_ints=[1]),
+        node("Unsqueeze", ["frames", "axis"], ["steps"]),
+        node("RNN", ["steps", "w", "r", "", "", "state"], ["all", "last"], hidden_size=4),
+        node("Constant", [], ["flat"], value_ints=[-1, 4]),
+        node("Reshape", ["all", "flat"], ["rows"]),
+        node("MatMul", ["rows", "head"], ["score"]),
+    ]
+    return _save(
+        folder,
+        nodes,
+        weights,
+        (
+            TensorSpec("frames", "float32", (None, 6)),
+            TensorSpec("state", "float32", (1, 1, 4), constant=True),
+        ),
+        (TensorSpec("score", "float32", (None, 1)), TensorSpec("last", "float32", (1, 1, 4))),
+    )
+
+
 def half_net(folder: Path) -> ModelArtifact:
     """A float16 interface: x[?, 4] to y[?, 4]."""
     nodes = [helper.make_node("Tanh", ["x"], ["y"])]

@@ -14,6 +14,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.worker import Worker
 from hamerspace.errors import ConfigError, HamerspaceError, RunFolderError
+from tests import onnx_models
 
 LIMITS = {"max_size_mb": 1.0, "max_accuracy_drop": 60.0}
 BEHAVIOURS = [
@@ -285,3 +286,30 @@ def test_what_is_wrong_with_the_model_is_told_as_it_was_found(write_study, tmp_p
     source = {"source": {"path": str(broken)}}
     with pytest.raises(HamerspaceError, match=r"broken\.onnx"):
         Study.from_yaml(write_study(tmp_path / "s", task=source), out=tmp_path / "run").optimize()
+
+
+def test_states_that_every_call_begins_with(tmp_path):
+    """Inputs without rows: zeros, or what the data hold, the same in every call."""
+    model = onnx_models.stateful(tmp_path)
+    rng = np.random.default_rng(0)
+    frames = rng.standard_normal((320, 6)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", frames=frames)
+    study = {
+        "name": "stateful",
+        "task": {
+            "source": {"path": str(model.file("model")), "constants": ["state"]},
+            "data": {"path": "data.npz", "whole_batches": True},
+            "batch_size": 8,
+        },
+        "space": "space.yaml",
+        "budget": {"trials": 2},
+    }
+    space = {"version": 1, "name": "s", "parameters": {"backend": ["onnxruntime", "openvino"]}}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    done = Study.from_yaml(tmp_path / "study.yaml", out=tmp_path / "run").optimize()
+    for record in done.records().values():
+        assert record.measurement.reason == ""
+        assert abs(record.measurement.quality.drop.estimate) < 0.1
+    manifest = json.loads((tmp_path / "run" / "best" / "manifest.json").read_text())
+    assert [spec["name"] for spec in manifest["inputs"]] == ["frames", "state"]

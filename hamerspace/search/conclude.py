@@ -12,7 +12,7 @@ _MOST = 24
 
 
 def confirm_front(
-    bench: Workbench, records: Mapping[int, Record], goal: Goal, defaults: Mapping[str, int]
+    bench: Workbench, records: Mapping[int, Record], goal: Goal
 ) -> tuple[list[Confirmed], Confirmed | None]:
     """Measure the front again on the confirm split; return what was seen and the winner.
 
@@ -23,7 +23,6 @@ def confirm_front(
         bench: Builds and measures.
         records: The finished trials.
         goal: What to improve and keep.
-        defaults: Tool to the number of the trial of its own default.
 
     Where all of a front miss a limit on data that the search never saw, they make way for those
     that they dominated, until something can be shipped or two dozen were looked at.
@@ -41,7 +40,7 @@ def confirm_front(
             break
         numbers.sort(key=costs)
         chosen = numbers[:_MOST_AT_ONCE]
-        able = [n for n in defaults.values() if n in left and left[n].feasible]
+        able = [n for n, r in left.items() if r.default_of and r.feasible]
         chosen += [n for n in sorted(able, key=costs)[:1] if n not in chosen]
         for number in chosen:
             recipe = records[number].recipe

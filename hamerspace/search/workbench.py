@@ -74,7 +74,9 @@ class Workbench:
     def target(self) -> Target:
         """Where candidates are measured."""
         budget, target = self.config.budget, self.config.target
-        return TARGETS.load(target.name)(target.threads, budget.measure_timeout_s)
+        return TARGETS.load(target.name)(
+            target.threads, budget.measure_timeout_s, hardware=target.hardware
+        )
 
     @cached_property
     def space(self) -> Space:
@@ -252,7 +254,7 @@ class Workbench:
         missing = []
         for name in BACKENDS:
             config = BACKENDS.load(name)
-            if model.format not in config.model_formats:
+            if model.format not in (*config.model_formats, *config.source_formats):
                 continue
             if config.missing():
                 missing.append(config.hint())
@@ -277,9 +279,7 @@ class Workbench:
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 
     def _inputs(self, split: str) -> dict[str, str]:
-        splits = self.task.splits
-        files = splits.files[split]
-        return {name: str(splits.folder / files[name]) for name in splits.inputs}
+        return self.task.splits.input_paths(split)
 
     def _source_outputs(self, split: str) -> Any:
         """The source model's outputs, computed once for all studies of the task."""

@@ -139,7 +139,9 @@ def _choice(
     space: str, offer: Parameter, declaration: DeclaredParameter | None, masks: Iterable[Mask]
 ) -> Choice:
     if declaration is None:
-        return Choice(offer, (offer.default,), when=offer.when, declared=False)
+        default = (offer.default,)
+        left = _unmasked(offer, default, masks) or _unmasked(offer, offer.choices, masks)
+        return Choice(offer, left[:1] or default, when=offer.when, declared=False)
     when = (*offer.when, *(c for c in declaration.when if c not in offer.when))
     listed = _listed(declaration)
     if listed is None:
@@ -196,7 +198,7 @@ def _in_order(space: str, choices: Sequence[Choice]) -> list[Choice]:
             (
                 c
                 for c in waiting
-                if all(w.parameter in done or w.parameter not in names for w in c.when)
+                if all(n in done or n not in names for w in c.when for n in w.parameters)
             ),
             None,
         )
@@ -218,11 +220,12 @@ def _without_dead_ends(choices: Sequence[Choice]) -> list[Choice]:
             if not choice.empty or not choice.when:
                 continue
             condition = choice.when[-1]
-            if condition.parameter not in by_name:
-                continue  # of a backend that is not searched, so it never holds
-            above = by_name[condition.parameter]
-            left = tuple(v for v in above.values if not condition.holds({above.name: v}))
-            if left != above.values:
-                by_name[above.name] = replace(above, values=left)
-                changed = True
+            for name in condition.parameters:
+                if name not in by_name:
+                    continue  # of a backend that is not searched, so it never holds
+                above = by_name[name]
+                left = tuple(v for v in above.values if not condition.holds({name: v}))
+                if left != above.values:
+                    by_name[name] = replace(above, values=left)
+                    changed = True
     return [by_name[c.name] for c in choices]

@@ -26,7 +26,7 @@ def judge_techniques(
     masks: list[Mask] = []
     for name in TECHNIQUES:
         technique = TECHNIQUES.load(name)
-        own = technique.parameters()
+        own = tuple(_optional(p, technique.parameters()) for p in technique.parameters())
         refusal = _refusal(technique, source)
         if refusal is None:
             masks += technique.capabilities(source, loss)
@@ -34,7 +34,7 @@ def judge_techniques(
             offers += [_only_without(p, clash) for p in own]
         else:
             offers += own
-            masks += [_all_but_default(p, refusal) for p in own if not p.when]
+            masks += [_all_but_default(p, refusal) for p in own if not _depends(p, own)]
     return Judged(tuple(offers), tuple(masks))
 
 
@@ -108,6 +108,17 @@ def _only_without(parameter: Parameter, backends: tuple[str, ...]) -> Parameter:
 
 def _with(parameter: Parameter, condition: Condition) -> Parameter:
     return replace(parameter, when=(condition, *parameter.when))
+
+
+def _optional(parameter: Parameter, own: tuple[Parameter, ...]) -> Parameter:
+    """A technique's first parameter switches it on; its default does nothing."""
+    return parameter if _depends(parameter, own) else replace(parameter, optional=True)
+
+
+def _depends(parameter: Parameter, own: tuple[Parameter, ...]) -> bool:
+    """Whether a parameter is active only with certain values of others of the same owner."""
+    names = {p.name for p in own}
+    return any(name in names for c in parameter.when for name in c.parameters)
 
 
 def _all_but_default(parameter: Parameter, reason: str) -> Mask:

@@ -39,11 +39,11 @@ class Space:
         for choice in self.choices:
             if choice.active(chosen):
                 chosen[choice.name] = choice.suggest(trial)
-        return Recipe(chosen)
+        return self._recipe(chosen)
 
     def recipes(self) -> Iterator[Recipe]:
         """Every distinct recipe; continuous ranges contribute their ends only."""
-        return (Recipe(chosen) for chosen in self._walk({}, 0))
+        return (self._recipe(chosen) for chosen in self._walk({}, 0))
 
     def count(self) -> int | None:
         """Number of distinct recipes; ``None`` where a range is continuous."""
@@ -66,12 +66,24 @@ class Space:
                     return None
                 value = choice.low if choice.continuous else choice.values[0]
             chosen[choice.name] = value
-        return Recipe(chosen) if partial.keys() <= chosen.keys() else None
+        return self._recipe(chosen) if partial.keys() <= chosen.keys() else None
 
     def suggestions(self, recipe: Recipe) -> dict[str, Scalar]:
         """The part of a recipe that is asked of a trial: where there is a choice."""
-        asked = {choice.name for choice in self.choices if choice.asked}
-        return {name: value for name, value in recipe.parameters.items() if name in asked}
+        asked: dict[str, Scalar] = {}
+        chosen: dict[str, Scalar] = {}
+        for choice in self.choices:
+            if choice.active(chosen):
+                value = recipe.parameters.get(choice.name, choice.parameter.default)
+                chosen[choice.name] = value
+                if choice.asked:
+                    asked[choice.name] = value
+        return asked
+
+    def _recipe(self, chosen: Mapping[str, Scalar]) -> Recipe:
+        """What was chosen, less the values that do nothing."""
+        idle = {c.name: c.parameter.default for c in self.choices if c.parameter.optional}
+        return Recipe({n: v for n, v in chosen.items() if n not in idle or v != idle[n]})
 
     def _walk(self, chosen: dict[str, Scalar], position: int) -> Iterator[dict[str, Scalar]]:
         if position == len(self.choices):

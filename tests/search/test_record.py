@@ -57,5 +57,5 @@ def test_what_was_not_measured_is_imputed_at_the_source_and_said():
 
 def test_only_what_was_measured_is_observed():
     assert observed(Measurement(Gate.SIZE, size_mb=2.0)) == {"size": 2.0}
-    wanted = {"size", "memory", "latency", "throughput", "quality", "drop"}
+    wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download"}
     assert set(observed(_whole().measurement)) == wanted

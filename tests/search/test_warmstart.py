@@ -19,7 +19,15 @@ def test_each_backend_begins_with_its_baseline(spaces, name):
     baselines = [f.recipe.backend for f in first if f.origin == "baseline"]
     assert baselines == [f.recipe.backend for f in first[: len(baselines)]]
     assert set(baselines) == {"onnxruntime", "openvino", "pytorch"}
-    assert {f.origin for f in first[len(baselines) :]} == {"known"}
+    assert {f.origin for f in first[len(baselines) :]} == {"default", "known"}
+
+
+def test_what_a_single_tool_does_by_default_is_tried_before_what_we_think_better(spaces):
+    first = first_trials(spaces("cpu"), SOURCE, Constraints())
+    origins = [f.origin for f in first]
+    assert origins == sorted(origins, key=["baseline", "default", "known"].index)
+    assert all(bool(f.default_of) == (f.origin == "default") for f in first)
+    assert {f.default_of for f in first} >= {"ONNX Runtime static int8", "NNCF int8"}
 
 
 @pytest.mark.parametrize("name", ["quick", "cpu"])
