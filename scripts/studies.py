@@ -1,0 +1,135 @@
+"""Search every study and write the table of results in studies/README.md.
+
+python scripts/studies.py [NAME ...] [--runs runs]
+
+A study that was searched before is not searched again; delete its run folder for that. The best
+single-tool default is the one that the same run found, measured beside everything else.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hamerspace import Study
+from hamerspace.report import formats
+from hamerspace.report.run_data import RunData
+from hamerspace.search.confirm import Confirmed, cost
+from hamerspace.search.record import Record
+from hamerspace.space.describe import recipe_label
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "studies" / "README.md"
+_BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
+_HEADS = (
+    "study",
+    "source",
+    "winner",
+    "quality",
+    "drop",
+    "latency",
+    "size",
+    "best default of a single tool",
+    "its drop",
+    "its latency",
+    "its size",
+    "trials",
+    "seconds",
+)
+
+
+def row_of(name: str, runs: Path) -> dict[str, str]:
+    """Search one study, or read what an earlier search found, and tell it in one row."""
+    study = Study.from_yaml(ROOT / "studies" / name / "study.yaml", out=runs / name).optimize()
+    run, best = study.run_data(), study.best
+    row = dict.fromkeys(_HEADS, "-") | {
+        "study": f"[{name}]({name}/)",
+        "source": _source(run),
+        "trials": str(study.result["finished"]),
+        "seconds": f"{study.result['search_s'] + study.result['confirm_s']:.0f}",
+    }
+    if best is not None:
+        label = recipe_label(study.records()[best.number].recipe)
+        confirmed = "" if best.rank == 0 else " (a limit is not shown)"
+        row["winner"] = label + confirmed
+        row |= _figures(run, _values(run, best.number), "{}")
+        row["quality"] = formats.quality(_values(run, best.number).get("quality"), run.metric)
+    default = best_default(study)
+    if default is not None:
+        number, record = default
+        row["best default of a single tool"] = record.default_of
+        row |= _figures(run, _values(run, number), "its {}")
+        print(f"{name}: {_comparison(study, default)}", flush=True)
+    return row
+
+
+def best_default(study: Study) -> tuple[int, Record] | None:
+    """The feasible default that a user of one tool could have had, by the study's own measure."""
+    able = {n: r for n, r in study.records().items() if r.default_of and r.feasible}
+    if not able:
+        return None
+    number = min(able, key=lambda n: _cost(study, able[n].measurement))
+    return number, able[number]
+
+
+def _comparison(study: Study, default: tuple[int, Record]) -> str:
+    """Whether the winner is at least as good, both as they were confirmed."""
+    confirmed: dict[int, Confirmed] = {c.number: c for c in study.confirmed}
+    best, other = study.best, confirmed.get(default[0])
+    if best is None or other is None:
+        return "nothing to compare"
+    ours, theirs = _cost(study, best.measurement), _cost(study, other.measurement)
+    verdict = "no worse" if best.rank < other.rank or ours <= theirs else "WORSE"
+    return f"{verdict} than {default[1].default_of} (cost {ours:.2f} against {theirs:.2f})"
+
+
+def _cost(study: Study, measurement: Any) -> float:
+    goal = study.goal
+    return cost(measurement, goal.objectives, goal.constraints, goal.source)
+
+
+def _values(run: RunData, number: int) -> Mapping[str, float | None]:
+    """Of the confirmation where a trial came that far, else of the search."""
+    found = {t.number: t.values for t in run.trials} | {
+        c.number: c.values for c in run.confirmations
+    }
+    return found[number]
+
+
+def _figures(run: RunData, values: Mapping[str, float | None], key: str) -> dict[str, str]:
+    source = run.source.values
+    return {
+        key.format("drop"): formats.drop(values, run.metric),
+        key.format("latency"): formats.measured("latency_ms", values, source),
+        key.format("size"): formats.measured("size_mb", values, source),
+    }
+
+
+def _source(run: RunData) -> str:
+    values = run.source.confirm_values or run.source.values
+    parts = [formats.with_unit(k, values.get(k), run.metric) for k in ("size_mb", "latency_ms")]
+    return ", ".join(
+        [*parts, f"{run.metric.name} {formats.quality(values.get('quality'), run.metric)}"]
+    )
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    lines = [_HEADS, ["---"] * len(_HEADS), *([row[head] for head in _HEADS] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="default: all")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    chosen = parser.parse_args()
+    known = sorted(path.parent.name for path in (ROOT / "studies").glob("*/study.yaml"))
+    rows = [row_of(name, chosen.runs.resolve()) for name in chosen.names or known]
+    text = PAGE.read_text()
+    before, _, rest = text.partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{table(rows)}\n{_END}{after}")
+
+
+if __name__ == "__main__":
+    main()
