@@ -130,3 +130,14 @@ def test_masks():
 @pytest.mark.parametrize(("value", "legal"), [(1, True), (2.0, False), (1.5, False), (True, False)])
 def test_a_whole_number_is_asked_for_where_the_default_is_one(value, legal):
     assert Parameter("p", 1, "", low=1, high=9).accepts(value) == legal
+
+
+def test_alternatives_of_a_condition_will_do_instead():
+    either = Condition("a", (1,), alternatives=(Condition("b", excluded=(0,)),))
+    assert either.holds({"a": 1})
+    assert either.holds({"a": 2, "b": 5})
+    assert either.holds({"b": 5})
+    assert not either.holds({"a": 2, "b": 0})
+    assert not either.holds({})
+    assert either.parameters == ("a", "b")
+    assert str(either) == "a is 1 or b is not 0"

@@ -67,7 +67,7 @@ class Workbench:
     def task(self) -> Task:
         """The inspected model and the split data."""
         if not is_prepared(self.loaded, self._store):
-            self._worker.preload(preload.READING)
+            self._worker.preload(preload.reading(self.loaded.source_path))
         return prepare(self.loaded, self._store, self._worker, self._folder.log("prepare.log"))
 
     @cached_property
@@ -115,6 +115,11 @@ class Workbench:
             budget.build_memory_mb,
         )
 
+    def _settle(self) -> None:
+        """Wait until no worker imports anything any more, so that something can be timed."""
+        for worker in (self._worker, *self._tool_workers.values()):
+            worker.settle()
+
     def _backend_names(self) -> tuple[str, ...]:
         choice = next(c for c in self.space.choices if c.name == "backend")
         return tuple(str(value) for value in choice.values)
@@ -127,7 +132,10 @@ class Workbench:
             python = environment_python(environment)
             if python is None:
                 raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
-            self._tool_workers[environment] = Worker(python)
+            worker = Worker(python)
+            names = self._backend_names()
+            worker.preload(preload.building(self.task.info, names, environment))
+            self._tool_workers[environment] = worker
         return self._tool_workers[environment]
 
     @cached_property
@@ -138,7 +146,7 @@ class Workbench:
             return Measurement.from_dict(found["measurement"])
         self.start()
         data = self._data("search")
-        self._worker.settle()
+        self._settle()
         plain = self.target.measure_reference(
             self._source, data.inputs, self.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
         )
@@ -238,7 +246,7 @@ class Workbench:
             download=self._counts_download(recipe),
         )
         log = self._folder.recipe_log(recipe, "measure.log")
-        self._worker.settle()
+        self._settle()
         return self.target.measure(candidate, plan, log)
 
     def _counts_download(self, recipe: Recipe | None) -> bool:

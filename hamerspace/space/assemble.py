@@ -152,8 +152,8 @@ def _choice(
         listed = next((m.excluded for m in masks if m.parameter == offer.name and m.excluded), None)
         if listed is None:
             return Choice(offer, (), low, high, declaration.log, when)
-        left = (v for v in listed if not isinstance(v, str | bool) and low <= v <= high)
-        return Choice(offer, _unmasked(offer, left, masks), when=when)
+        inside = [v for v in listed if not isinstance(v, str | bool) and low <= v <= high]
+        return Choice(offer, _unmasked(offer, inside, masks), when=when)
     values: list[Scalar] = []
     for value in listed:
         typed = float(value) if isinstance(offer.default, float) else value

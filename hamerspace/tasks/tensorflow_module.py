@@ -225,8 +225,9 @@ def saved_function(folder: Path, *, label: Path) -> NamedFunction:
             f"export it with one named '{SIGNATURE}'"
         )
     signature = signatures.get(SIGNATURE) or next(iter(signatures.values()))
-    specs = dict(signature.structured_input_signature[1])
-    outputs = list(signature.structured_outputs)
+    # Loading gives them in no fixed order.
+    specs = dict(sorted(signature.structured_input_signature[1].items()))
+    outputs = sorted(signature.structured_outputs)
 
     def call(tensors: Tensors) -> Sequence[Any]:
         found = signature(**tensors)

@@ -27,6 +27,7 @@ def sources():
         conv=_info("pytorch", ("conv", "linear", "norm")),
         transformer=_info("pytorch", ("attention", "embedding", "linear", "norm")),
         onnx=_info("onnx", ("conv", "linear")),
+        recurrent=_info("onnx", ("rnn",)),
     )
 
 

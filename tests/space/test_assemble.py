@@ -65,6 +65,7 @@ def test_parameters_that_are_not_declared_stay_at_their_defaults(assemble):
         {
             "backend": "onnxruntime",
             "onnxruntime.optimization_level": "all",
+            "onnxruntime.fusion": "none",
             "onnxruntime.quantization": "none",
         }
     ]
@@ -106,7 +107,7 @@ def test_a_continuous_range_has_no_number_of_recipes(assemble):
 
 def test_what_a_model_cannot_do_is_taken_out_with_a_reason(assemble, sources):
     declared = {"backend": "onnxruntime", "prune.ratio": [0.0, 0.3, 0.5]}
-    space = assemble(declared, source=sources.onnx)
+    space = assemble(declared, source=sources.recurrent)
     assert _values(space, "prune.ratio") == (0.0,)
     assert any(m.parameter == "prune.ratio" and m.reason for m in space.masks)
 
@@ -115,10 +116,10 @@ def test_what_a_model_cannot_do_is_taken_out_with_a_reason(assemble, sources):
 def test_what_a_model_cannot_do_is_taken_out_of_a_continuous_range(assemble, sources, low, left):
     declared = {"backend": "onnxruntime", "prune.ratio": {"low": low, "high": 0.7}}
     if left:
-        assert _values(assemble(declared, source=sources.onnx), "prune.ratio") == left
+        assert _values(assemble(declared, source=sources.recurrent), "prune.ratio") == left
     else:
         with pytest.raises(ConfigError, match="holds no recipe"):
-            assemble(declared, source=sources.onnx)
+            assemble(declared, source=sources.recurrent)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_value_whose_parameter_has_nothing_left_is_a_dead_end(assemble):
 def test_nothing_left_is_an_error_that_says_why(assemble, sources):
     declared = {"backend": "onnxruntime", "prune.ratio": [0.3, 0.5]}
     with pytest.raises(ConfigError, match=r"space 'mine' holds no recipe for this model: .+"):
-        assemble(declared, source=sources.onnx)
+        assemble(declared, source=sources.recurrent)
 
 
 @pytest.mark.parametrize(

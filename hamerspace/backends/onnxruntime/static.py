@@ -63,6 +63,16 @@ class StaticInt8(Scheme):
         return {name: n for name, n in counts.items() if n or name not in lookups}
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
+        try:
+            self._quantize(output, float_layers, {})
+        except ValueError:
+            # ONNX Runtime widens weight scales that make a bias overflow, and raises over
+            # normalisations whose weights have a scale per channel.
+            self._quantize(output, float_layers, {"QDQDisableWeightAdjustForInt32Bias": True})
+
+    def _quantize(
+        self, output: Path, float_layers: Collection[str], options: dict[str, bool]
+    ) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
 
         activations, weights = self._types
@@ -77,6 +87,7 @@ class StaticInt8(Scheme):
             nodes_to_exclude=list(float_layers),
             calibrate_method=CalibrationMethod.MinMax,
             use_external_data_format=self._large,
+            extra_options=options,
         )
 
     def quantize_only(self, output: Path, layer: str) -> None:
@@ -93,7 +104,8 @@ class StaticInt8(Scheme):
             nodes_to_quantize=[layer],
             nodes_to_exclude=[],
             op_types_to_quantize=list(_LAYERS),
-            extra_options={},
+            # It raises over normalisations whose weights have a scale per channel.
+            extra_options={"QDQDisableWeightAdjustForInt32Bias": True},
         )
         quantizer.quantize_model()
         save_model(quantizer.model.model, output)

@@ -65,12 +65,23 @@ def read_model(source: ModelArtifact) -> Any:
 
 
 def _read(path: Path) -> Any:
-    """Read and fold what does not depend on the inputs: NNCF stumbles over constant embeddings."""
+    """Read and fold what does not depend on the inputs: NNCF stumbles over constant embeddings.
+
+    Weights that are stored in few bits would be folded too, to float32.
+    """
     model = openvino.Core().read_model(path)
+    if any(_is_quantized_weight(op) for op in model.get_ops()):
+        return model
     manager = openvino.passes.Manager()
     manager.register_pass(openvino.passes.ConstantFolding())
     manager.run_passes(model)
     return model
+
+
+def _is_quantized_weight(op: Any) -> bool:
+    if op.get_type_name() != "Constant" or len(op.shape) < 2:
+        return False
+    return bool(op.get_element_type().get_type_name() in ("i8", "u8", "i4", "u4"))
 
 
 def keep_names(model: Any, source: ModelArtifact, tensors: Mapping[str, str] | None = None) -> None:

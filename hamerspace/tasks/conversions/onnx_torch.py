@@ -31,8 +31,8 @@ class OnnxToPytorch(Conversion):
         return None
 
     def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
-        from hamerspace.tasks.torch_module import WEIGHTS, NamedModule, write_weights
         from hamerspace.tasks.onnx_module import build_module
+        from hamerspace.tasks.torch_module import WEIGHTS, NamedModule, write_weights
 
         if model.metadata.get("external"):
             raise BuildError("a model of more than one ONNX file is not translated to PyTorch")

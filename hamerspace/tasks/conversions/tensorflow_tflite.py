@@ -8,7 +8,7 @@ from typing import Any
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import Conversion, check_agreement, one_line
 from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.tflite import TfliteModel, name_signature
 
 _FILE = "model.tflite"
@@ -42,7 +42,9 @@ class _TensorflowToTflite(Conversion):
         found = [f"output_{i}" for i in range(len(model.outputs))]
         names = [spec.name for spec in model.outputs]
         name_signature(
-            path, {spec.name: spec.name for spec in model.inputs}, dict(zip(found, names, strict=True))
+            path,
+            {spec.name: spec.name for spec in model.inputs},
+            dict(zip(found, names, strict=True)),
         )
         inputs, outputs = _fixed(model.inputs, rows), _fixed(model.outputs, rows)
         loaded = TfliteModel(path, inputs, outputs)
@@ -56,6 +58,14 @@ class KerasToTflite(_TensorflowToTflite):
 
 class SavedModelToTflite(_TensorflowToTflite):
     origin = "saved_model"
+
+    def refuses(self, source: SourceInfo) -> str | None:
+        if source.format == "saved_model" and "rnn" in source.op_families and source.dynamic_batch:
+            return (
+                "TensorFlow converts a recurrent model only where its batch is fixed, and this "
+                "SavedModel leaves it free; give the .keras file"
+            )
+        return None
 
 
 def _fixed(specs: tuple[TensorSpec, ...], rows: int | None) -> tuple[TensorSpec, ...]:

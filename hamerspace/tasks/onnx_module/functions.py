@@ -111,7 +111,7 @@ def _reshape(t: Translation, node: Any) -> fx.Node:
     x, target = t.tensor(node.input[0]), t.sizes(node, 1)
     if _flattens(t, node, target):
         # Unlike a fixed width, this goes on working when channels are removed.
-        return t.call(torch.flatten, x, 1)
+        return t.flatten(node, x)
     if isinstance(target, list) and 0 not in target:
         return t.call(torch.reshape, x, target)
     if t.attribute(node, "allowzero", 0):
@@ -145,7 +145,7 @@ def _flatten(t: Translation, node: Any) -> fx.Node:
     axis = t.attribute(node, "axis", 1)
     if axis != 1:
         raise BuildError(f"'{node.name}' (Flatten) flattens from dimension {axis}, not 1")
-    return t.call(torch.flatten, t.tensor(node.input[0]), 1)
+    return t.flatten(node, t.tensor(node.input[0]))
 
 
 @handles("Transpose")
@@ -366,8 +366,10 @@ def reshape(x: Tensor, target: Sequence[int]) -> Tensor:
 
 def expand(x: Tensor, target: Sequence[int]) -> Tensor:
     """Both broadcast to each other, as ONNX wants it."""
-    return x + torch.zeros(tuple(target), dtype=x.dtype) if x.dtype != torch.bool else x.expand(
-        tuple(target)
+    return (
+        x + torch.zeros(tuple(target), dtype=x.dtype)
+        if x.dtype != torch.bool
+        else x.expand(tuple(target))
     )
 
 

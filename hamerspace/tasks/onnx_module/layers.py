@@ -94,8 +94,26 @@ def _matmul(t: Translation, node: Any) -> fx.Node:
 
 
 def _linear(t: Translation, node: Any, weight: Any, bias: Any) -> fx.Node:
+    x = t.tensor(node.input[0])
+    if _follows_channels_last(t, node, x):
+        height, width, channels = x.meta["dims"]
+        weight = weight.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+        weight = weight.reshape(len(weight), -1)
+        x.args = (x.args[0].args[0], 1)  # type: ignore[union-attr]
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    return t.layer(node, fill(layer, weight=weight, bias=bias), t.tensor(node.input[0]))
+    return t.layer(node, fill(layer, weight=weight, bias=bias), x)
+
+
+def _follows_channels_last(t: Translation, node: Any, x: fx.Node) -> bool:
+    """Whether the input is a feature map of a convolution, flattened with the channels last.
+
+    With the channels first, as PyTorch flattens, pruning finds the columns that belong to a channel.
+    """
+    if x.target is not torch.flatten or t.users[node.input[0]] != 1:
+        return False
+    before = x.args[0]
+    moved = isinstance(before, fx.Node) and before.target is torch.permute
+    return moved and before.args[1] == [0, 2, 3, 1] and None not in x.meta["dims"]  # type: ignore[union-attr]
 
 
 @handles("BatchNormalization")

@@ -22,7 +22,11 @@ def gather(sizes: Sizes, indices: Sizes) -> Sizes:
 
 
 def window(
-    sizes: Sizes, starts: Sizes, ends: Sizes, axes: Sizes = None, steps: Sizes = None  # noqa: ARG001 - there is one axis
+    sizes: Sizes,
+    starts: Sizes,
+    ends: Sizes,
+    axes: Sizes = None,
+    steps: Sizes = None,  # noqa: ARG001 - there is one axis
 ) -> Sizes:
     step = 1 if steps is None else steps[0]
     return sizes[starts[0] : ends[0] : step]

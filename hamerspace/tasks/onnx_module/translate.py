@@ -12,6 +12,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 from torch import Tensor, fx, nn
 
 from hamerspace.errors import BuildError
@@ -25,7 +26,9 @@ SIZE_HANDLERS: dict[str, Handler] = {}
 """The same where every input is a constant or sizes."""
 
 
-def handles(*operators: str, table: dict[str, Handler] | None = None) -> Callable[[Handler], Handler]:
+def handles(
+    *operators: str, table: dict[str, Handler] | None = None
+) -> Callable[[Handler], Handler]:
     """Register a handler."""
 
     def register(handler: Handler) -> Handler:
@@ -54,7 +57,7 @@ def build_module(path: Path) -> fx.GraphModule:
     Raises:
         BuildError: An operator, or the way it is used, is not known here; names them all.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
+    model = _with_shapes(onnx.load(path))
     domains = {n.domain for n in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise BuildError(f"PyTorch has no counterpart of the operators of {sorted(domains)[0]}")
@@ -139,7 +142,9 @@ class Translation:
         return [r if isinstance(r, Constant | Sizes) else Computed(r) for r in results]
 
     def _folded(self, node: Any) -> list[Value]:
-        arrays = {n: v.array for n in node.input if n and isinstance(v := self._values[n], Constant)}
+        arrays = {
+            n: v.array for n in node.input if n and isinstance(v := self._values[n], Constant)
+        }
         model = onnx.helper.make_model(
             onnx.helper.make_graph(
                 [node],
@@ -244,6 +249,12 @@ class Translation:
         self._root.add_module(name, module)
         return self._fx.call_module(name, inputs)
 
+    def flatten(self, node: Any, x: fx.Node) -> fx.Node:
+        """All dimensions but the batch become one."""
+        flat = self.call(torch.flatten, x, 1)
+        flat.meta["dims"] = (self.shape(node.input[0]) or [])[1:]
+        return flat
+
     def bias_after(self, node: Any, size: int) -> npt.NDArray[Any] | None:
         """The vector that the only user of a node's output adds to it; that user is then skipped."""
         output = node.output[0]
@@ -295,6 +306,18 @@ def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
 def _identifier(name: str) -> str:
     base = re.sub(r"\W+", "_", name).strip("_") or "node"
     return f"n_{base}" if base[0].isdigit() else base
+
+
+def _with_shapes(model: Any) -> Any:
+    """By ONNX's own inference, or by ONNX Runtime's where that leaves shapes out."""
+    found = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    known = _shapes(found.graph)
+    if all(name in known for node in model.graph.node for name in node.output if name):
+        return found
+    try:
+        return SymbolicShapeInference.infer_shapes(model, auto_merge=True)
+    except Exception:  # noqa: BLE001 - it raises anything; what is missing may not be needed
+        return found
 
 
 def _shapes(graph: Any) -> dict[str, list[int | None]]:

@@ -21,11 +21,31 @@ _FILE = "model.onnx"
 _SINGLE_FILE_BYTES = 1_900_000_000
 
 
+_QUANTIZED = {
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulBnb4",
+    "MatMulInteger",
+    "MatMulNBits",
+    "QAttention",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+}
+
+
 class OnnxSource(SourceFormat):
     """An ``.onnx`` file, with the external data files it names.
 
     The artifact is one file ``model.onnx`` where the weights fit into a protobuf message;
     otherwise the metadata list the ``external`` files beside it.
+
+    ``details`` of what was found: the ``opset``, all ``operators``, whether the model
+    ``has_subgraphs`` (If, Loop, Scan), and whether it is ``quantized`` already. Weights within
+    subgraphs count.
     """
 
     name = "onnx"
@@ -36,7 +56,13 @@ class OnnxSource(SourceFormat):
         path = spec.file
         external = _external_files(_parse(path), path)
         model = _load(path)
-        weights = dict(_weights(model.graph))
+        weights = {n: a for graph in graphs_of(model.graph) for n, a in _weights(graph)}
+        nodes = [
+            (node.op_type, tuple(node.input))
+            for graph in graphs_of(model.graph)
+            for node in graph.node
+        ]
+        operators = {op_type for op_type, _ in nodes}
         _check_finite(weights, path)
         metadata: dict[str, Any] = {"model": _FILE}
         size_bytes = sum(a.nbytes for a in weights.values())
@@ -78,12 +104,15 @@ class OnnxSource(SourceFormat):
             outputs=found.outputs,
             parameter_count=sum(a.size for a in weights.values()),
             size_bytes=size_bytes,
-            op_families=tuple(sorted(_families(model.graph, set(weights)))),
+            op_families=tuple(sorted(onnx_families(nodes, set(weights)))),
             weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
             dynamic_batch=found.dynamic_batch,
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,
+                "operators": sorted(operators),
+                "has_subgraphs": len(list(graphs_of(model.graph))) > 1,
+                "quantized": bool(operators & _QUANTIZED),
             },
         )
         return artifact, info
@@ -103,8 +132,10 @@ def _parse(path: Path) -> Any:
 
 def _external_files(model: Any, path: Path) -> list[str]:
     """File names of external data, checked to lie beside the model."""
-    tensors = list(model.graph.initializer)
-    tensors += [a.t for n in model.graph.node for a in n.attribute if a.HasField("t")]
+    tensors = []
+    for graph in graphs_of(model.graph):
+        tensors += graph.initializer
+        tensors += [a.t for n in graph.node for a in n.attribute if a.HasField("t")]
     files = {
         entry.value
         for tensor in tensors
@@ -146,6 +177,16 @@ def _session(file: Path, origin: Path) -> Any:
             f"{origin} cannot be run by ONNX Runtime {ort.__version__}: "
             f"{text[0] if text else repr(error)}"
         ) from error
+
+
+def graphs_of(graph: Any) -> Iterator[Any]:
+    """A graph and those within its nodes: the branches of If, the bodies of Loop and Scan."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    yield from graphs_of(inner)
 
 
 def _weights(graph: Any) -> Iterator[tuple[str, Any]]:
@@ -199,8 +240,3 @@ def _merge(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
     return TensorSpec(
         seen.name, seen.dtype, (seen.shape[0], *(None if d is None else s for d, s in dims))
     )
-
-
-def _families(graph: Any, constants: set[str]) -> set[str]:
-    nodes = [(node.op_type, tuple(node.input)) for node in graph.node]
-    return onnx_families(nodes, constants)

@@ -22,9 +22,7 @@ _FILE = "model.tflite"
 _OPERATORS = {
     value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
-_DTYPES = {
-    value: name.lower() for name, value in vars(schema.TensorType).items() if name[0] != "_"
-}
+_DTYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name[0] != "_"}
 _INTEGERS = {"int8", "uint8", "int4", "int2", "int16"}
 _OPAQUE = {"string", "resource", "variant", "int4", "int2"}
 """Types whose bytes are not their values."""

@@ -41,17 +41,30 @@ def test_random_bytes_are_refused(tmp_path, seed):
         detect_format(spec(written(tmp_path, "model.pt", content)))
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"\x89HDF\r\n\x1a\n" + bytes(64), "Keras"),
-        (bytes((28, 0, 0, 0)) + b"TFL3" + bytes(64), "TensorFlow Lite"),
-        ((8).to_bytes(8, "little") + b"{}      " + bytes(8), "'builder'"),
-    ],
-)
-def test_known_files_that_are_no_source_say_so(tmp_path, content, words):
-    with pytest.raises(SourceError, match=words):
+def test_weights_without_a_model_say_so(tmp_path):
+    content = (8).to_bytes(8, "little") + b"{}      " + bytes(8)
+    with pytest.raises(SourceError, match="'builder'"):
         detect_format(spec(written(tmp_path, "model.bin", content)))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"\x89HDF\r\n\x1a\n", "keras"), (bytes((28, 0, 0, 0)) + b"TFL3", "tflite")],
+)
+def test_tensorflow_files_are_told_apart_whatever_their_suffix(tmp_path, content, kind):
+    path = written(tmp_path, "model.bin", content + bytes(64))
+    assert detect_format(spec(path)) == kind
+    with pytest.raises(SourceError, match=f"is a {kind} file"):
+        detect_format(spec(path, "onnx"))
+
+
+def test_a_saved_model_is_a_folder(tmp_path):
+    path = written(tmp_path, "saved_model.pb", b"\x08\x01")
+    assert detect_format(spec(tmp_path)) == "saved_model"
+    with pytest.raises(SourceError, match="is the folder of a saved_model model"):
+        detect_format(spec(tmp_path, "onnx"))
+    with pytest.raises(SourceError, match="name its folder"):
+        detect_format(spec(path))
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "torch_export", "pytorch"])
@@ -89,7 +102,7 @@ def test_other_zip_files_are_refused(tmp_path):
     path = tmp_path / "model.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(SourceError, match="not a torch one"):
+    with pytest.raises(SourceError, match="neither torch nor Keras"):
         detect_format(spec(path))
 
 

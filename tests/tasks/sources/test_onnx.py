@@ -1,5 +1,7 @@
 """ONNX files as source models."""
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -8,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
+from tests import onnx_models
 
 EXAMPLE = {"x": np.ones((2, 4), np.float32), "ids": np.array([[0, 1], [1, 0]])}
 
@@ -125,3 +128,65 @@ def test_names_shapes_and_dtypes_that_do_not_fit_are_shown(folder):
         opened(folder, {**EXAMPLE, "x": np.ones((2, 5), np.float32)})
     with pytest.raises(DataError, match="x: float64"):
         opened(folder, {**EXAMPLE, "x": EXAMPLE["x"].astype(np.float64)})
+
+
+def test_weights_and_operators_within_branches_count(folder):
+    branches = []
+    for name, value in (("then", 1.0), ("else", 2.0)):
+        out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
+        weight = numpy_helper.from_array(np.full((4, 3), value, np.float32), f"{name}_w")
+        product = helper.make_node("MatMul", ["x", f"{name}_w"], [f"{name}_y"])
+        branches.append(helper.make_graph([product], name, [], [out], [weight]))
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["positive"]),
+        helper.make_node(
+            "If", ["positive"], ["y"], then_branch=branches[0], else_branch=branches[1]
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "branches",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(np.float32(0), "zero")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+    _, info = opened(folder, {"x": EXAMPLE["x"]})
+    assert info.parameter_count == 2 * 12 + 1
+    assert info.op_families == ("linear",)
+    assert info.details["has_subgraphs"]
+    assert not info.details["quantized"]
+    assert "MatMul" in info.details["operators"]
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13])
+def test_old_opsets_are_read(folder, opset):
+    source = onnx_models.conv_net(folder / "net", opset=opset)
+    shutil.copy(source.file("model"), folder / "model.onnx")
+    _, info = opened(folder, None)
+    assert info.details["opset"] == opset
+    assert info.op_families == ("conv", "linear", "norm")
+    assert not info.details["has_subgraphs"]
+
+
+def test_quantised_models_are_recognised(folder):
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quantised",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])],
+        [
+            numpy_helper.from_array(np.float32(0.1), "scale"),
+            numpy_helper.from_array(np.int8(0), "zero"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
+    _, info = opened(folder, {"x": EXAMPLE["x"]})
+    assert info.details["quantized"]
