@@ -51,10 +51,12 @@ def parameters() -> dict[str, Parameter]:
 
 
 def columns() -> dict[str, list[str]]:
-    """Backend to its values of quantization."""
+    """Backend to its values of quantization; empty for one that has no such choice."""
     known = parameters()
+    names = {backend: f"{backend}.quantization" for backend in BACKENDS}
     return {
-        backend: [str(v) for v in known[f"{backend}.quantization"].choices] for backend in BACKENDS
+        backend: [str(v) for v in known[name].choices] if name in known else []
+        for backend, name in names.items()
     }
 
 
@@ -74,7 +76,8 @@ def whole_space() -> dict[str, Any]:
     """A space that declares what the table asks for."""
     declared: dict[str, Any] = {"backend": list(BACKENDS)}
     for backend, values in columns().items():
-        declared[f"{backend}.quantization"] = values
+        if values:
+            declared[f"{backend}.quantization"] = values
         if f"{backend}.float_layers" in parameters():
             declared[f"{backend}.float_layers"] = [0, 1]
     for name, values in switches().items():
@@ -116,6 +119,8 @@ def wanted() -> Iterator[tuple[tuple[str, str], dict[str, Scalar]]]:
     """Row and backend of each cell, and the values that make it."""
     for backend, kinds in columns().items():
         base: dict[str, Scalar] = {"backend": backend}
+        if not kinds:
+            yield ("quantization none", backend), base
         for kind in kinds:
             yield (f"quantization {kind}", backend), {**base, f"{backend}.quantization": kind}
             layers = f"{backend}.float_layers"

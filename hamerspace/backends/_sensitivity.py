@@ -18,7 +18,11 @@ ROWS = 32
 """Calibration rows that a ranking looks at."""
 
 MAX_LAYERS = 150
-"""Layers that are ranked; of a model with more, those with the most weights."""
+"""Layers that are ranked at most; of a model with more, those with the most weights."""
+
+# Each layer costs a model that is written and loaded again, which takes time by its size.
+_MIN_LAYERS = 8
+_MAX_WEIGHTS = 500_000_000
 
 Run = Callable[[Arrays], Arrays]
 
@@ -50,8 +54,10 @@ def rank(
 
 
 def largest(layers: Mapping[str, int]) -> list[str]:
-    """The :data:`MAX_LAYERS` names with the most weights, in the given order."""
-    by_weights = sorted(layers, key=lambda name: -layers[name])[:MAX_LAYERS]
+    """The names with the most weights, in the given order; fewer of a large model."""
+    total = max(sum(layers.values()), 1)
+    count = min(MAX_LAYERS, max(_MIN_LAYERS, _MAX_WEIGHTS // total))
+    by_weights = sorted(layers, key=lambda name: -layers[name])[:count]
     chosen = set(by_weights)
     return [name for name in layers if name in chosen]
 

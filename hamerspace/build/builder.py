@@ -18,7 +18,16 @@ from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.task import Task
 
-_TASK_DISTRIBUTIONS = ("torch", "onnx", "onnxruntime", "numpy")
+_TASK_DISTRIBUTIONS = (
+    "torch",
+    "transformers",
+    "onnx",
+    "onnxruntime",
+    "tensorflow-cpu",
+    "keras",
+    "ai-edge-litert",
+    "numpy",
+)
 """What reads, runs and describes a source model."""
 
 

@@ -13,7 +13,7 @@ _READING = {
     "tflite": ("ai_edge_litert.interpreter",),
     "": ("torch", "onnx", "onnxruntime"),
 }
-"""For inspecting a source model, by a guess at what reads it: TensorFlow takes seconds to import."""
+"""For inspecting a source model, by what reads it: TensorFlow takes seconds to import."""
 
 
 def reading(source: Path | None) -> tuple[str, ...]:

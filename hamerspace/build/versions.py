@@ -20,10 +20,11 @@ def installed_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def code_digest(module: str) -> str:
-    """Digest of the Python files beside a module and below, which is not imported.
+    """Digest of the Python files beside a module and below, and of those that its package shares.
 
-    Of a module outside any package only the files beside it count: below may lie all that is
-    installed.
+    The module is not imported. Shared are the files of the package that holds the module's own: a
+    backend's helpers lie in ``hamerspace/backends``. Of a module outside any package only the
+    files beside it count: below may lie all that is installed.
 
     Our own adapters change between releases as well as the packages they call.
     """
@@ -32,7 +33,10 @@ def code_digest(module: str) -> str:
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent
         packaged = "." in module or spec.submodule_search_locations is not None
-        for path in sorted(folder.rglob("*.py") if packaged else folder.glob("*.py")):
-            digest.update(path.relative_to(folder).as_posix().encode())
+        files = sorted(folder.rglob("*.py") if packaged else folder.glob("*.py"))
+        if packaged and (folder.parent / "__init__.py").is_file():
+            files += sorted(folder.parent.glob("*.py"))
+        for path in files:
+            digest.update(path.name.encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -56,6 +56,12 @@ def default_memory_mb() -> float:
     return psutil.virtual_memory().total * 0.75 / 1e6
 
 
+# Threads that spin while they wait make a busy machine crawl.
+_DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "2"}
+# Jobs convert Keras models with TensorFlow's tools, and NNCF reports usage unless told not to.
+_FIXED = {"KERAS_BACKEND": "tensorflow", "NNCF_CI": "1"}
+
+
 class Worker:
     """Hands jobs, one at a time, to a server process that starts on first use.
 
@@ -87,8 +93,7 @@ class Worker:
             text=True,
             bufsize=1,
             pass_fds=(write_fd,),
-            # Threads that spin while they wait make a busy machine crawl.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **variables},
+            env={**_DEFAULTS, **variables, **_FIXED},
         )
         os.close(write_fd)
         self._replies = os.fdopen(read_fd)

@@ -58,6 +58,9 @@ def missing_files(loaded: LoadedStudy) -> list[Problem]:
         if what is None:
             continue
         hint = "relative paths start from the study file's folder" if loaded.file else "check it"
+        fetch = loaded.root / "fetch.py"
+        if folders and loaded.file and fetch.is_file():
+            hint = f"fetch it first: python {fetch}"
         problems.append(Problem(location, f": {what}: {path}; {hint}"))
     return problems
 

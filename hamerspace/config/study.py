@@ -112,6 +112,11 @@ class QualitySection(Section):
     output: str | None = Field(
         default=None, description="Which output is judged; default: the first."
     )
+    loss: Literal["cross_entropy", "mse", "none"] | None = Field(
+        default=None,
+        description="What training learns the labels by; none: the source model alone teaches. "
+        "Left out, it follows from the metric, the labels and the output.",
+    )
 
 
 class TaskSection(Section):

@@ -44,7 +44,8 @@ def recipe_label(recipe: Recipe) -> str:
         if name in ("backend", f"{own}quantization") or (offer and offer.default == value):
             continue
         word = offer.word if offer else name
-        text = str(value) if isinstance(value, str) else f"{word} {value}"
+        spoken = isinstance(value, str) and not (offer and offer.short)
+        text = str(value) if spoken else f"{word} {value}"
         (words if name.startswith(own) else others).append(word if value is True else text)
     return ", ".join([" ".join(words), *others])
 

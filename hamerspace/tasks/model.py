@@ -63,7 +63,8 @@ class SourceInfo:
     """What inspection found in a source model.
 
     Attributes:
-        format: ``pytorch``, ``torch_export``, ``torchscript`` or ``onnx``.
+        format: ``pytorch``, ``torch_export``, ``torchscript``, ``onnx``, ``keras``,
+            ``saved_model``, ``tflite``, or that of another package.
         inputs: Specifications in call order; the first dimension is the batch.
         outputs: Specifications in return order.
         parameter_count: Number of scalar weights.

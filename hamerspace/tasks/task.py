@@ -76,4 +76,6 @@ class Task:
         """What recovery can learn with; ``None`` without a train split."""
         if "train" not in self.splits.names:
             return None
+        if self.quality.loss is not None:
+            return self.quality.loss
         return training_loss(self.metric, self.splits.labels_of("train"), self.output_shape)

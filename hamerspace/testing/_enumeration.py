@@ -12,7 +12,7 @@ def enumerate_parameters(
     """Return every combination of values that conditions allow and no mask forbids.
 
     Inert parameters are absent, as in a recipe. A number without choices takes its lowest value,
-    its default and its highest. The first combination is that of all defaults, if nothing masks
+    its default and its highest; ``float_layers`` stays at its default. The first combination is that of all defaults, if nothing masks
     it.
 
     Args:
@@ -77,6 +77,8 @@ def illegal_parameters(config: BackendConfig, combination: Mapping[str, Scalar])
 
 
 def _values(parameter: Parameter) -> list[Scalar]:
+    if parameter.name.endswith(".float_layers"):
+        return [parameter.default]  # without the names of layers other numbers mean nothing
     if parameter.choices:
         rest = [c for c in parameter.choices if c != parameter.default]
         return [parameter.default, *rest]

@@ -12,7 +12,7 @@ _FILE = "graph.onnx"
 
 
 class OnnxToPytorch(Conversion):
-    """Exact, or refused. The artifact keeps the ONNX file, which is what the module is made from."""
+    """Exact, or refused. The artifact keeps the ONNX file, from which the module is made."""
 
     origin = "onnx"
     target = "pytorch"

@@ -1,7 +1,7 @@
 """ONNX graphs as PyTorch modules, so that they can be pruned and trained.
 
-Kept converters exist (onnx2torch, onnx2pytorch), but both import torchvision, whose published builds
-do not load beside PyTorch for the CPU.
+Other converters exist (onnx2torch, onnx2pytorch), but both import torchvision, whose published
+builds do not load beside PyTorch for the CPU.
 """
 
 from hamerspace.tasks.onnx_module.translate import build_module, unknown_operators

@@ -10,8 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.onnx_module import sizes
-from hamerspace.tasks.onnx_module.translate import SIZE_HANDLERS, Translation, fill, handles
+from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 
 _OF_ONE: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
@@ -44,7 +43,11 @@ _OF_TWO: dict[str, Callable[..., Any]] = {
     "Or": torch.logical_or,
     "Xor": torch.logical_xor,
 }
-_OF_MANY = {"Max": torch.maximum, "Min": torch.minimum, "Sum": torch.add}
+_OF_MANY: dict[str, Callable[..., Any]] = {
+    "Max": torch.maximum,
+    "Min": torch.minimum,
+    "Sum": torch.add,
+}
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceMean": torch.mean,
     "ReduceSum": torch.sum,
@@ -95,7 +98,7 @@ def _softmax(t: Translation, node: Any) -> fx.Node:
     axis = t.attribute(node, "axis", -1 if t.opset >= 13 else 1)
     if t.opset < 13 and axis not in (-1, t.rank(x) - 1):
         raise BuildError(f"'{node.name}' ({node.op_type}) runs over several dimensions at once")
-    function = F.softmax if node.op_type == "Softmax" else F.log_softmax
+    function: Any = F.softmax if node.op_type == "Softmax" else F.log_softmax
     return t.call(function, t.tensor(x), dim=axis)
 
 
@@ -127,7 +130,7 @@ def _flattens(t: Translation, node: Any, target: Any) -> bool:
             return False
         if target[0] not in (-1, 0) and target[0] != before[0]:
             return False
-        return target[1] == -1 or target[1] == _product(before[1:])
+        return bool(target[1] == -1 or target[1] == _product(before[1:]))
     if not before or len(before) < 2 or None in before[1:]:
         return False
     return after is not None and after[1:] == [_product(before[1:])] and before[0] is None
@@ -258,13 +261,14 @@ def _constant_of_shape(t: Translation, node: Any) -> fx.Node:
 @handles("Pad")
 def _pad(t: Translation, node: Any) -> fx.Node:
     mode = t.attribute(node, "mode", "constant")
-    pads = t.constant(node, 1) if t.has(node, 1) else t.attribute(node, "pads", None)
+    given = t.constant(node, 1)
+    pads = t.attribute(node, "pads", []) if given is None else given.tolist()
     if t.has(node, 3):
         raise BuildError(f"'{node.name}' (Pad) names its dimensions, which is not translated")
     value = t.constant(node, 2)
     filler = t.attribute(node, "value", 0.0) if value is None else value.item()
     rank = len(pads) // 2
-    sides = [int(p) for i in reversed(range(rank)) for p in (pads[i], pads[i + rank])]
+    sides = [p for i in reversed(range(rank)) for p in (pads[i], pads[i + rank])]
     while len(sides) > 2 and sides[-2:] == [0, 0]:
         sides = sides[:-2]
     if mode == "constant":
@@ -302,49 +306,6 @@ def _depth_to_space(t: Translation, node: Any) -> fx.Node:
         raise BuildError(f"'{node.name}' (DepthToSpace) orders channels as PyTorch does not")
     layer = nn.PixelShuffle(t.attribute(node, "blocksize", 1))
     return t.layer(node, layer, t.tensor(node.input[0]))
-
-
-@handles(*sizes.OF_TWO, table=SIZE_HANDLERS)
-def _of_two_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.of_two, node.op_type, t.sizes(node, 0), t.sizes(node, 1))
-
-
-@handles("Gather", table=SIZE_HANDLERS)
-def _gather_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.gather, t.sizes(node, 0), t.sizes(node, 1))
-
-
-@handles("Slice", table=SIZE_HANDLERS)
-def _slice_sizes(t: Translation, node: Any) -> fx.Node:
-    if t.has(node, 1):
-        return t.call(sizes.window, *(t.sizes(node, i) for i in range(5)))
-    bounds = (list(t.attribute(node, name, [])) for name in ("starts", "ends"))
-    return t.call(sizes.window, t.sizes(node, 0), *bounds)
-
-
-@handles("Concat", table=SIZE_HANDLERS)
-def _concat_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.concat, *(t.sizes(node, i) for i in range(len(node.input))))
-
-
-@handles("Unsqueeze", table=SIZE_HANDLERS)
-def _unsqueeze_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.unsqueeze, t.sizes(node, 0))
-
-
-@handles("Squeeze", table=SIZE_HANDLERS)
-def _squeeze_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.squeeze, t.sizes(node, 0))
-
-
-@handles("Cast", table=SIZE_HANDLERS)
-def _cast_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.cast, t.sizes(node, 0))
-
-
-@handles("ReduceProd", table=SIZE_HANDLERS)
-def _product_of_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.product, t.sizes(node, 0), bool(t.attribute(node, "keepdims", 1)))
 
 
 def divide(a: Any, b: Any) -> Any:

@@ -10,8 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from hamerspace.errors import BuildError
 from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 
-_CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 _INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
 _MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
@@ -107,7 +107,7 @@ def _linear(t: Translation, node: Any, weight: Any, bias: Any) -> fx.Node:
 def _follows_channels_last(t: Translation, node: Any, x: fx.Node) -> bool:
     """Whether the input is a feature map of a convolution, flattened with the channels last.
 
-    With the channels first, as PyTorch flattens, pruning finds the columns that belong to a channel.
+    With the channels first, as PyTorch flattens, pruning finds the columns of a channel.
     """
     if x.target is not torch.flatten or t.users[node.input[0]] != 1:
         return False
@@ -237,7 +237,8 @@ def _clip(t: Translation, node: Any) -> fx.Node:
 
 def _bound(t: Translation, node: Any, index: int, name: str) -> float | None:
     array = t.constant(node, index)
-    return t.attribute(node, name, None) if array is None else array.item()
+    bound = t.attribute(node, name, None) if array is None else array.item()
+    return None if bound is None else float(bound)
 
 
 def _weight(t: Translation, node: Any) -> Any:
@@ -274,10 +275,10 @@ def _pads(t: Translation, node: Any, kernel: Any, strides: Any, dilations: Any) 
     shape = t.shape(node.input[0])
     sizes = [None] * rank if shape is None else shape[2:]
     starts, ends = [], []
-    for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
-        if size is None and stride > 1:
+    for known, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        if known is None and stride > 1:
             raise BuildError(f"'{node.name}' ({node.op_type}) pads by a size that is not fixed")
-        size = 1 if size is None else size
+        size = 1 if known is None else known
         total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
         less, more = total // 2, total - total // 2
         starts.append(less if mode == "SAME_UPPER" else more)

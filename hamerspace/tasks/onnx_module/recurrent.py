@@ -78,6 +78,6 @@ def _reordered(array: Any, gates: tuple[int, ...]) -> Any:
 
 
 def split_directions(sequence: torch.Tensor, directions: int) -> torch.Tensor:
-    """From PyTorch's [time, batch, directions * hidden] to ONNX's [time, directions, batch, hidden]."""
+    """From [time, batch, directions * hidden] to ONNX's [time, directions, batch, hidden]."""
     time, batch = sequence.shape[:2]
     return sequence.reshape(time, batch, directions, -1).transpose(1, 2)

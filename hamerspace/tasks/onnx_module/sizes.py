@@ -25,8 +25,8 @@ def window(
     sizes: Sizes,
     starts: Sizes,
     ends: Sizes,
-    axes: Sizes = None,
-    steps: Sizes = None,  # noqa: ARG001 - there is one axis
+    axes: Sizes = None,  # noqa: ARG001 - there is one axis
+    steps: Sizes = None,
 ) -> Sizes:
     step = 1 if steps is None else steps[0]
     return sizes[starts[0] : ends[0] : step]

@@ -60,7 +60,7 @@ def build_module(path: Path) -> fx.GraphModule:
     model = _with_shapes(onnx.load(path))
     domains = {n.domain for n in model.graph.node} - {"", "ai.onnx"}
     if domains:
-        raise BuildError(f"PyTorch has no counterpart of the operators of {sorted(domains)[0]}")
+        raise BuildError(f"PyTorch has no counterpart of the operators of {min(domains)}")
     unknown = unknown_operators([n.op_type for n in model.graph.node])
     if unknown:
         raise BuildError(
@@ -70,7 +70,7 @@ def build_module(path: Path) -> fx.GraphModule:
 
 
 def _load_handlers() -> None:
-    from hamerspace.tasks.onnx_module import functions, layers, recurrent  # noqa: F401 - they register
+    from hamerspace.tasks.onnx_module import functions, layers, recurrent, sized  # noqa: F401 - they register
 
 
 class Translation:
@@ -256,7 +256,7 @@ class Translation:
         return flat
 
     def bias_after(self, node: Any, size: int) -> npt.NDArray[Any] | None:
-        """The vector that the only user of a node's output adds to it; that user is then skipped."""
+        """The vector that the only user of a node's output adds to it, a user then skipped."""
         output = node.output[0]
         if self.users[output] != 1:
             return None

@@ -76,13 +76,12 @@ def _checked_folder(spec: SourceSpec) -> Path:
 
 def _read(path: Path) -> Any:
     """The graph of the file, read without running any of it."""
-    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     message = SavedModel()
     try:
         message.ParseFromString((path / "saved_model.pb").read_bytes())
-    except DecodeError as error:
+    except Exception as error:
         raise SourceError(
             f"{path / 'saved_model.pb'} is damaged or truncated ({error}); export it again"
         ) from error

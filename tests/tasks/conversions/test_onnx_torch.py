@@ -90,16 +90,18 @@ def test_pruning_finds_the_columns_of_a_channel_past_a_flatten_of_channels_last(
 
 def test_operators_that_are_not_known_are_named(tmp_path):
     source = net(tmp_path, [("NonZero", ["x"], ["p"], {}), ("Cast", ["p"], ["y"], {"to": 1})])
-    with pytest.raises(BuildError, match="no translation to PyTorch is known for.*NonZero"):
+    with pytest.raises(BuildError, match=r"no translation to PyTorch is known for.*NonZero"):
         to_torch(source, tmp_path)
 
 
 @pytest.mark.parametrize(
     "nodes",
     [
-        [("Slice", ["x", "one", "three", "one"], ["s"], {}), ("Transpose", ["s"], ["y"], {"perm": [0, 2, 1]})],
+        [("Slice", ["x", "one", "three", "one"], ["s"], {}),
+         ("Transpose", ["s"], ["y"], {"perm": [0, 2, 1]})],
         [("Gather", ["x", "picks"], ["g"], {"axis": 1}), ("ReduceL2", ["g"], ["y"], {"axes": [1]})],
-        [("Split", ["x", "halves"], ["a", "b"], {"axis": 2}), ("Concat", ["b", "a"], ["y"], {"axis": 2})],
+        [("Split", ["x", "halves"], ["a", "b"], {"axis": 2}),
+         ("Concat", ["b", "a"], ["y"], {"axis": 2})],
         [("Shape", ["x"], ["s"], {}), ("Gather", ["s", "zero"], ["n"], {}),
          ("Concat", ["n", "minus"], ["t"], {"axis": 0}), ("Reshape", ["x", "t"], ["y"], {})],
         [("Clip", ["x", "low", "high"], ["c"], {}), ("HardSigmoid", ["c"], ["y"], {})],

@@ -52,7 +52,7 @@ def test_recurrence_and_attention_are_seen(tmp_path):
 
 def test_a_lambda_layer_is_refused_unless_trusted(tmp_path):
     model = keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2), layers.Dense(2)])
-    with pytest.raises(SourceError, match="Lambda layer.*--trust-pickle"):
+    with pytest.raises(SourceError, match=r"Lambda layer.*--trust-pickle"):
         km.source(model, tmp_path)
     _, info = km.source(model, tmp_path / "trusted", trust_pickle=True)
     assert info.parameter_count == 10
