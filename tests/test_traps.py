@@ -27,7 +27,7 @@ def vowel(seconds, pitch_hz, formants_hz):
 
 
 def frames_of_sound():
-    """Two seconds of vowels and two of noise in turn: frames of 512 samples, led by 64 of before."""
+    """Two seconds of vowels, two of noise, and so on: frames of 512 samples and the 64 before."""
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(12):

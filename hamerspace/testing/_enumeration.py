@@ -12,8 +12,8 @@ def enumerate_parameters(
     """Return every combination of values that conditions allow and no mask forbids.
 
     Inert parameters are absent, as in a recipe. A number without choices takes its lowest value,
-    its default and its highest; ``float_layers`` stays at its default. The first combination is that of all defaults, if nothing masks
-    it.
+    its default and its highest; ``float_layers`` stays at its default. The first combination is
+    that of all defaults, if nothing masks it.
 
     Args:
         config: Offers the parameters.

@@ -153,7 +153,14 @@ def test_the_spaces_that_come_along_are_read(path):
     "path", sorted((ROOT / "studies").glob("*/study.yaml")), ids=lambda path: path.parent.name
 )
 def test_the_studies_that_come_along_are_read(path):
-    assert load_study(path).source_path is None or load_study(path).source_path.is_file()
+    fetch = path.with_name("fetch.py")
+    if fetch.is_file() and not (path.parent / "model").exists():
+        # What is too large to come along is fetched; the message says how.
+        with pytest.raises(ConfigError, match="fetch it first: python .*fetch.py"):
+            load_study(path)
+        return
+    source = load_study(path).source_path
+    assert source is None or source.exists()
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/m.onnx", "x" * 5000, '"a\\0b"'])

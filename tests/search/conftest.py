@@ -23,7 +23,14 @@ SOURCE = SourceInfo(
 )
 HOST = Host("x86_64", frozenset({"avx512_bf16", "avx512_vnni"}))
 LIMITS = Constraints(max_size_mb=1.6, max_latency_ms=0.4, max_accuracy_drop=1.6)
-FIGURES = {"quality": 0.92, "latency": 1.0, "size": 4.0, "memory": 12.0, "throughput": 1000.0, "download": 4.0}
+FIGURES = {
+    "quality": 0.92,
+    "latency": 1.0,
+    "size": 4.0,
+    "memory": 12.0,
+    "throughput": 1000.0,
+    "download": 4.0,
+}
 
 
 class Watcher:
