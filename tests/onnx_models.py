@@ -144,6 +144,31 @@ def stateful(folder: Path) -> ModelArtifact:
     )
 
 
+def gated(folder: Path) -> ModelArtifact:
+    """A GRU over five steps and a linear layer: steps[?, 5, 8] to score[?, 3]."""
+    rng = np.random.default_rng(4)
+    weights = {
+        "w": rng.normal(0, 0.4, (1, 48, 8)),
+        "r": rng.normal(0, 0.3, (1, 48, 16)),
+        "head": rng.normal(0, 0.5, (16, 3)),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Transpose", ["steps"], ["sequence"], perm=[1, 0, 2]),
+        node("GRU", ["sequence", "w", "r"], ["", "last"], hidden_size=16),
+        node("Constant", [], ["first"], value_ints=[0]),
+        node("Squeeze", ["last", "first"], ["state"]),
+        node("MatMul", ["state", "head"], ["score"]),
+    ]
+    return _save(
+        folder,
+        nodes,
+        weights,
+        (TensorSpec("steps", "float32", (None, 5, 8)),),
+        (TensorSpec("score", "float32", (None, 3)),),
+    )
+
+
 def half_net(folder: Path) -> ModelArtifact:
     """A float16 interface: x[?, 4] to y[?, 4]."""
     nodes = [helper.make_node("Tanh", ["x"], ["y"])]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from hamerspace import Study
+from tests import onnx_models
 
 ROOT = Path(__file__).parents[1]
 VAD = ROOT / "studies" / "silero_vad" / "model.onnx"
@@ -94,3 +95,33 @@ def test_a_voice_detector_that_quantised_convolutions_make_deaf_is_rejected(vad_
     assert records["linear"].feasible
     assert abs(records["linear"].measurement.quality.drop.estimate) < 1
     assert vad_study.best.recipe_id != deaf.recipe.id
+
+
+def test_a_half_precision_gru_is_a_result_whatever_the_runtime_makes_of_it(tmp_path):
+    """Some versions of ONNX Runtime crash when they load one; the search must go on."""
+    model = onnx_models.gated(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", steps=rng.standard_normal((60, 5, 8)).astype(np.float32))
+    space = {
+        "version": 1,
+        "name": "half",
+        "parameters": {
+            "backend": "onnxruntime",
+            "onnxruntime.quantization": ["fp16", "none", "dynamic_int8"],
+        },
+    }
+    study = {
+        "name": "gru",
+        "task": {"source": {"path": str(model.file("model"))}, "data": {"path": "data.npz"}},
+        "space": "space.yaml",
+        "budget": {"trials": 12},
+    }
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    done = Study.from_yaml(tmp_path / "study.yaml", out=tmp_path / "run").optimize()
+    found = {r.recipe["onnxruntime.quantization"]: r.measurement for r in done.records().values()}
+    assert set(found) == {"none", "fp16", "dynamic_int8"}
+    half = found["fp16"]
+    assert (half.failed and half.reason) or abs(half.quality.drop.estimate) < 1
+    assert not found["none"].failed
+    assert done.best is not None

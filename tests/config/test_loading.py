@@ -156,7 +156,7 @@ def test_the_studies_that_come_along_are_read(path):
     fetch = path.with_name("fetch.py")
     if fetch.is_file() and not (path.parent / "model").exists():
         # What is too large to come along is fetched; the message says how.
-        with pytest.raises(ConfigError, match="fetch it first: python .*fetch.py"):
+        with pytest.raises(ConfigError, match=r"fetch it first: python .*fetch\.py"):
             load_study(path)
         return
     source = load_study(path).source_path
