@@ -222,6 +222,14 @@ def support_of(label: str) -> dict[tuple[str, str], Cell]:
     return {key: cells[key] for key, _ in wanted()}
 
 
+def tables_of(page: Path) -> dict[str, str]:
+    """The tables that a page holds, by source."""
+    if not page.is_file():
+        return {}
+    parts = page.read_text().split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts}
+
+
 HEAD = """# What works with what
 
 Made by `python scripts/support.py`, which builds and measures every cell with a small model of each
@@ -239,7 +247,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PAGE)
     chosen = parser.parse_args()
     labels = [s for s in SOURCES if not chosen.only or any(o in s for o in chosen.only)]
-    tables = []
+    tables = tables_of(chosen.out)
     for label in labels:
         started = time.perf_counter()
         cells = support_of(label)
@@ -247,8 +255,9 @@ def main() -> None:
         print(
             f"{label}: {works} of {len(cells)} in {time.perf_counter() - started:.0f} s", flush=True
         )
-        tables.append(table_of(label, cells))
-    chosen.out.write_text(HEAD + "\n".join(tables))
+        tables[label] = table_of(label, cells)
+        ordered = [tables[known] for known in SOURCES if known in tables]
+        chosen.out.write_text(HEAD + "\n".join(ordered))
 
 
 if __name__ == "__main__":

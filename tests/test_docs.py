@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/**/*.md")],
-)
+# Not deeper: a model that a study fetches brings pages of its own.
+_WHERE = ("*.md", "docs/*.md", "studies/*.md", "studies/*/*.md")
+PAGES = sorted(page for where in _WHERE for page in ROOT.glob(where))
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

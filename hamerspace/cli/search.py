@@ -18,13 +18,13 @@ def search(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
-    space: Annotated[str | None, typer.Option(help="A space's name, or a space file.")] = None,
+    space: Annotated[str | None, typer.Option(help="A space's name, auto, or a space file.")] = None,
     backends: Annotated[
         str | None, typer.Option(help="Search only these, separated by commas.")
     ] = None,
     objectives: Annotated[
         str | None,
-        typer.Option(help="Of quality, latency, size, memory, throughput; separated by commas."),
+        typer.Option(help="Of quality, latency, size, memory, throughput, download, by commas."),
     ] = None,
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Limit on the median latency of one batch.")

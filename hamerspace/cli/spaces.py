@@ -28,18 +28,24 @@ def spaces(
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
     from hamerspace.cli.console import console, print_json
     from hamerspace.config.loading import parse_space_file
+    from hamerspace.config.study import AUTO_SPACE
+    from hamerspace.errors import ConfigError
     from hamerspace.space import find_space_file, list_space_files
 
+    if space == AUTO_SPACE and model is None:
+        raise ConfigError("which space auto takes follows from the model; give --model")
     names = [space] if space else list(list_space_files())
+    built: dict[str, Space] = {}
+    if model is not None:
+        built = _for_model(names, model, data, tuple(inputs or ()), weights, trust_pickle)
+        names = list(built)
     rows: list[dict[str, Any]] = []
     for name in names:
         config = parse_space_file(find_space_file(name, Path.cwd()))
         row: dict[str, Any] = {"name": config.name, "description": config.description}
         row["parameters"] = list(config.parameters)
         rows.append(row)
-    built: dict[str, Space] = {}
-    if model is not None:
-        built = _for_model(names, model, data, tuple(inputs or ()), weights, trust_pickle)
+    if built:
         for row, name in zip(rows, names, strict=True):
             row["recipes"] = built[name].count()
             row["masked"] = [
@@ -103,6 +109,7 @@ def _for_model(
     import tempfile
 
     from hamerspace.build.store import Store, default_store_folder
+    from hamerspace.config.study import AUTO_SPACE
     from hamerspace.search.run_folder import RunFolder
     from hamerspace.search.workbench import Workbench
     from hamerspace.study import Study
@@ -126,5 +133,5 @@ def _for_model(
                 study.loaded, RunFolder(Path(scratch)), Store(default_store_folder())
             ) as bench,
         ):
-            found[name] = bench.space
+            found[bench.space.name if name == AUTO_SPACE else name] = bench.space
     return found

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
+_SUM_TOLERANCE = 1e-3  # of probabilities in float32, or from a half-precision softmax
+
 
 def mixed_loss(
     student: Tensor,
@@ -41,8 +43,8 @@ def _soft(student: Tensor, teacher: Tensor, loss: str, temperature: float) -> Te
     if loss != "cross_entropy":
         return F.mse_loss(student, teacher)
     divergence = F.kl_div(
-        F.log_softmax(student / temperature, dim=1),
-        F.log_softmax(teacher / temperature, dim=1),
+        F.log_softmax(_scores(student) / temperature, dim=1),
+        F.log_softmax(_scores(teacher) / temperature, dim=1),
         reduction="none",
         log_target=True,
     )
@@ -51,5 +53,14 @@ def _soft(student: Tensor, teacher: Tensor, loss: str, temperature: float) -> Te
 
 def _hard(student: Tensor, labels: Tensor, loss: str) -> Tensor:
     if loss == "cross_entropy":
-        return F.cross_entropy(student, labels.long())
+        return F.cross_entropy(_scores(student), labels.long())
     return F.mse_loss(student, labels.to(student.dtype).reshape(student.shape))
+
+
+def _scores(outputs: Tensor) -> Tensor:
+    """Class scores before a softmax; of a model that ends in one, the logarithms of its outputs."""
+    values = outputs.detach()
+    sums = values.sum(dim=1)
+    if bool((values >= 0).all()) and bool((sums - 1).abs().max() < _SUM_TOLERANCE):
+        return outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
+    return outputs

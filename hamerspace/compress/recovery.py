@@ -35,8 +35,8 @@ class Recovery(Technique):
     """Fine-tunes a pruned module, or distils the source model into it.
 
     Distillation: Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531. Statistics of
-    batch normalisation: He et al. 2019, https://arxiv.org/abs/1812.01187, section 5, and Izmailov
-    et al. 2018, https://arxiv.org/abs/1803.05407.
+    batch normalisation: Izmailov et al. 2018, https://arxiv.org/abs/1803.05407, and Li et al.
+    2020, https://arxiv.org/abs/2007.02491.
     """
 
     name = "recover"

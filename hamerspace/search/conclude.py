@@ -1,47 +1,67 @@
 """The end of a search: confirm the front and choose the winner."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
 from hamerspace.search.loop import Goal
 from hamerspace.search.record import Record
-from hamerspace.search.workbench import Workbench
+
+
+class Bench(Protocol):
+    """Builds and measures."""
+
+    def confirm(self, recipe: Recipe) -> Measurement:
+        """Measure a recipe in full on the confirm split."""
+        ...
+
 
 _MOST_AT_ONCE = 12
 _MOST = 24
+# What promises less over a winner than this, in halvings, is not worth another confirmation.
+_WORTH = 0.25
 
 
 def confirm_front(
-    bench: Workbench, records: Mapping[int, Record], goal: Goal
+    bench: Bench, records: Mapping[int, Record], goal: Goal
 ) -> tuple[list[Confirmed], Confirmed | None]:
     """Measure the front again on the confirm split; return what was seen and the winner.
 
     The best of the tools' own defaults is confirmed too, so that the winner is never worse than
     it for having been unlucky in the search.
 
+    Where members of the front turn out to miss a limit, or not to be shown to keep it, on data
+    that the search never saw, they make way for those that they dominated: until something can be
+    shipped and a dozen were looked at for something better, or two dozen for anything at all.
+
     Args:
         bench: Builds and measures.
         records: The finished trials.
         goal: What to improve and keep.
-
-    Where all of a front miss a limit on data that the search never saw, they make way for those
-    that they dominated, until something can be shipped or two dozen were looked at.
     """
 
-    def costs(number: int) -> float:
-        measured = records[number].measurement
-        return cost(measured, goal.objectives, goal.constraints, goal.source)
+    def costs(measurement: Measurement) -> float:
+        return cost(measurement, goal.objectives, goal.constraints, goal.source)
 
-    left, confirmed = dict(records), list[Confirmed]()
+    expected = {n: costs(r.measurement) for n, r in records.items() if r.feasible}
+    left, confirmed = {n: records[n] for n in expected}, list[Confirmed]()
     winner: Confirmed | None = None
-    while winner is None and len(confirmed) < _MOST:
-        numbers = front(left, goal.maximize)
-        if not numbers:
+    while True:
+        able = left
+        room = _MOST - len(confirmed)
+        if winner is not None and winner.rank == 0:
+            bound = costs(winner.measurement) - _WORTH
+            able = {n: r for n, r in left.items() if expected[n] < bound}
+            room = _MOST_AT_ONCE - len(confirmed)
+        chosen = sorted(front(able, goal.maximize), key=expected.__getitem__)
+        chosen = chosen[: max(min(room, _MOST_AT_ONCE), 0)]
+        if not chosen:
             break
-        numbers.sort(key=costs)
-        chosen = numbers[:_MOST_AT_ONCE]
-        able = [n for n, r in left.items() if r.default_of and r.feasible]
-        chosen += [n for n in sorted(able, key=costs)[:1] if n not in chosen]
+        if not confirmed:
+            defaults = [n for n, r in left.items() if r.default_of and n not in chosen]
+            chosen += sorted(defaults, key=expected.__getitem__)[:1]
         for number in chosen:
             recipe = records[number].recipe
             measurement = bench.confirm(recipe)

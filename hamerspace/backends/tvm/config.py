@@ -13,7 +13,7 @@ class TvmConfig(BackendConfig):
     """
 
     name = "tvm"
-    title = "Apache TVM, untuned and slow"
+    title = "Apache TVM"
     modules = ("tvm", "onnx")
     distributions = ("apache-tvm", "onnx")
     extra = ""

@@ -1,0 +1,93 @@
+"""Which candidates are confirmed, and which of them wins."""
+
+from dataclasses import replace
+
+import pytest
+
+from hamerspace.constraints import Constraints, Objective
+from hamerspace.measure.measurement import Quality
+from hamerspace.measure.statistics import Interval
+from hamerspace.recipe import Recipe
+from hamerspace.search.conclude import confirm_front
+from hamerspace.search.loop import Goal
+from hamerspace.search.record import Evaluation, Record
+from hamerspace.testing.simulation import SimulatedEvaluator
+
+SOURCE = {"quality": 0.9, "latency": 1.0, "size": 4.0}
+OBJECTIVES = (Objective.QUALITY, Objective.LATENCY, Objective.SIZE)
+GOAL = Goal(OBJECTIVES, Constraints(max_accuracy_drop=1.0), SOURCE)
+
+
+def measured(latency_ms, size_mb, drop, spread=0.1):
+    whole = SimulatedEvaluator(failing=0)(Recipe({"backend": "any"})).measurement
+    latency = replace(whole.latency, latency_ms=Interval(latency_ms, latency_ms, latency_ms))
+    interval = Interval(drop, drop - spread, drop + spread)
+    quality = Quality(0.9 - drop / 100, 0.9, interval, 500, 500)
+    return replace(whole, size_mb=size_mb, latency=latency, quality=quality)
+
+
+class Bench:
+    """Confirms each recipe with the figures that it is given."""
+
+    def __init__(self, figures):
+        self.figures = figures
+        self.asked = []
+
+    def confirm(self, recipe):
+        self.asked.append(recipe["number"])
+        return measured(*self.figures[recipe["number"]])
+
+
+@pytest.fixture
+def conclude():
+    """``conclude([(found in the search, found again, tool)])`` gives asked numbers and winner."""
+
+    def conclude(rows):
+        records = {}
+        for number, (found, _, tool) in enumerate(rows):
+            recipe = Recipe({"backend": "any", "number": number})
+            measurement = measured(*found)
+            values = {
+                "quality": measurement.quality.value,
+                "latency": measurement.latency.latency_ms.estimate,
+                "size": measurement.size_mb,
+            }
+            records[number] = Record(
+                Evaluation(recipe, measurement), "sampled", {}, values, default_of=tool
+            )
+        bench = Bench({number: again for number, (_, again, _) in enumerate(rows)})
+        confirmed, winner = confirm_front(bench, records, GOAL)
+        assert [c.number for c in confirmed] == sorted(bench.asked)
+        return bench.asked, winner and winner.number
+
+    return conclude
+
+
+def test_only_the_front_and_the_best_default_are_confirmed(conclude):
+    good, worse, worst = (0.2, 1.0, 0.1), (0.4, 2.0, 0.2), (0.6, 3.0, 0.3)
+    rows = [(good, good, ""), (worse, worse, ""), (worst, worst, "A"), (worse, worse, "B")]
+    asked, winner = conclude(rows)
+    assert asked == [0, 3]
+    assert winner == 0
+
+
+def test_what_is_shadowed_by_something_that_cannot_be_shown_gets_its_turn(conclude):
+    """The fast one is within the limit only by luck; the next beats the slow one that keeps it."""
+    rows = [
+        ((0.2, 1.0, 0.9), (0.2, 1.0, 0.9, 0.8), ""),
+        ((2.0, 0.9, 0.0), (2.0, 0.9, 0.0), ""),
+        ((0.3, 1.1, 0.9), (0.3, 1.1, 0.5), ""),
+        ((0.9, 3.9, 0.9), (0.9, 3.9, 0.1), ""),
+    ]
+    asked, winner = conclude(rows)
+    assert winner == 2
+    assert asked == [0, 1, 2]  # the last promises less than the winner has
+
+
+def test_nothing_that_keeps_the_limit_leaves_the_best_that_is_not_shown(conclude):
+    rows = [((0.2, 1.0, 0.9), (0.2, 1.0, 0.9, 0.8), ""), ((0.3, 1.1, 0.9), (0.3, 1.1, 3.0), "")]
+    assert conclude(rows) == ([0, 1], 0)
+
+
+def test_nothing_feasible_is_no_winner(conclude):
+    assert conclude([]) == ([], None)
