@@ -18,7 +18,9 @@ def search(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
-    space: Annotated[str | None, typer.Option(help="A space's name, auto, or a space file.")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="A space's name, auto, or a space file.")
+    ] = None,
     backends: Annotated[
         str | None, typer.Option(help="Search only these, separated by commas.")
     ] = None,
