@@ -140,6 +140,21 @@ class KnownRecipe:
     drop_points: float = 0.0
     default_of: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        backend: str,
+        latency_ratio: float,
+        size_ratio: float,
+        drop_points: float,
+        default_of: str = "",
+        **parameters: Scalar,
+    ) -> "KnownRecipe":
+        """One of a backend, from its parameters without the prefix."""
+        named = {f"{backend}.{name}": value for name, value in parameters.items()}
+        chosen = {"backend": backend, **named}
+        return cls(chosen, latency_ratio, size_ratio, drop_points, default_of)
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -1,6 +1,7 @@
 """What the LiteRT backend offers, known without importing LiteRT."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
@@ -112,11 +113,6 @@ class LiteRtConfig(BackendConfig):
         }
 
 
-def _recipe(
-    latency: float, size: float, drop: float, default_of: str = "", **parameters: Scalar
-) -> KnownRecipe:
-    named = {f"litert.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "litert", **named}, latency, size, drop, default_of)
-
+_recipe = partial(KnownRecipe.of, "litert")
 
 CONFIG = LiteRtConfig()

@@ -1,6 +1,7 @@
 """What the ONNX Runtime backend offers, known without importing ONNX Runtime."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
@@ -176,11 +177,6 @@ def _quantization_masks(source: SourceInfo) -> list[Mask]:
     return masks
 
 
-def _recipe(
-    latency: float, size: float, drop: float, default_of: str = "", **parameters: Scalar
-) -> KnownRecipe:
-    named = {f"onnxruntime.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "onnxruntime", **named}, latency, size, drop, default_of)
-
+_recipe = partial(KnownRecipe.of, "onnxruntime")
 
 CONFIG = OnnxRuntimeConfig()

@@ -1,6 +1,7 @@
 """What the OpenVINO backend offers, known without importing OpenVINO."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
@@ -177,11 +178,6 @@ def _quantization_masks(source: SourceInfo) -> list[Mask]:
     return masks
 
 
-def _recipe(
-    latency: float, size: float, drop: float, default_of: str = "", **parameters: Scalar
-) -> KnownRecipe:
-    named = {f"openvino.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "openvino", **named}, latency, size, drop, default_of)
-
+_recipe = partial(KnownRecipe.of, "openvino")
 
 CONFIG = OpenVinoConfig()

@@ -1,15 +1,11 @@
 """Compress an OpenVINO model with NNCF, which here neither prints nor reports usage."""
 
-import contextlib
-import io
-import logging
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from hamerspace.tasks.model import Arrays
+from hamerspace.tasks.quiet_nncf import quiet_nncf
 
 # NNCF's own default: https://arxiv.org/abs/2211.10438 calls it the migration strength.
 _SMOOTH_QUANT_ALPHA = 0.95
@@ -145,38 +141,3 @@ def _with_transposed_weights(model: Any) -> Any:
         product.output(0).get_tensor().set_names(names)
     model.validate_nodes_and_infer_types()
     return model
-
-
-@contextlib.contextmanager
-def quiet_nncf() -> Iterator[ModuleType]:
-    """Yield NNCF with its log at errors only and its progress bars swallowed."""
-    nncf = _import_nncf()
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield nncf
-    finally:
-        logger.setLevel(level)
-
-
-def _import_nncf() -> ModuleType:
-    """Import NNCF with its telemetry off: it reports usage over the network unless told not to.
-
-    NNCF reads the variable once, while it is imported; afterwards the environment is as before.
-    """
-    if "nncf" not in sys.modules:
-        before = os.environ.get("NNCF_CI")
-        os.environ["NNCF_CI"] = "1"
-        try:
-            import nncf
-        finally:
-            if before is None:
-                del os.environ["NNCF_CI"]
-            else:
-                os.environ["NNCF_CI"] = before
-    import nncf
-
-    module: ModuleType = nncf
-    return module

@@ -1,6 +1,7 @@
 """What the PyTorch backend offers, known without importing torch."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.backends.pytorch.schemes import SCHEMES, compiler_refusal, refusals
@@ -127,11 +128,6 @@ def _unrunnable(source: SourceInfo, host: Host) -> Iterator[tuple[str, str]]:
         yield "inductor", missing
 
 
-def _recipe(
-    latency: float, size: float, drop: float, default_of: str = "", **parameters: str
-) -> KnownRecipe:
-    named = {f"pytorch.{name}": value for name, value in parameters.items()}
-    return KnownRecipe({"backend": "pytorch", **named}, latency, size, drop, default_of)
-
+_recipe = partial(KnownRecipe.of, "pytorch")
 
 CONFIG = PytorchConfig()
