@@ -20,7 +20,7 @@ LITERT_TORCH = Environment(
 
 TVM = Environment(
     "tvm",
-    "builds and runs models with Apache TVM",
+    "builds and runs models with Apache TVM, untuned and slow",
     ("apache-tvm==0.27.0.post1", "onnx>=1.19,<1.24", "numpy>=2.1,<2.5"),
     ("hamerspace.build.jobs", "tvm", "onnx"),
     500,
