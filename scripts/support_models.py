@@ -262,7 +262,7 @@ def _tflite(quantized: bool) -> Callable[[Path], Made]:
 
 def _transformers(folder: Path) -> Made:
     import torch
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(0)
     config = BertConfig(
@@ -272,8 +272,9 @@ def _transformers(folder: Path) -> Made:
         num_attention_heads=2,
         intermediate_size=128,
         max_position_embeddings=32,
+        num_labels=10,
     )
-    BertModel(config).eval().save_pretrained(folder / "bert")
+    BertForSequenceClassification(config).eval().save_pretrained(folder / "bert")
     ids = np.random.default_rng(1).integers(0, 100, (_ROWS, 12))
     return {"path": "bert"}, {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
