@@ -6,12 +6,13 @@ LITERT_TORCH = Environment(
     "litert-torch",
     "converts PyTorch models to LiteRT",
     # The exporter follows torch's internals, so the two versions belong together.
-    # onnx reads the graphs of models that came from ONNX.
+    # onnx and onnxruntime read the graphs of models that came from ONNX.
     (
         "litert-torch==0.10.0",
         "torch==2.13.0",
         "safetensors>=0.5,<1",
         "onnx>=1.19,<1.24",
+        "onnxruntime>=1.23,<1.33",
         "numpy>=2.1,<2.5",
     ),
     ("hamerspace.build.jobs", "litert_torch", "safetensors"),
