@@ -158,8 +158,8 @@ def _build(
         count = int(parameters["float_layers"])
         if count >= len(layers):
             raise BuildError(
-                f"{count} layers in higher precision are all of the {len(layers)} that could be "
-                "quantised; choose fewer, or no quantization"
+                f"float_layers {count} leaves nothing to quantise: layers that could be quantised: "
+                f"{len(layers)}; choose fewer, or no quantization"
             )
         kept = layers[:count]
     # A backend that ranks no layers need not know of the argument.
