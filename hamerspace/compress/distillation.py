@@ -5,7 +5,7 @@ Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531.
 
 from collections.abc import Mapping
 
-from hamerspace.recipe import Condition, Parameter, Scalar
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 
 TEMPERATURE = "distill.temperature"
 WEIGHT = "distill.weight"
@@ -35,6 +35,22 @@ def distillation_parameters(when: Condition) -> tuple[Parameter, ...]:
             short="distill weight",
         ),
     )
+
+
+def inert_distillation(loss: str) -> tuple[Mask, ...]:
+    """What a loss leaves without effect, so that it cannot tell two recipes apart.
+
+    Args:
+        loss: As in :class:`hamerspace.compress.TrainingData`.
+    """
+    masks = []
+    if loss != "cross_entropy":
+        reason = "only class scores have a temperature, and this model learns no classes"
+        masks.append(Mask(TEMPERATURE, (), reason, excluded=(_DEFAULT_TEMPERATURE,)))
+    if loss == "none":
+        reason = "without labels the source model alone teaches"
+        masks.append(Mask(WEIGHT, (), reason, excluded=(_DEFAULT_WEIGHT,)))
+    return tuple(masks)
 
 
 def distillation_of(recipe: Mapping[str, Scalar]) -> dict[str, Scalar]:

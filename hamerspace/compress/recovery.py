@@ -9,6 +9,7 @@ from hamerspace.compress.distillation import (
     WEIGHT,
     distillation_of,
     distillation_parameters,
+    inert_distillation,
 )
 from hamerspace.compress.sparsifying import SPARSE
 from hamerspace.errors import BuildError
@@ -70,7 +71,7 @@ class Recovery(Technique):
         if loss is None:
             methods = ("bn", "finetune", "distill")
             return (Mask("recover.method", methods, "there is no train split"),)
-        masks = []
+        masks = list(inert_distillation(loss))
         if loss == "none":
             masks.append(Mask("recover.method", ("finetune",), "the train split has no labels"))
         if not _may_have_batch_norm(source):

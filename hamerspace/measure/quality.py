@@ -10,9 +10,11 @@ import numpy.typing as npt
 from hamerspace.measure.measurement import Quality
 from hamerspace.measure.statistics import (
     CONFIDENCE,
+    Floats,
     Interval,
     bootstrap_interval,
     paired_difference,
+    student_interval,
 )
 from hamerspace.tasks.metrics import Metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
@@ -26,11 +28,13 @@ class Judge:
         metric: What quality means.
         labels: ``[N, ...]``, or ``None`` where the source model's outputs take their place.
         source_outputs: The judged output of the source model, ``[N, ...]``.
+        rows_together: Rows of a batch whose rows depend on one another; 1 where each stands alone.
     """
 
     metric: Metric
     labels: npt.NDArray[Any] | None
     source_outputs: npt.NDArray[Any]
+    rows_together: int = 1
 
     def judge(self, outputs: npt.NDArray[Any], confidence: float = CONFIDENCE) -> Quality:
         """Quality on the first ``len(outputs)`` rows.
@@ -70,14 +74,26 @@ class Judge:
             if not metric.maximize:
                 ours, theirs = theirs, ours
             points_per_unit = abs(drop_points(metric, source_value, source_value + 1.0, self._unit))
-            return paired_difference(theirs, ours, confidence).scaled(points_per_unit)
+            return self._paired(theirs, ours, confidence).scaled(points_per_unit)
 
         def drop(index: npt.NDArray[np.int64]) -> float:
             before = metric.value(source[index], truth[index])
             after = metric.value(outputs[index], truth[index])
             return drop_points(metric, before, after, self._unit)
 
-        return bootstrap_interval(drop, len(outputs), confidence)
+        return bootstrap_interval(drop, len(outputs), confidence, together=self.rows_together)
+
+    def _paired(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
+        """Of rows that depend on one another, the batches are the independent draws."""
+        alone = paired_difference(source, candidate, confidence)
+        if self.rows_together == 1:
+            return alone
+        starts = np.arange(0, len(source), self.rows_together)
+        counts = np.diff([*starts, len(source)])
+        means = np.add.reduceat(source - candidate, starts) / counts
+        batches = student_interval(means, confidence)
+        # Where no batch differs the second knows no spread at all, and the first knows better.
+        return batches if batches.half_width > alone.half_width else alone
 
 
 def looks(rows: int, batch_size: int = 1, smallest: int = 200) -> tuple[int, ...]:

@@ -283,7 +283,8 @@ class Workbench:
     def _evaluation_set(self, split: str) -> EvaluationSet:
         task = self.task
         labels = task.splits.labels_of(split) if task.metric.needs_labels else None
-        judge = Judge(task.metric, labels, self._source_outputs(split))
+        together = task.batch_size if self.config.task.data.whole_batches else 1
+        judge = Judge(task.metric, labels, self._source_outputs(split), together)
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 
     def _inputs(self, split: str) -> dict[str, str]:

@@ -153,7 +153,7 @@ def _choice(
         if listed is None:
             return Choice(offer, (), low, high, declaration.log, when)
         inside = [v for v in listed if not isinstance(v, str | bool) and low <= v <= high]
-        return Choice(offer, _unmasked(offer, inside, masks), when=when)
+        return Choice(offer, _left(offer, inside, masks), when=when)
     values: list[Scalar] = []
     for value in listed:
         typed = float(value) if isinstance(offer.default, float) else value
@@ -161,7 +161,19 @@ def _choice(
             values.append(typed)
     if not values and offer.name != "backend":
         raise ConfigError(f"space '{space}': {offer.name} has no values")
-    return Choice(offer, _unmasked(offer, values, masks), when=when)
+    return Choice(offer, _left(offer, values, masks), when=when)
+
+
+def _left(
+    offer: Parameter, values: Iterable[Scalar], masks: Iterable[Mask]
+) -> tuple[Scalar, ...]:
+    """The values that are not masked; where the default is all that makes sense, the default.
+
+    What depends on another must keep a value, or that other would be taken out with it.
+    """
+    left = _unmasked(offer, values, masks)
+    forced = any(m.parameter == offer.name and m.excluded == (offer.default,) for m in masks)
+    return left or ((offer.default,) if forced and offer.when else ())
 
 
 def _unmasked(

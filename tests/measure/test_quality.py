@@ -108,3 +108,21 @@ def test_a_candidate_far_over_the_limit_is_rejected_at_the_first_look(answers):
     first = looks(1000)[0]
     assert first < 1000
     assert answers.judge(outputs[:first], look_confidence(4)).drop.low > 50
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
+def test_rows_that_belong_together_are_one_piece_of_evidence(metric, tmp_path):
+    batch, batches = 50, 20
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, batch * batches)
+    source = np.eye(2, dtype=np.float32)[labels]
+    outputs = np.array(source)
+    # A batch is lost as a whole or not at all, so 20 batches say what 20 rows would.
+    outputs[: 4 * batch] = 1 - outputs[: 4 * batch]
+    judge = _metric(metric, labels, (None, 2), tmp_path)
+    alone = Judge(judge, labels, source).judge(outputs).drop
+    together = Judge(judge, labels, source, rows_together=batch).judge(outputs).drop
+    assert together.estimate == pytest.approx(alone.estimate)
+    assert together.half_width > 4 * alone.half_width
+    same = Judge(judge, labels, source, rows_together=batch).judge(source).drop
+    assert same.estimate == 0.0

@@ -288,3 +288,23 @@ def test_the_condition_on_the_backend_comes_first(assemble):
     for choice in assemble({"backend": ["onnxruntime"]}).choices:
         if choice.name.startswith("onnxruntime."):
             assert choice.when[0] == Condition("backend", ("onnxruntime",))
+
+
+@pytest.mark.parametrize("temperatures", [[2.0, 4.0, 8.0], [2.0, 8.0], {"low": 1.0, "high": 9.0}])
+@pytest.mark.parametrize(("loss", "weights"), [("mse", [0.5, 0.7]), ("none", [0.7])])
+def test_what_a_loss_leaves_without_effect_tells_no_recipes_apart(
+    assemble, temperatures, loss, weights
+):
+    declared = {
+        "backend": "onnxruntime",
+        "prune.ratio": [0.0, 0.5],
+        "recover.method": ["none", "distill"],
+        "distill.temperature": temperatures,
+        "distill.weight": [0.5, 0.7],
+    }
+    if isinstance(temperatures, dict):
+        declared["distill.temperature"] = {**temperatures, "step": 1.0}
+    distilled = [r for r in _recipes(assemble(declared, loss=loss)) if "distill.weight" in r]
+    assert [r["distill.weight"] for r in distilled] == weights
+    assert {r["distill.temperature"] for r in distilled} == {4.0}
+    assert len(_recipes(assemble(declared))) > 2 + len(distilled)
