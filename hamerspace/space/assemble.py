@@ -164,9 +164,7 @@ def _choice(
     return Choice(offer, _left(offer, values, masks), when=when)
 
 
-def _left(
-    offer: Parameter, values: Iterable[Scalar], masks: Iterable[Mask]
-) -> tuple[Scalar, ...]:
+def _left(offer: Parameter, values: Iterable[Scalar], masks: Iterable[Mask]) -> tuple[Scalar, ...]:
     """The values that are not masked; where the default is all that makes sense, the default.
 
     What depends on another must keep a value, or that other would be taken out with it.
