@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hamerspace.constraints import Constraints, Objective
     from hamerspace.errors import HamerspaceError
+    from hamerspace.optimizer import OptimizationGoal, OptimizationResult, Optimizer
     from hamerspace.recipe import Recipe
     from hamerspace.study import Study
 
@@ -18,11 +19,24 @@ _EXPORTS = {
     "Constraints": "hamerspace.constraints",
     "HamerspaceError": "hamerspace.errors",
     "Objective": "hamerspace.constraints",
+    "OptimizationGoal": "hamerspace.optimizer",
+    "OptimizationResult": "hamerspace.optimizer",
+    "Optimizer": "hamerspace.optimizer",
     "Recipe": "hamerspace.recipe",
     "Study": "hamerspace.study",
 }
 
-__all__ = ["Constraints", "HamerspaceError", "Objective", "Recipe", "Study", "__version__"]
+__all__ = [
+    "Constraints",
+    "HamerspaceError",
+    "Objective",
+    "OptimizationGoal",
+    "OptimizationResult",
+    "Optimizer",
+    "Recipe",
+    "Study",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import InitVar, dataclass
 from enum import StrEnum
 
-from hamerspace.errors import ConfigError
+from hamerspace.errors import ConfigError, did_you_mean
+
+HARDWARE = ("cpu", "arm", "edge", "gpu")
+"""Kinds of hardware that :attr:`Constraints.target_hardware` may name."""
 
 
 class Objective(StrEnum):
@@ -42,6 +45,13 @@ class Constraints:
             between 0 and 1, percent of the source's value for the others.
         max_memory_mb: Peak resident memory over that of the bare runtime, in MB.
         max_download_mb: Of the same files under deflate, as they travel, in MB.
+        target_hardware: ``cpu``, ``arm``, ``edge`` (one thread, bytes first) or ``gpu`` (CUDA);
+            :class:`hamerspace.Optimizer` chooses the search space and the target by it.
+        target_size_mb: Another name of ``max_size_mb``, for when it is given.
+
+    Raises:
+        ConfigError: A limit is no finite number above 0, the hardware is unknown, or the size is
+            given under both names.
     """
 
     max_size_mb: float | None = None
@@ -49,8 +59,19 @@ class Constraints:
     max_accuracy_drop: float | None = None
     max_memory_mb: float | None = None
     max_download_mb: float | None = None
+    target_hardware: str = "cpu"
+    target_size_mb: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, target_size_mb: float | None) -> None:
+        if target_size_mb is not None:
+            if self.max_size_mb is not None:
+                raise ConfigError("target_size_mb is another name of max_size_mb; give one of them")
+            object.__setattr__(self, "max_size_mb", target_size_mb)
+        if self.target_hardware not in HARDWARE:
+            raise ConfigError(
+                f"unknown target_hardware {self.target_hardware!r}"
+                f"{did_you_mean(str(self.target_hardware), HARDWARE)}"
+            )
         for name, limit in self.limits().items():
             if isinstance(limit, bool) or not isinstance(limit, int | float):
                 raise ConfigError(f"{name} must be a number, not {limit!r}")
@@ -62,8 +83,17 @@ class Constraints:
 
     def limits(self) -> dict[str, float]:
         """The limits that are set, always in the same order."""
-        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        values = ((name, getattr(self, name)) for name in _LIMITS)
         return {name: value for name, value in values if value is not None}
+
+
+_LIMITS = (
+    "max_size_mb",
+    "max_latency_ms",
+    "max_accuracy_drop",
+    "max_memory_mb",
+    "max_download_mb",
+)
 
 
 def violation(value: float, limit: float) -> float:

@@ -13,6 +13,7 @@ import optuna
 from pydantic import ValidationError
 
 from hamerspace._summary import summarize
+from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, content_key, default_store_folder
 from hamerspace.config.flags import StudyFlags, override, study_from_flags
 from hamerspace.config.loading import load_study
@@ -274,15 +275,31 @@ class Study:
         folder = Path(output).resolve()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunFolderError(f"{folder} is there already; name a new folder")
+        self._refuse_changed()
+        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+            self._export(bench, records, trial, folder)
+        return folder
+
+    def build(self, trial: int) -> Candidate:
+        """A trial's candidate: from the store, or built again.
+
+        It lies in the store, which may drop it later; :meth:`export` copies it.
+
+        Raises:
+            ConfigError: It cannot be built.
+            RunFolderError: The model has changed since the search.
+        """
+        self._refuse_changed()
+        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+            return _built(bench, self.records()[trial].recipe, trial)
+
+    def _refuse_changed(self) -> None:
         began = (self.folder.read(RUN_FILE) or {}).get("identity")
         if began != identity_of(self.loaded, self._backends):
             raise RunFolderError(
                 f"the model, the data or the space of {self.folder.path} have changed since it was "
                 "searched, so its trials cannot be built again; restore them, or search anew"
             )
-        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-            self._export(bench, records, trial, folder)
-        return folder
 
     def _search(
         self, bench: Workbench, n_trials: int, deadline_s: float | None, watch: StudyListener
@@ -341,13 +358,11 @@ class Study:
         measurement: Measurement | None = None,
     ) -> None:
         recipe = records[number].recipe
-        built = bench.build(recipe)
-        if built.candidate is None:
-            raise ConfigError(f"trial {number} cannot be built: {built.error}")
+        candidate = _built(bench, recipe, number)
         if measurement is None:
             again = next((c for c in self.confirmed if c.number == number), None)
             measurement = records[number].measurement if again is None else again.measurement
-        export_candidate(built.candidate, recipe, measurement, folder)
+        export_candidate(candidate, recipe, measurement, folder)
 
     @property
     def goal(self) -> Goal:
@@ -400,6 +415,13 @@ class Study:
                 shared=self._shared_url is not None,
             )
         return self._ledger
+
+
+def _built(bench: Workbench, recipe: Recipe, trial: int) -> Candidate:
+    built = bench.build(recipe)
+    if built.candidate is None:
+        raise ConfigError(f"trial {trial} cannot be built: {built.error}")
+    return built.candidate
 
 
 def _command() -> str:

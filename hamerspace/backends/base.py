@@ -131,6 +131,9 @@ class BackendConfig(ABC):
         environment: Name of the tool environment that builds and measures, where the runtime's
             dependencies clash with ours; see :mod:`hamerspace.environments`.
         hardware: Kinds of device that it runs on: ``cpu``, ``gpu``.
+        model_suffixes: Of the model files that it builds, such as ``.onnx``; users ask for a file
+            of a candidate by them.
+        companion_suffixes: Of files that the runtime finds by the model file's own name.
     """
 
     name: str
@@ -144,6 +147,8 @@ class BackendConfig(ABC):
     build_modules: tuple[str, ...] = ()
     environment: str | None = None
     hardware: tuple[str, ...] = ("cpu",)
+    model_suffixes: tuple[str, ...] = ()
+    companion_suffixes: tuple[str, ...] = ()
 
     @property
     def runtime(self) -> str:

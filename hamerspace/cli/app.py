@@ -2,7 +2,7 @@
 
 import typer
 
-from hamerspace.cli import backends, benchmark, export, search, show, spaces
+from hamerspace.cli import backends, benchmark, export, optimize, search, show, spaces
 
 app = typer.Typer(
     name="hamerspace",
@@ -11,7 +11,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (search, show, export, benchmark, spaces):
+for module in (search, optimize, show, export, benchmark, spaces):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(backends.backends, name="backends")
 

@@ -23,7 +23,9 @@ Data = Annotated[
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
-        "--input", help="Shape of an input where no data tell it: NAME=1x3x224x224[:dtype]."
+        "--input",
+        help="Shape of an input where no data tell it: NAME=1x3x224x224[:dtype]; the only input "
+        "needs no name.",
     ),
 ]
 Weights = Annotated[

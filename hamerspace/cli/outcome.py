@@ -19,7 +19,7 @@ _COLORS = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "ne
 def print_outcome(study: "Study", *, as_json: bool) -> None:
     """Print the table of baselines and winners, how each limit fared, and the verdict."""
     if as_json:
-        print_json(_document(study))
+        print_json(outcome_document(study))
         return
     from rich.text import Text
 
@@ -95,7 +95,8 @@ def _confirmed(winner: "Confirmation") -> str:
     return "confirmed"
 
 
-def _document(study: "Study") -> dict[str, Any]:
+def outcome_document(study: "Study") -> dict[str, Any]:
+    """Everything that a run has found, as one JSON value."""
     run = study.run_data()
     winner = run.winner
     return {

@@ -1,11 +1,14 @@
 """``hamerspace search``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hamerspace.cli import options
+
+if TYPE_CHECKING:
+    from hamerspace.study import Study
 
 NOTHING_FEASIBLE = 3
 INTERRUPTED = 130
@@ -68,7 +71,6 @@ def search(
     interrupted.
     """
     from hamerspace.cli.outcome import print_outcome
-    from hamerspace.cli.progress import progress_display
     from hamerspace.study import Study
 
     flags: dict[str, Any] = {
@@ -106,15 +108,26 @@ def search(
             **common,
             **flags,
         )
+    searching(study)
+    print_outcome(study, as_json=json)
+    if study.best is None:
+        raise typer.Exit(NOTHING_FEASIBLE)
+
+
+def searching(study: "Study") -> None:
+    """Search with a display of how it goes on.
+
+    Raises:
+        typer.Exit: The search was interrupted.
+    """
+    from hamerspace.cli.progress import progress_display
+
     with progress_display(study) as display:
         try:
             study.optimize(listener=display)
         except (KeyboardInterrupt, SystemExit) as ended:
             display.interrupted()
             raise typer.Exit(_exit_code(ended)) from ended
-    print_outcome(study, as_json=json)
-    if study.best is None:
-        raise typer.Exit(NOTHING_FEASIBLE)
 
 
 def _exit_code(ended: BaseException) -> int:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hamerspace.config.loading import missing_files
 from hamerspace.config.problems import Problem, problems_of
-from hamerspace.config.study import REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
+from hamerspace.config.study import ONLY_INPUT, REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
 from hamerspace.config.yaml_file import Location
 from hamerspace.errors import ConfigError
 
@@ -29,6 +29,7 @@ class StudyFlags(TypedDict, total=False):
     output: str | None
     batch_size: int | None
     space: str | None
+    goal: str | None
     objectives: Sequence[str] | None
     max_size_mb: float | None
     max_latency_ms: float | None
@@ -57,6 +58,7 @@ LOCATIONS: dict[str, Location] = {
     "output": ("task", "quality", "output"),
     "batch_size": ("task", "batch_size"),
     "space": ("space",),
+    "goal": ("goal",),
     "objectives": ("objectives",),
     "max_size_mb": ("constraints", "max_size_mb"),
     "max_latency_ms": ("constraints", "max_latency_ms"),
@@ -79,7 +81,7 @@ LOCATIONS: dict[str, Location] = {
 _SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware"}
 """Flags whose name on the command line is another."""
 
-_SHAPE = re.compile(r"^(?P<name>.+)=(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")
+_SHAPE = re.compile(r"^(?:(?P<name>.+)=)?(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")
 
 
 def study_from_flags(
@@ -93,7 +95,8 @@ def study_from_flags(
 
     Args:
         model: Path of a model file, or ``module:function`` that builds a PyTorch module.
-        inputs: ``NAME=1x3x224x224`` or ``NAME=?x128:int64``; ``?`` is a free dimension.
+        inputs: ``NAME=1x3x224x224`` or ``NAME=?x128:int64``; ``?`` is a free dimension. The only
+            input of a model needs no name: ``1x3x224x224``.
         trust_pickle: Whether pickled weights may be loaded.
         flags: As in :class:`StudyFlags`. The name defaults to that of the model.
 
@@ -171,12 +174,13 @@ def _parse_input(text: str) -> tuple[str, dict[str, Any]]:
     dims = match["dims"].lower().split("x") if match else []
     if match is None or not all(d == "?" or d.isdecimal() for d in dims):
         raise ConfigError(
-            f"--input: '{text}' is not of the form NAME=1x3x224x224 or NAME=?x128:int64"
+            f"--input: '{text}' is not of the form NAME=1x3x224x224, NAME=?x128:int64 or, for the "
+            "only input, 1x3x224x224"
         )
     section: dict[str, Any] = {"shape": [None if d == "?" else int(d) for d in dims]}
     if match["dtype"]:
         section["dtype"] = match["dtype"]
-    return match["name"], section
+    return match["name"] or ONLY_INPUT, section
 
 
 def _error(problems: list[Problem], locations: dict[str, Location]) -> ConfigError:

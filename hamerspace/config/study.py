@@ -10,6 +10,9 @@ from hamerspace.constraints import Constraints, Objective
 
 REFERENCE_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 AUTO_SPACE = "auto"
+AUTO_GOAL: Literal["auto"] = "auto"
+ONLY_INPUT = "*"
+"""Stands for the name of an input where the model has no other."""
 NAME_PATTERN = r"^[A-Za-z0-9][\w.-]*$"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -59,7 +62,8 @@ class SourceSection(Section):
         description="Weights for the builder: .safetensors, or a weights-only state dict.",
     )
     inputs: dict[str, InputSection] = Field(
-        default_factory=dict, description="Input shapes, where no data tell them."
+        default_factory=dict,
+        description="Input shapes, where no data tell them, by name; '*' is the only input.",
     )
     constants: tuple[str, ...] = Field(
         default=(),
@@ -191,6 +195,10 @@ class StudyConfig(Section):
     space: str = Field(
         default="quick",
         description="A space's name, the path of a space file, or auto: the one for this model.",
+    )
+    goal: Literal["auto", "quantize", "prune", "distill"] = Field(
+        default=AUTO_GOAL,
+        description="Narrows the space to one kind of compression; auto leaves it whole.",
     )
     constraints: LimitsSection = LimitsSection()
     objectives: tuple[Annotated[Objective, Field(strict=False)], ...] = Field(

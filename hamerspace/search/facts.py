@@ -9,7 +9,7 @@ from hamerspace.build.store import content_key
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 from hamerspace.search.workbench import Workbench
-from hamerspace.space import space_texts
+from hamerspace.space import ARM_MACHINES, space_texts
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.metrics import drop_unit
 
@@ -19,7 +19,7 @@ def identity_of(loaded: LoadedStudy, backends: Sequence[str] | None) -> dict[str
     config = loaded.config
     return {
         "task (model, data or metric)": study_fingerprint(loaded),
-        "space": content_key(text=space_texts(config.space, loaded.root)),
+        "space": content_key(text=space_texts(config.space, loaded.root), goal=config.goal),
         "constraints": config.constraints.model_dump(),
         "objectives": [objective.value for objective in config.objectives],
         "target": config.target.model_dump(),
@@ -51,6 +51,18 @@ def refuse_other_choices(
     )
 
 
+def _notes(bench: Workbench) -> list[str]:
+    """What the figures do not tell by themselves."""
+    machine = bench.target.host().machine
+    if bench.space.name != "arm" or machine in ARM_MACHINES:
+        return []
+    text = (
+        f"The space is for ARM processors, but candidates are measured on this {machine} machine: "
+        "size and quality hold on both, latency and memory do not."
+    )
+    return [text]
+
+
 def facts_of(bench: Workbench) -> dict[str, Any]:
     """What a report tells of the task and the space."""
     task, info, space = bench.task, bench.task.info, bench.space
@@ -60,7 +72,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "direction": task.metric.direction,
             "drop_unit": drop_unit(task.metric, bench.source_values["quality"]),
         },
-        "notes": list(task.splits.notes),
+        "notes": [*task.splits.notes, *_notes(bench)],
         "synthetic": task.splits.synthetic,
         "rows": dict(task.splits.rows),
         "source": {

@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "best"
 
     @property
+    def inputs(self) -> Path:
+        """The model and the data, where they were given in memory."""
+        return self.path / "inputs"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -99,7 +104,7 @@ class RunFolder:
         found = self.read(RUN_FILE)
         if found is None:
             strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-            if set(strangers) - {"artifacts"}:
+            if set(strangers) - {"artifacts", self.inputs.name}:
                 raise RunFolderError(
                     f"{self.path} holds files that are no study ({', '.join(strangers[:3])}); "
                     "choose another folder with --out"

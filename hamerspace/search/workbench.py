@@ -15,7 +15,7 @@ from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
 from hamerspace.config.loading import parse_space_file
-from hamerspace.config.study import AUTO_SPACE, LoadedStudy
+from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
 from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, SourceError
@@ -27,7 +27,14 @@ from hamerspace.measure.size import download_bytes
 from hamerspace.recipe import Recipe
 from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import RunFolder
-from hamerspace.space import Space, assemble_space, choose_space, find_space_file
+from hamerspace.space import (
+    Space,
+    assemble_space,
+    choose_space,
+    find_space_file,
+    narrow,
+    refuse_idle_goal,
+)
 from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.metrics import check_metric
 from hamerspace.tasks.task import Task
@@ -81,15 +88,19 @@ class Workbench:
     @cached_property
     def space(self) -> Space:
         """What the space file means for this model on this target."""
-        task = self.task
-        return assemble_space(
-            parse_space_file(find_space_file(self._space_choice[0], self.loaded.root)),
+        task, goal = self.task, self.config.goal
+        declared = parse_space_file(find_space_file(self._space_choice[0], self.loaded.root))
+        space = assemble_space(
+            narrow(declared, goal),
             task.info,
             self.target.host(),
             task.loss,
             self._backends,
             self.config.target.hardware,
         )
+        if goal != AUTO_GOAL:
+            refuse_idle_goal(space, goal)
+        return space
 
     @cached_property
     def _space_choice(self) -> tuple[str, str]:
@@ -283,7 +294,8 @@ class Workbench:
     def _evaluation_set(self, split: str) -> EvaluationSet:
         task = self.task
         labels = task.splits.labels_of(split) if task.metric.needs_labels else None
-        together = task.batch_size if self.config.task.data.whole_batches else 1
+        given = self.config.task.data
+        together = task.batch_size if given is not None and given.whole_batches else 1
         judge = Judge(task.metric, labels, self._source_outputs(split), together)
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 

@@ -2,18 +2,23 @@
 
 from hamerspace.space.assemble import assemble_space
 from hamerspace.space.catalog import (
+    ARM_MACHINES,
     choose_space,
     find_space_file,
     list_space_files,
     space_texts,
 )
+from hamerspace.space.goals import narrow, refuse_idle_goal
 from hamerspace.space.space import Space
 
 __all__ = [
+    "ARM_MACHINES",
     "Space",
     "assemble_space",
     "choose_space",
     "find_space_file",
     "list_space_files",
+    "narrow",
+    "refuse_idle_goal",
     "space_texts",
 ]

@@ -6,6 +6,9 @@ from hamerspace.config.study import AUTO_SPACE, is_path
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.model import SourceInfo
 
+ARM_MACHINES = ("aarch64", "arm64")
+"""What ``platform.machine()`` says on ARM."""
+
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "_search_spaces", _PACKAGE.parent / "search_spaces")
 
@@ -50,7 +53,7 @@ def choose_space(source: SourceInfo, hardware: str, machine: str) -> tuple[str, 
         return "rnn", "the model has recurrent layers"
     if "attention" in families and "conv" not in families:
         return "transformer", "the model has attention and no convolutions"
-    if machine in ("aarch64", "arm64"):
+    if machine in ARM_MACHINES:
         return "arm", "the target has an ARM processor"
     made_of = ", ".join(sorted(families)) or "no layers with weights"
     return "cpu", f"the model is made of {made_of}"

@@ -9,6 +9,9 @@ from typing import Any
 
 from hamerspace.errors import ConfigError, did_you_mean
 
+SESSION = "hamerspace_session"
+"""Stands for the module of functions that a Python session gave; no other process has them."""
+
 
 def load_reference(reference: str, root: Path, key: str) -> Any:
     """Return the object that ``module:attribute`` names.
@@ -30,6 +33,11 @@ def load_reference(reference: str, root: Path, key: str) -> Any:
     try:
         module = _import(module_name, root)
     except ModuleNotFoundError as error:
+        if error.name == module_name == SESSION:
+            raise ConfigError(
+                f"{key}: '{attribute}' was given as a function by a Python session that is gone; "
+                "give it again, from Python"
+            ) from error
         if error.name == module_name:
             raise ConfigError(
                 f"{key}: no module '{module_name}' in {root} or among the installed packages"

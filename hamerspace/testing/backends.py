@@ -126,6 +126,12 @@ class BackendConformance(BackendFixtures):
             sizes = [(candidate.folder / name).stat().st_size for name in candidate.files]
             assert candidate.size_bytes == sum(sizes) > 0, str(case)
 
+    def test_a_model_file_has_a_declared_suffix(self, built: list[Built]) -> None:
+        """A candidate can be asked for by the suffix of exactly one of its files."""
+        for case in built if self.config.model_suffixes else ():
+            suffixes = [Path(name).suffix for name in case.candidate.files]
+            assert sum(s in self.config.model_suffixes for s in suffixes) == 1, str(case)
+
     def test_manifest_round_trip(self, built: list[Built]) -> None:
         for case in built:
             case.candidate.save()

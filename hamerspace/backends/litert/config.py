@@ -25,6 +25,7 @@ class LiteRtConfig(BackendConfig):
     model_formats = ("tflite",)
     source_formats = ("keras", "saved_model")
     implementation = "hamerspace.backends.litert.backend:LiteRtBackend"
+    model_suffixes = (".tflite",)
     build_modules = ("ai_edge_litert.interpreter", "ai_edge_quantizer.quantizer")
 
     def parameters(self) -> tuple[Parameter, ...]:

@@ -24,6 +24,7 @@ class OnnxRuntimeConfig(BackendConfig):
     extra = "onnx"
     model_formats = ("onnx",)
     implementation = "hamerspace.backends.onnxruntime.backend:OnnxRuntimeBackend"
+    model_suffixes = (".onnx",)
     build_modules = ("onnxruntime.quantization",)
 
     def parameters(self) -> tuple[Parameter, ...]:

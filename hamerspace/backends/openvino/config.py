@@ -22,6 +22,8 @@ class OpenVinoConfig(BackendConfig):
     extra = "openvino"
     model_formats = ("onnx", "tflite")
     implementation = "hamerspace.backends.openvino.backend:OpenVinoBackend"
+    model_suffixes = (".xml",)
+    companion_suffixes = (".bin",)
     build_modules = ("nncf.torch", "nncf.openvino.quantization.quantize_model")
 
     def parameters(self) -> tuple[Parameter, ...]:

@@ -23,6 +23,7 @@ class PytorchConfig(BackendConfig):
     extra = "pytorch"
     model_formats = ("pytorch", "torch_export", "torchscript")
     implementation = "hamerspace.backends.pytorch.backend:PytorchBackend"
+    model_suffixes = (".pt", ".pt2")
     build_modules = ("torch._dynamo", "torch.ao.quantization.quantize_fx")
     hardware = ("cpu", "gpu")
 

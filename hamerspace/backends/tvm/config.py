@@ -19,6 +19,7 @@ class TvmConfig(BackendConfig):
     extra = ""
     model_formats = ("onnx",)
     implementation = "hamerspace.backends.tvm.backend:TvmBackend"
+    model_suffixes = (".so",)
     build_modules = ("tvm.relax.frontend.onnx",)
     environment = "tvm"
 

@@ -10,7 +10,7 @@ from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.metrics import METRICS
 from hamerspace.tasks.metrics.base import Array, Direction, Loss, Metric, PerSample
-from hamerspace.tasks.user_code import load_reference
+from hamerspace.tasks.user_code import SESSION, load_reference
 
 _KEY = "task.quality.metric"
 
@@ -26,7 +26,9 @@ class FunctionMetric(Metric):
     def __init__(
         self, reference: str, function: Callable[[Array, Array], Any], direction: Direction
     ) -> None:
-        self.name = reference
+        module, _, name = reference.partition(":")
+        # The name of a session's function ends in a digest of its code, which nobody wants to read.
+        self.name = name.rpartition("_")[0] if module == SESSION else reference
         self.direction = direction
         self._function = function
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources.base import SourceSpec, check_names, sample
+from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample
 from hamerspace.tasks.sources.probe import probe
 
 
@@ -52,7 +52,7 @@ def inspect_model(
         check_names(list(example), [t.name for t in declared], [t.name for t in varying])
         arrays = {t.name: example.get(t.name, t.zeros()) for t in declared}
     else:
-        arrays = dict(sample(spec.inputs or declared))
+        arrays = dict(sample(named(spec.inputs, [t.name for t in varying]) or declared))
         arrays |= {t.name: t.zeros() for t in declared if t.name in spec.constants}
     found = probe(
         model.run,

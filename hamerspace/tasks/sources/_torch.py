@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.sources.base import SourceSpec, check_names, sample
+from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample
 from hamerspace.tasks.sources.probe import probe
 from hamerspace.tasks.torch_module import NamedModule
 
@@ -107,7 +107,8 @@ def bind(
                 f"{model.label} does not tell its input shapes; give data, or "
                 "task.source.inputs with a shape for each input"
             )
-        given = sample(spec.inputs)
+        wanted = [a.name for a in model.arguments or () if a.required]
+        given = sample(named(spec.inputs, wanted))
     if model.arguments is None:
         return dict(given), [None] * len(given)
     wanted = [a.name for a in model.arguments]

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from hamerspace.config.study import ONLY_INPUT
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 
@@ -107,6 +108,26 @@ def check_names(given: Sequence[str], wanted: Sequence[str], required: Sequence[
             f"{f'; missing from the data: {_listed(missing)}' if missing else ''}; "
             "rename the arrays"
         )
+
+
+def named(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """The specifications, with the model's own name for one that is declared as the only input.
+
+    Args:
+        specs: Declared shapes; a lone one may be named :data:`ONLY_INPUT`.
+        wanted: Names of the inputs that the model cannot do without.
+
+    Raises:
+        DataError: The model has more inputs than one.
+    """
+    if [spec.name for spec in specs] != [ONLY_INPUT]:
+        return tuple(specs)
+    if len(wanted) != 1:
+        raise DataError(
+            f"one shape is given without a name, but the model takes {_listed(wanted)}; "
+            "give a shape for each, by name"
+        )
+    return (replace(specs[0], name=wanted[0]),)
 
 
 def sample(specs: Sequence[TensorSpec], rows: int = 1) -> Arrays:

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_names, sample
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_names, named, sample
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
 
@@ -83,7 +83,8 @@ class OnnxSource(SourceFormat):
             arrays = {t.name: example[t.name] for t in declared if t.name in example}
             arrays = {t.name: arrays.get(t.name, t.zeros()) for t in declared}
         else:
-            arrays = dict(sample(spec.inputs or declared))
+            varying = [t.name for t in declared if t.name not in spec.constants]
+            arrays = dict(sample(named(spec.inputs, varying) or declared))
             arrays |= {t.name: t.zeros() for t in declared if t.name in spec.constants}
         names = [o.name for o in session.get_outputs()]
         with_rows = [t for t in declared if t.name not in spec.constants and t.shape]

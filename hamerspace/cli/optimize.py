@@ -1,0 +1,133 @@
+"""``hamerspace optimize``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hamerspace.cli import options
+from hamerspace.cli.search import NOTHING_FEASIBLE, searching
+
+if TYPE_CHECKING:
+    from hamerspace.optimizer import OptimizationResult, SavedModel
+
+
+def optimize(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model file, a model's folder, or module:function; or a study.yaml.",
+        ),
+    ],
+    goal: Annotated[
+        str | None, typer.Option(help="auto, quantize, prune or distill; default: auto.")
+    ] = None,
+    size: Annotated[float | None, typer.Option(help="At most so many MB of files.")] = None,
+    latency: Annotated[
+        float | None, typer.Option(help="At most so many ms for one batch, median.")
+    ] = None,
+    accuracy_drop: Annotated[
+        float | None, typer.Option(help="At most so many points of quality lost.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="At most so many MB of memory over the bare runtime.")
+    ] = None,
+    download: Annotated[
+        float | None, typer.Option(help="At most so many MB of files, compressed.")
+    ] = None,
+    target_hardware: Annotated[
+        str, typer.Option(help="cpu, arm, edge (one thread, bytes first) or gpu.")
+    ] = "cpu",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the model here. A suffix (.onnx, .xml, .tflite, .pt, .pt2) restricts the "
+            "search to runtimes that take such files; without one it is a new folder."
+        ),
+    ] = None,
+    data: options.Data = None,
+    inputs: options.Inputs = None,
+    weights: options.Weights = None,
+    metric: options.Metric = None,
+    direction: options.Direction = None,
+    batch_size: options.BatchSize = None,
+    space: Annotated[
+        str | None, typer.Option(help="A space's name or file; default: by model and hardware.")
+    ] = None,
+    backends: Annotated[
+        str | None, typer.Option(help="Search only these, separated by commas.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Finished trials; default: 40.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that this call may search.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    trust_pickle: options.TrustPickle = False,
+    json: options.Json = False,
+) -> None:
+    """Compress a model: say what it must keep, get the best that does.
+
+    It is ``search`` in its shortest form: goal and hardware choose the space. An interrupted call
+    goes on where it was. Exit codes: 0 a winner was confirmed, 2 something given was wrong, 3
+    nothing keeps the limits, 130 interrupted.
+    """
+    from hamerspace.constraints import Constraints
+    from hamerspace.optimizer import OptimizationResult
+    from hamerspace.optimizer.optimizer import able_backends, study_flags
+    from hamerspace.study import Study
+
+    limits = Constraints(
+        max_size_mb=size,
+        max_latency_ms=latency,
+        max_accuracy_drop=accuracy_drop,
+        max_memory_mb=memory,
+        max_download_mb=download,
+        target_hardware=target_hardware,
+    )
+    flags: dict[str, Any] = {
+        **study_flags(goal, limits),
+        "data": data,
+        "weights": weights,
+        "metric": metric,
+        "direction": direction,
+        "batch_size": batch_size,
+        "trials": trials,
+        "timeout_s": timeout,
+        "seed": seed,
+    }
+    if space is not None:
+        flags["space"] = space
+    suffix = None if output is None else output.suffix or None
+    able = able_backends(options.backend_names(backends), suffix)
+    common: dict[str, Any] = {"out": out, "backends": able, "trust_pickle": trust_pickle}
+    if options.is_study(model, input=inputs):
+        study = Study.from_yaml(model, **common, **flags)
+    else:
+        study = Study.from_model(model, inputs=tuple(inputs or ()), **common, **flags)
+    searching(study)
+    result = OptimizationResult(study)
+    saved = result.save_model(output) if output is not None and result.succeeded else None
+    _print(result, saved, as_json=json)
+    if not result.succeeded:
+        raise typer.Exit(NOTHING_FEASIBLE)
+
+
+def _print(result: "OptimizationResult", saved: "SavedModel | None", *, as_json: bool) -> None:
+    from hamerspace.cli.console import console, print_json
+    from hamerspace.cli.outcome import outcome_document
+
+    if as_json:
+        files = [] if saved is None else [str(path) for path in saved.files]
+        print_json({**outcome_document(result.study), "saved": files})
+        return
+    out = console()
+    out.print(str(result.report), soft_wrap=not out.is_terminal)
+    if saved is not None:
+        other = "" if saved.winner else f" (trial {saved.trial}, the best in this format)"
+        names = ", ".join(str(path) for path in saved.files[:4])
+        out.print(f"saved: {names}{other}", soft_wrap=True)
+    elif result.succeeded:
+        out.print(f"winner: {result.study.folder.best}", soft_wrap=True)
+    out.print(f"report: {result.study.folder.report}", soft_wrap=True)

@@ -1,0 +1,186 @@
+"""What a user gives to an :class:`~hamerspace.Optimizer` besides the model, as flags of a study."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self, TypedDict, cast
+
+import numpy.typing as npt
+
+from hamerspace.build.store import Store
+from hamerspace.config.flags import StudyFlags
+from hamerspace.config.study import ONLY_INPUT
+from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.optimizer.in_memory import Data, digest, save_data
+from hamerspace.tasks.model import TensorSpec
+from hamerspace.tasks.user_code import SESSION
+
+InputShapes = Sequence[int | None] | Mapping[str, Any]
+"""A shape of the only input, batch first; or name to a shape, or to ``(shape, dtype)``."""
+
+Validate = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
+"""``validate(outputs, labels)``: outputs of the judged output ``[N, ...]`` and labels ``[N, ...]``
+as arrays, to one number, or to one a row ``[N]``, of which the mean counts."""
+
+
+class Options(TypedDict, total=False):
+    """What every constructor of an optimizer takes by keyword.
+
+    Attributes:
+        data: What "good" means: the path of an ``.npz`` file; ``{name: array}``, the labels as
+            ``labels``; ``{split: {name: array}}``; or ``(inputs, labels)``.
+        validate: Judges a model's outputs by the labels.
+        direction: Of ``validate`` or of a metric of your own: ``maximize`` (default for
+            ``validate``) or ``minimize``.
+        metric: A metric's name, or ``module:function``.
+        output: Name of the output that is judged; default: the first.
+        batch_size: The deployment batch size; default: that of ``input_shape``, else 1.
+        dtype: numpy dtype name of inputs whose shape is given without one; default float32.
+        name: Of the study; default: from the model.
+        out: Folder of the outputs; default: ``runs/<name>``.
+        store: Where build results are kept; default: the user's cache folder.
+    """
+
+    data: str | Path | Data
+    validate: Validate
+    direction: str
+    metric: str
+    output: str
+    batch_size: int
+    dtype: str
+    name: str
+    out: str | Path
+    store: Store
+
+
+@dataclass(frozen=True)
+class Given:
+    """The same with defaults, checked."""
+
+    data: str | Path | Data | None = None
+    validate: Validate | None = None
+    direction: str | None = None
+    metric: str | None = None
+    output: str | None = None
+    batch_size: int | None = None
+    dtype: str = "float32"
+    name: str | None = None
+    out: str | Path | None = None
+    store: Store | None = None
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Check the options.
+
+        Raises:
+            ConfigError: One is unknown, or two contradict each other.
+        """
+        names = {f.name for f in fields(cls)}
+        for name in options:
+            if name not in names:
+                raise ConfigError(f"unknown option '{name}'{did_you_mean(name, names)}")
+        given = cls(**options)
+        if given.validate is not None and given.metric is not None:
+            raise ConfigError("validate and metric both say what quality means; give one of them")
+        if given.validate is not None and not callable(given.validate):
+            raise ConfigError("validate: give a function of outputs and labels")
+        return given
+
+    def flags(self, names: Sequence[str], specs: Sequence[TensorSpec], folder: Path) -> StudyFlags:
+        """The flags of a study.
+
+        Args:
+            names: Of the model's inputs, where they are known.
+            specs: Its inputs, as far as they are declared.
+            folder: Data in memory are written into it.
+
+        Raises:
+            ConfigError: The data are no arrays.
+        """
+        metric, direction, data = self.metric, self.direction, self.data
+        if self.validate is not None:
+            metric, direction = keep_function(self.validate), direction or "maximize"
+        if data is not None and not isinstance(data, str | Path):
+            folder.mkdir(parents=True, exist_ok=True)
+            data = save_data(data, names, folder)
+        rows = specs[0].shape[0] if specs else None
+        return {
+            "data": None if data is None else str(data),
+            "metric": metric,
+            "direction": direction,
+            "output": self.output,
+            "batch_size": self.batch_size or rows,
+            "name": self.name,
+        }
+
+
+def declared_inputs(
+    shapes: InputShapes | None, names: Sequence[str], dtype: str
+) -> tuple[TensorSpec, ...]:
+    """Specifications from shapes as people write them.
+
+    Args:
+        shapes: Of the inputs.
+        names: Of the model's inputs, where they are known.
+        dtype: Where none is given.
+
+    Raises:
+        ConfigError: They are no shapes.
+    """
+    if shapes is None:
+        return ()
+    if not isinstance(shapes, Mapping):
+        if len(names) > 1:
+            raise ConfigError(
+                f"input_shape: the model takes {', '.join(names)}; give a shape for each, as a dict"
+            )
+        shapes = {names[0] if names else ONLY_INPUT: shapes}
+    return tuple(_spec(name, value, dtype) for name, value in shapes.items())
+
+
+def _spec(name: str, value: Any, dtype: str) -> TensorSpec:
+    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str)
+    shape, kind = value if pair else (value, dtype)
+    try:
+        dims = tuple(None if d is None else int(d) for d in shape)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"input_shape: {value!r} is no shape, such as [1, 3, 224, 224]"
+        ) from error
+    if not dims or any(d is not None and d < 1 for d in dims):
+        raise ConfigError(f"input_shape: {list(dims)} has a dimension below 1, or none at all")
+    return TensorSpec(name, kind, dims)
+
+
+def flag_of(spec: TensorSpec) -> str:
+    """A declared input as the flag ``--input`` takes it."""
+    dims = "x".join("?" if d is None else str(d) for d in spec.shape)
+    return f"{spec.name}={dims}:{spec.dtype}"
+
+
+def keep_function(function: Callable[..., Any]) -> str:
+    """A reference ``module:function`` under which this process, and no other, finds a function.
+
+    Its name ends in a digest of its code, so that another function makes another study.
+    """
+    module = sys.modules.setdefault(SESSION, ModuleType(SESSION))
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = repr(function) if code is None else f"{code.co_code!r}{code.co_consts!r}"
+    plain = "".join(c for c in getattr(function, "__name__", "") if c.isalnum() or c == "_")
+    name = f"{plain if plain.isidentifier() else 'function'}_{digest(text)}"
+    setattr(module, name, function)
+    return f"{SESSION}:{name}"
+
+
+def merged(*parts: StudyFlags) -> StudyFlags:
+    """The flags together; later ones go over earlier ones, and what is not given over nothing."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        found |= {name: value for name, value in part.items() if value is not None}
+    return cast("StudyFlags", found)

@@ -1,0 +1,195 @@
+"""Write models and data that live in memory to files, which the worker processes can read.
+
+Files are named by a digest of their content: the same model gives the same file, so that a search
+started again from a notebook goes on where it was, and another model never overwrites it.
+"""
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamerspace.errors import ConfigError, SourceError
+from hamerspace.tasks.data.splits import SPLITS
+
+Data = Mapping[str, Any] | tuple[Any, Any]
+
+
+def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> Path:
+    """Write a module as a ``torch.export`` archive, or a TorchScript one where export fails.
+
+    Args:
+        module: A ``torch.nn.Module``; a copy in inference mode is exported.
+        example: Argument of forward to an array of two rows, in call order.
+        folder: Where the file goes.
+
+    Raises:
+        SourceError: Neither ``torch.export`` nor tracing can follow the module.
+    """
+    import torch
+
+    arguments = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in example.values())
+    copied = copy.deepcopy(module).cpu().eval()
+    program: Any
+    save: Callable[..., None]
+    try:
+        program = _exported(copied, arguments)
+        suffix, save = ".pt2", torch.export.save
+    except Exception as failure:  # noqa: BLE001 - what export cannot follow tracing may
+        try:
+            with torch.no_grad():
+                program = torch.jit.trace(copied, arguments, check_trace=False)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            raise SourceError(
+                f"neither torch.export ({_first_line(failure)}) nor torch.jit.trace "
+                f"({_first_line(error)}) can follow {type(module).__name__}; give "
+                "'module:function' that builds it, with weights="
+            ) from error
+        suffix, save = ".pt", torch.jit.save
+    path = folder / f"model-{digest(str(program.graph), *_state_bytes(copied))}{suffix}"
+    if not path.is_file():
+        save(program, path)
+    return path
+
+
+def _exported(module: Any, arguments: tuple[Any, ...]) -> Any:
+    """A program with a free batch, or with whatever sizes it insists on."""
+    import torch
+
+    dims = torch.export.Dim
+    with torch.no_grad():
+        try:
+            free = tuple({0: dims.DYNAMIC} for _ in arguments)
+            program = torch.export.export(module, arguments, dynamic_shapes=free)
+        except Exception:  # noqa: BLE001 - a batch that the module fixes
+            program = torch.export.export(module, tuple(a[:1] for a in arguments))
+    for node in program.graph.nodes:
+        # File names and lines, such as those of a notebook's cell, are no part of the model.
+        for note in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
+            node.meta.pop(note, None)
+    program.example_inputs = None
+    return program
+
+
+def save_pretrained(model: Any, folder: Path) -> Path:
+    """Write a model of Hugging Face transformers as a folder of its own."""
+    path = folder / f"model-{digest(model.config.to_json_string(), *_state_bytes(model))}"
+    if not path.is_dir():
+        model.save_pretrained(path)
+    return path
+
+
+def save_onnx(model: Any, folder: Path) -> Path:
+    """Write an ``onnx.ModelProto``."""
+    data = model.SerializeToString()
+    path = folder / f"model-{digest(data)}.onnx"
+    path.write_bytes(data)
+    return path
+
+
+def save_keras(model: Any, folder: Path) -> Path:
+    """Write a Keras model as a ``.keras`` file."""
+    weights = (_bytes_of(np.asarray(w)) for w in model.get_weights())
+    path = folder / f"model-{digest(model.to_json(), *weights)}.keras"
+    if not path.is_file():
+        model.save(path)
+    return path
+
+
+def save_data(data: Data, input_names: Sequence[str], folder: Path) -> Path:
+    """Write arrays as an ``.npz`` file.
+
+    Args:
+        data: Array by name, the same for each split, or ``(inputs, labels)`` where the model has
+            one input or ``inputs`` are named.
+        input_names: Of the model, where they are known.
+        folder: Where the file goes.
+
+    Raises:
+        ConfigError: What was given is no such thing.
+    """
+    arrays = dict(_named_arrays(data, input_names))
+    parts = (part for name in sorted(arrays) for part in (name, _bytes_of(arrays[name])))
+    path = folder / f"data-{digest(*parts)}.npz"
+    if not path.is_file():
+        np.savez(path, allow_pickle=False, **arrays)
+    return path
+
+
+def example_of(data: Data, input_names: Sequence[str], rows: int) -> dict[str, Any]:
+    """The first rows of the inputs in ``data``, in the order of ``input_names``."""
+    found: dict[str, Any] = {}
+    for name, array in _named_arrays(data, input_names):
+        found.setdefault(name.rpartition("/")[2], array)
+    return {name: found[name][:rows] for name in input_names if name in found}
+
+
+def _named_arrays(data: Data, input_names: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    if isinstance(data, tuple):
+        yield from _pair(data, input_names)
+        return
+    if not isinstance(data, Mapping):
+        raise ConfigError(
+            f"data: cannot use a {type(data).__name__}; give the path of an .npz file, "
+            "{name: array}, {split: {name: array}}, or (inputs, labels)"
+        )
+    for name, value in data.items():
+        if isinstance(value, Mapping) and name in SPLITS:
+            yield from ((f"{name}/{inner}", _array(v, inner)) for inner, v in value.items())
+        else:
+            yield str(name), _array(value, name)
+
+
+def _pair(data: tuple[Any, ...], input_names: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    if len(data) != 2:
+        raise ConfigError(f"data: a tuple is (inputs, labels), not of {len(data)} parts")
+    inputs, labels = data
+    if not isinstance(inputs, Mapping):
+        if len(input_names) != 1:
+            takes = ", ".join(input_names) or "inputs that are not known before it is read"
+            raise ConfigError(
+                f"data: the array needs a name, since the model takes {takes}; give "
+                "{name: array, 'labels': labels}"
+            )
+        inputs = {input_names[0]: inputs}
+    for name, value in inputs.items():
+        yield str(name), _array(value, name)
+    yield "labels", _array(labels, "labels")
+
+
+def _array(value: Any, name: object) -> Any:
+    if not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
+        raise ConfigError(f"data: '{name}' is a {type(value).__name__}; give a numpy array")
+    return np.asarray(value)
+
+
+def digest(*parts: str | bytes) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of some text and bytes."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.encode() if isinstance(part, str) else part)
+    return total.hexdigest()[:12]
+
+
+def _state_bytes(module: Any) -> Iterable[bytes]:
+    import torch
+
+    for name, value in sorted(module.state_dict().items()):
+        yield name.encode()
+        if isinstance(value, torch.Tensor):
+            # As plain bytes, since numpy has no bfloat16.
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            yield f"{value.dtype}{tuple(value.shape)}".encode()
+            yield flat.view(torch.uint8).numpy().tobytes()
+
+
+def _bytes_of(array: Any) -> bytes:
+    return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,393 @@
+"""The optimizer: from a model, a goal and limits to a study, searched."""
+
+import contextlib
+import inspect
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self, Unpack
+
+import numpy as np
+import yaml
+
+from hamerspace.build.store import Store
+from hamerspace.config.flags import StudyFlags, override, study_from_flags
+from hamerspace.config.loading import load_study
+from hamerspace.config.study import LoadedStudy
+from hamerspace.constraints import Constraints
+from hamerspace.errors import ConfigError, RunFolderError
+from hamerspace.optimizer import in_memory
+from hamerspace.optimizer.given import (
+    Given,
+    InputShapes,
+    Options,
+    declared_inputs,
+    flag_of,
+    merged,
+)
+from hamerspace.optimizer.result import OptimizationResult
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.saving import backends_for
+from hamerspace.study import Study, StudyListener
+from hamerspace.tasks.user_code import SESSION
+
+MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
+"""Makes a study from a folder for what lies in memory, and flags."""
+
+TARGETS: dict[str, StudyFlags] = {
+    "cpu": {"space": "auto"},
+    "arm": {"space": "arm"},
+    "edge": {"space": "edge", "threads": 1, "objectives": ("size", "quality", "latency")},
+    "gpu": {"space": "auto", "hardware": "gpu"},
+}
+"""What each ``target_hardware`` means for a study."""
+
+
+class OptimizationGoal(StrEnum):
+    """Which kind of compression is searched; ``AUTO`` searches all that suit the model."""
+
+    AUTO = "auto"
+    QUANTIZE = "quantize"
+    PRUNE = "prune"
+    DISTILL = "distill"
+
+
+class Optimizer:
+    """Compresses one model. Make one with :meth:`from_pytorch`, :meth:`from_onnx` and so on.
+
+    Args:
+        make_study: Makes the study.
+        name: Of the study.
+        out: Folder of the outputs; default: ``runs/<name>``.
+        store: Where build results are kept; default: the user's cache folder.
+    """
+
+    def __init__(
+        self,
+        make_study: MakeStudy,
+        name: str,
+        out: str | Path | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._make_study = make_study
+        self._store = store
+        self.name = name
+        self.out = Path(out or Path("runs") / name).resolve()
+
+    @classmethod
+    def from_pytorch(
+        cls,
+        model: Any,
+        input_shape: InputShapes | None = None,
+        *,
+        weights: str | Path | None = None,
+        trust_pickle: bool = False,
+        **options: Unpack[Options],
+    ) -> Self:
+        """Optimize a PyTorch model.
+
+        Args:
+            model: A ``torch.nn.Module``, of which a copy is taken as it stands; a file that
+                ``torch.export.save`` or ``torch.jit.save`` wrote; ``module:function`` that returns
+                a module; or the folder of a Hugging Face model.
+            input_shape: Of the only input, batch first, such as ``[1, 3, 224, 224]``; for more
+                inputs ``{name: shape}`` or ``{name: (shape, dtype)}``. Needed where neither data
+                nor the file tell it. Its batch is the deployment batch size.
+            weights: For ``module:function``: ``.safetensors`` or a state dict.
+            trust_pickle: Whether a pickled module or checkpoint may be loaded, which can run any
+                code.
+            options: See :class:`~hamerspace.optimizer.given.Options`.
+
+        Raises:
+            ConfigError: An argument is wrong.
+        """
+        if isinstance(model, str | Path):
+            extra: StudyFlags = {"weights": None if weights is None else str(weights)}
+            return cls._of_file(model, input_shape, options, extra, trust_pickle=trust_pickle)
+        if not hasattr(model, "state_dict") or not hasattr(model, "forward"):
+            raise ConfigError(f"model: a {type(model).__name__} is no torch.nn.Module and no path")
+        if hasattr(model, "save_pretrained") and hasattr(model, "config"):
+            return cls._of_object(model, in_memory.save_pretrained, (), input_shape, options)
+        names = _required_arguments(model.forward)
+
+        def write(module: Any, folder: Path) -> Path:
+            example = _example(names, input_shape, Given.of(options))
+            return in_memory.save_torch_module(module, example, folder)
+
+        return cls._of_object(model, write, names, input_shape, options)
+
+    @classmethod
+    def from_onnx(
+        cls, model: Any, input_shape: InputShapes | None = None, **options: Unpack[Options]
+    ) -> Self:
+        """Optimize an ONNX model.
+
+        Args:
+            model: A file, or an ``onnx.ModelProto``.
+            input_shape: As in :meth:`from_pytorch`.
+            options: See :class:`~hamerspace.optimizer.given.Options`.
+
+        Raises:
+            ConfigError: An argument is wrong.
+        """
+        if isinstance(model, str | Path):
+            return cls._of_file(model, input_shape, options)
+        if not hasattr(model, "SerializeToString"):
+            raise ConfigError(f"model: a {type(model).__name__} is no onnx.ModelProto and no path")
+        held = {initializer.name for initializer in model.graph.initializer}
+        names = tuple(value.name for value in model.graph.input if value.name not in held)
+        return cls._of_object(model, in_memory.save_onnx, names, input_shape, options)
+
+    @classmethod
+    def from_tensorflow(
+        cls, model: Any, input_shape: InputShapes | None = None, **options: Unpack[Options]
+    ) -> Self:
+        """Optimize a Keras or TensorFlow model; :meth:`from_keras` is the same.
+
+        Args:
+            model: A ``keras.Model``; a ``.keras``, ``.h5`` or ``.tflite`` file; or the folder of a
+                SavedModel.
+            input_shape: As in :meth:`from_pytorch`.
+            options: See :class:`~hamerspace.optimizer.given.Options`.
+
+        Raises:
+            ConfigError: An argument is wrong.
+        """
+        if isinstance(model, str | Path):
+            return cls._of_file(model, input_shape, options)
+        if not hasattr(model, "get_weights") or not hasattr(model, "to_json"):
+            raise ConfigError(f"model: a {type(model).__name__} is no keras.Model and no path")
+        names = tuple(tensor.name for tensor in model.inputs)
+        return cls._of_object(model, in_memory.save_keras, names, input_shape, options)
+
+    from_keras = from_tensorflow
+
+    @classmethod
+    def from_config(
+        cls, path: str | Path, *, out: str | Path | None = None, store: Store | None = None
+    ) -> Self:
+        """Optimize what a study file says; goal and limits of :meth:`optimize` go over it.
+
+        Raises:
+            ConfigError: The file is wrong.
+        """
+        loaded = load_study(Path(path))
+        return cls(lambda _, flags: override(loaded, **flags), loaded.config.name, out, store)
+
+    def optimize(
+        self,
+        goal: OptimizationGoal | str | None = None,
+        constraints: Constraints | None = None,
+        *,
+        trials: int | None = None,
+        timeout_s: float | None = None,
+        output: str | None = None,
+        space: str | Path | None = None,
+        backends: tuple[str, ...] | None = None,
+        seed: int | None = None,
+        listener: StudyListener | None = None,
+    ) -> OptimizationResult:
+        """Search, confirm and choose. Called again, it goes on where it was.
+
+        Args:
+            goal: Which kind of compression; the uncompressed model on each runtime is always in.
+            constraints: Limits, and the target hardware.
+            trials: Finished trials; default: 40, or the study file's.
+            timeout_s: Wall seconds of searching; confirmation comes on top.
+            output: Suffix of the model file that is wanted in the end, such as ``.onnx``: only
+                runtimes that take it are searched.
+            space: A space's name or file, instead of the one for model and hardware.
+            backends: Search only these runtimes.
+            seed: Of every random draw.
+            listener: Is told how it goes on.
+
+        Raises:
+            HamerspaceError: The model, the data, an argument or the folder is wrong.
+        """
+        chosen: StudyFlags = {
+            "trials": trials,
+            "timeout_s": timeout_s,
+            "seed": seed,
+            "space": None if space is None else str(space),
+        }
+        flags = merged(study_flags(goal, constraints), chosen)
+        backends = able_backends(backends, output)
+        inputs = RunFolder(self.out).inputs
+        before = set(inputs.iterdir()) if inputs.is_dir() else set()
+        made = [folder for folder in (inputs, *inputs.parents) if not folder.exists()]
+        study = None
+        try:
+            loaded = self._make_study(inputs, flags)
+            study = Study(loaded, self.out, backends=backends, store=self._store)
+            study.optimize(listener=listener)
+        except BaseException:
+            if study is None or not study.records():
+                _take_back(inputs, before, made)
+            raise
+        return OptimizationResult(study)
+
+    def save_config(
+        self,
+        path: str | Path,
+        goal: OptimizationGoal | str | None = None,
+        constraints: Constraints | None = None,
+    ) -> Path:
+        """Write a study file that searches the same; what is in memory is saved beside it.
+
+        Raises:
+            ConfigError: A function was given to validate with, which no file can hold.
+            RunFolderError: It cannot be written.
+        """
+        target = Path(path).resolve()
+        try:
+            loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
+            if (loaded.config.task.quality.metric or "").startswith(f"{SESSION}:"):
+                raise ConfigError(
+                    "a function given as validate= cannot be written to a file; put it into a "
+                    "module and give metric='module:function'"
+                )
+            values = loaded.config.model_dump(mode="json", exclude_unset=True)
+            _name_files_absolutely(values, loaded)
+            target.write_text(yaml.safe_dump(values, sort_keys=False))
+        except OSError as error:
+            raise RunFolderError(f"cannot write {target} ({error.strerror})") from error
+        return target
+
+    @classmethod
+    def _of_file(
+        cls,
+        model: str | Path,
+        input_shape: InputShapes | None,
+        options: Options,
+        extra: StudyFlags | None = None,
+        *,
+        trust_pickle: bool = False,
+    ) -> Self:
+        given = Given.of(options)
+        specs = declared_inputs(input_shape, (), given.dtype)
+        stem = str(model).partition(":")[0] if ":" in str(model) else Path(model).stem
+        name = given.name or _plain(stem)
+
+        def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
+            task = given.flags((), specs, folder)
+            return study_from_flags(
+                str(model),
+                inputs=[flag_of(spec) for spec in specs],
+                trust_pickle=trust_pickle,
+                **merged(task, {"name": name}, extra or {}, flags),
+            )
+
+        return cls(make, name, given.out, given.store)
+
+    @classmethod
+    def _of_object(
+        cls,
+        model: Any,
+        write: Callable[[Any, Path], Path],
+        names: tuple[str, ...],
+        input_shape: InputShapes | None,
+        options: Options,
+    ) -> Self:
+        given = Given.of(options)
+        specs = declared_inputs(input_shape, names, given.dtype)
+        name = given.name or _plain(type(model).__name__)
+
+        def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
+            folder.mkdir(parents=True, exist_ok=True)
+            task = given.flags(names, specs, folder)
+            return study_from_flags(
+                str(write(model, folder)),
+                inputs=[flag_of(spec) for spec in specs],
+                **merged(task, {"name": name}, flags),
+            )
+
+        return cls(make, name, given.out, given.store)
+
+
+def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | None) -> StudyFlags:
+    """What a goal, limits and a target hardware mean for a study.
+
+    Raises:
+        ConfigError: There is no such goal.
+    """
+    flags: StudyFlags = {}
+    if goal is not None:
+        try:
+            flags["goal"] = OptimizationGoal(goal).value
+        except ValueError as error:
+            known = ", ".join(OptimizationGoal)
+            raise ConfigError(f"goal: unknown goal {goal!r}; there are {known}") from error
+    if constraints is None:
+        return flags
+    limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
+    return merged(TARGETS[constraints.target_hardware], limits, flags)
+
+
+def able_backends(backends: tuple[str, ...] | None, output: str | None) -> tuple[str, ...] | None:
+    """The backends to search, where the caller or the suffix of the outcome restricts them.
+
+    Raises:
+        ConfigError: None builds such files.
+    """
+    if output is None:
+        return backends
+    able = backends_for(output)
+    left = able if backends is None else tuple(name for name in backends if name in able)
+    if not left:
+        raise ConfigError(f"output: none of {', '.join(backends or ())} builds {output} files")
+    return left
+
+
+def _required_arguments(forward: Callable[..., Any]) -> tuple[str, ...]:
+    by_name = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(forward).parameters.values()
+    return tuple(p.name for p in parameters if p.kind in by_name and p.default is p.empty)
+
+
+def _example(
+    names: tuple[str, ...], input_shape: InputShapes | None, given: Given
+) -> dict[str, Any]:
+    """Two rows of every input, from the data in memory or of the declared shapes."""
+    specs = {spec.name: spec for spec in declared_inputs(input_shape, names, given.dtype)}
+    rng = np.random.default_rng(0)
+    example = {name: spec.sample(2, rng) for name, spec in specs.items()}
+    if isinstance(given.data, Mapping | tuple):
+        example |= in_memory.example_of(given.data, names, 2)
+    missing = [name for name in names if name not in example]
+    if missing:
+        raise ConfigError(
+            f"input_shape: the model takes {', '.join(names)}, and nothing tells the shape of "
+            f"{', '.join(missing)}; give it, or data in memory under that name"
+        )
+    return {name: example[name] for name in names}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") or "study"
+
+
+def _name_files_absolutely(values: dict[str, Any], loaded: LoadedStudy) -> None:
+    """Paths in a study file start from its own folder, these from where they were given."""
+    for section, path in (("source", loaded.source_path), ("data", loaded.data_path)):
+        if path is not None:
+            values["task"][section]["path"] = str(path)
+    if loaded.weights_path is not None:
+        values["task"]["source"]["weights"] = str(loaded.weights_path)
+    if loaded.space_path is not None:
+        values["space"] = str(loaded.space_path)
+
+
+def _take_back(inputs: Path, before: set[Path], made: Sequence[Path]) -> None:
+    """Remove what was written for a search that found nothing, and the folders made for it."""
+    if not inputs.is_dir():
+        return
+    for path in set(inputs.iterdir()) - before:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    for folder in made:
+        with contextlib.suppress(OSError):  # something else lies in it
+            folder.rmdir()

@@ -1,0 +1,147 @@
+"""What became of a model, in a dozen lines: before and after, limits, recipe, time."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hamerspace.recipe import Scalar
+from hamerspace.report import formats
+from hamerspace.report.run_data import RunData, Values
+from hamerspace.report.verdict import LimitCheck, misses, verdict
+
+_KEYS = ("size_mb", "latency_ms", "memory_mb", "download_mb", "throughput_per_s")
+_WORDS = {
+    "size_mb": ("smaller", "larger"),
+    "latency_ms": ("faster", "slower"),
+    "memory_mb": ("less", "more"),
+    "download_mb": ("smaller", "larger"),
+}
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The outcome of an optimization. ``print`` shows it as text, a notebook as tables.
+
+    Attributes:
+        name: Of the study.
+        headline: The verdict in one sentence.
+        rows: Name of a figure, its value before, its value after with the ratio or the drop.
+        limits: Each limit, the winner's value with its interval, and ``kept``, ``missed`` or
+            ``not shown``.
+        nearest: Where nothing keeps the limits: the nearest candidates and what they miss.
+        recipe: The winner's parameters.
+        recipe_label: Its short name; empty without a winner.
+        spent: Where the time went, in words.
+        notes: What nobody may overlook.
+    """
+
+    name: str
+    headline: str
+    rows: tuple[tuple[str, str, str], ...]
+    limits: tuple[LimitCheck, ...]
+    nearest: tuple[str, ...]
+    recipe: Mapping[str, Scalar]
+    recipe_label: str
+    spent: str
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.headline}", ""]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += _columns([("", "before", "after"), *self.rows]) if self.rows else []
+        if self.limits:
+            lines += ["", "limits"]
+            lines += [f"  {c.limit}: {c.value}, {c.verdict}" for c in self.limits]
+        if self.nearest:
+            lines += ["", "nearest", *(f"  {line}" for line in self.nearest)]
+        if self.recipe:
+            lines += ["", f"recipe: {self.recipe_label}"]
+            lines += [f"  {name} = {value}" for name, value in self.recipe.items()]
+        return "\n".join([*lines, "", self.spent])
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """The same as tables, for notebooks."""
+
+        def table(rows: list[tuple[str, ...]]) -> str:
+            cells = ("".join(f"<td>{html.escape(c)}</td>" for c in row) for row in rows)
+            return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+        parts = [f"<p><b>{html.escape(self.name)}</b>: {html.escape(self.headline)}</p>"]
+        parts += [f"<p><b>note</b>: {html.escape(note)}</p>" for note in self.notes]
+        if self.rows:
+            parts.append(table([("", "before", "after"), *self.rows]))
+        if self.limits:
+            parts.append(table([(c.limit, c.value, c.verdict) for c in self.limits]))
+        if self.nearest:
+            parts.append(table([(line,) for line in self.nearest]))
+        if self.recipe:
+            inner = table([(name, str(value)) for name, value in self.recipe.items()])
+            summary = f"<summary>recipe: {html.escape(self.recipe_label)}</summary>"
+            parts.append(f"<details>{summary}{inner}</details>")
+        return "".join([*parts, f"<p>{html.escape(self.spent)}</p>"])
+
+
+def brief(run: RunData, search_s: float | None = None, confirm_s: float | None = None) -> Brief:
+    """The outcome of a run.
+
+    Args:
+        run: What there is to tell.
+        search_s: Wall seconds of the search, where it has ended.
+        confirm_s: Wall seconds of the confirmation.
+    """
+    judged, winner = verdict(run), run.winner
+    trial = next((t for t in run.trials if winner and t.number == winner.number), None)
+    return Brief(
+        name=run.name,
+        headline=judged.headline,
+        rows=tuple(_rows(run, winner.values)) if winner else (),
+        limits=judged.checks,
+        nearest=tuple(f"{n.label}: {'; '.join(misses(run, n))}" for n in run.nearest),
+        recipe={} if trial is None else dict(trial.parameters),
+        recipe_label="" if winner is None else winner.label,
+        spent=_spent(run, search_s, confirm_s),
+        notes=run.warnings,
+    )
+
+
+def _rows(run: RunData, after: Values) -> list[tuple[str, str, str]]:
+    before = run.source.confirm_values or run.source.values
+    rows = []
+    for key in _KEYS:
+        if before.get(key) is None or after.get(key) is None:
+            continue
+        text = formats.with_unit(key, after[key], run.metric)
+        gain = formats.times(formats.ratio_of(key, after, before), *_WORDS.get(key, ("", "")))
+        if key in _WORDS and gain:
+            text += f" ({gain})"
+        rows.append((formats.title(key), formats.with_unit(key, before[key], run.metric), text))
+    if after.get("quality") is not None:
+        text = formats.quality(after["quality"], run.metric)
+        text += f" (drop {formats.drop(after, run.metric)})"
+        rows.append((run.metric.name, formats.quality(before.get("quality"), run.metric), text))
+    return rows
+
+
+def _spent(run: RunData, search_s: float | None, confirm_s: float | None) -> str:
+    count = len(run.trials)
+    kept = sum(trial.feasible for trial in run.trials)
+    text = f"{count:,} trial{'' if count == 1 else 's'}"
+    if run.constraints:
+        text += f", {kept:,} within the limits"
+    if search_s is None:
+        return f"{text}; not finished"
+    text += f"; searched for {formats.duration(search_s)}"
+    if confirm_s is not None:
+        text += f", confirmed for {formats.duration(confirm_s)}"
+    return f"{text}; stopped because {run.stopped_because}"
+
+
+def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    return [
+        f"  {first:<{widths[0]}}  {second:<{widths[1]}}  {third}".rstrip()
+        for first, second, third in rows
+    ]

@@ -1,0 +1,84 @@
+"""Save the model of a candidate under a name of the user's choice."""
+
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate
+from hamerspace.errors import ConfigError, RunFolderError
+
+
+def backends_for(suffix: str) -> tuple[str, ...]:
+    """Names of the backends that build model files of a suffix, such as ``.onnx``.
+
+    Raises:
+        ConfigError: None does; the message lists what there is.
+    """
+    names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
+    if names:
+        return names
+    known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
+    hint = ""
+    if suffix in (".keras", ".h5"):
+        hint = "; compressed Keras models run on LiteRT, so ask for .tflite"
+    raise ConfigError(
+        f"no runtime here runs models saved as '{suffix}' files; there are {', '.join(known)}{hint}"
+    )
+
+
+def model_file(candidate: Candidate, suffix: str) -> str | None:
+    """Name of a candidate's model file where it has this suffix."""
+    return next((name for name in candidate.files if Path(name).suffix == suffix), None)
+
+
+def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
+    """Copy a candidate's model file to ``path``, and what else it needs beside it.
+
+    A file that the runtime finds by the model's own name, such as OpenVINO's ``.bin``, is named
+    after ``path``. Others, such as external data of ONNX, keep the name that the model holds.
+
+    Args:
+        candidate: One with a model file of the suffix of ``path``.
+        path: Is replaced where it exists.
+
+    Returns:
+        The files, ``path`` first.
+
+    Raises:
+        RunFolderError: A file cannot be written, or another file stands where one must go.
+    """
+    main = model_file(candidate, path.suffix)
+    assert main is not None
+    companions = BACKENDS.load(candidate.backend).companion_suffixes
+    targets = {main: path}
+    for name in candidate.files:
+        if name == main:
+            continue
+        by_name = Path(name).stem == Path(main).stem and Path(name).suffix in companions
+        target = path.with_suffix(Path(name).suffix) if by_name else path.parent / name
+        source = candidate.folder / name
+        if not by_name and target.exists() and not filecmp.cmp(source, target, shallow=False):
+            raise RunFolderError(
+                f"{target} is another file, and the model needs its own of that name beside it; "
+                "save it in another folder"
+            )
+        targets[name] = target
+    try:
+        for name, target in targets.items():
+            _copy(candidate.folder / name, target)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {error.filename or path}: {error.strerror}") from error
+    return tuple(targets.values())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(source, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
