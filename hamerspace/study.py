@@ -35,6 +35,7 @@ from hamerspace.search.samplers import make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
 from hamerspace.space.describe import recipe_label
+from hamerspace.tasks.model import ModelArtifact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,6 +293,21 @@ class Study:
         self._refuse_changed()
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
             return _built(bench, self.records()[trial].recipe, trial)
+
+    def technique_model(self, trial: int, model_format: str) -> ModelArtifact | None:
+        """The model that a trial's techniques left before its backend converted it.
+
+        Args:
+            trial: Trial number.
+            model_format: ``None`` is returned where that model has another format.
+
+        Raises:
+            BuildError: The store has dropped it, and it cannot be built again.
+            RunFolderError: The model has changed since the search.
+        """
+        self._refuse_changed()
+        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+            return bench.technique_model(self.records()[trial].recipe, model_format)
 
     def _refuse_changed(self) -> None:
         began = (self.folder.read(RUN_FILE) or {}).get("identity")

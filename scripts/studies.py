@@ -2,8 +2,8 @@
 
 python scripts/studies.py [NAME ...] [--runs runs]
 
-A study that was searched before is not searched again; delete its run folder for that. The best
-single-tool default is the one that the same run found, measured beside everything else.
+A study that was searched before is not searched again; delete its run folder for that. The rows of
+studies that are not named stay as they are. The best single-tool default is the one that the same run found, measured beside everything else.
 """
 
 import argparse
@@ -118,17 +118,30 @@ def table(rows: list[dict[str, str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def rows_of(text: str) -> dict[str, dict[str, str]]:
+    """The rows that the page holds, by study."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| [") and len(cells) == len(_HEADS):
+            row = dict(zip(_HEADS, cells, strict=True))
+            found[row["study"][1:].partition("]")[0]] = row
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     chosen = parser.parse_args()
     known = sorted(path.parent.name for path in (ROOT / "studies").glob("*/study.yaml"))
-    rows = [row_of(name, chosen.runs.resolve()) for name in chosen.names or known]
     text = PAGE.read_text()
     before, _, rest = text.partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    PAGE.write_text(f"{before}{_BEGIN}\n\n{table(rows)}\n{_END}{after}")
+    old, _, after = rest.partition(_END)
+    new = {name: row_of(name, chosen.runs.resolve()) for name in chosen.names or known}
+    rows = {**rows_of(old), **new}
+    ordered = table([rows[name] for name in known if name in rows])
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{ordered}\n{_END}{after}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest, installed_versions
 from hamerspace.build.worker import Worker
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import HamerspaceError
+from hamerspace.errors import BuildError, HamerspaceError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
+from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.task import Task
 
 _TASK_DISTRIBUTIONS = (
@@ -50,6 +51,15 @@ class BuildResult:
     seconds: dict[str, float] = field(default_factory=dict)
     reused: tuple[str, ...] = ()
     key: str = ""
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """Stages that were run: seconds of each, what the store had, status and text of a failure."""
+
+    seconds: dict[str, float]
+    reused: tuple[str, ...] = ()
+    failed: tuple[str, str] | None = None
 
 
 def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path) -> Task:
@@ -157,11 +167,41 @@ class Builder:
             if not log.exists():
                 log.write_text(f"from the store: {', '.join(reused)}\n")
             return BuildResult(self._load(key, plan.runtime), "ok", reused=reused, key=key)
+        ran = self._run(plan.stages, log)
+        if ran.failed is not None:
+            status, reason = ran.failed
+            return BuildResult(None, status, reason, ran.seconds, key=key)
+        return BuildResult(
+            self._load(key, plan.runtime), "ok", seconds=ran.seconds, reused=ran.reused, key=key
+        )
+
+    def technique_model(self, recipe: Recipe, model_format: str, log: Path) -> ModelArtifact | None:
+        """The model that the techniques of a recipe leave, before its backend converts it.
+
+        Args:
+            recipe: Of a candidate that was built.
+            model_format: ``None`` is returned where the model has another one.
+            log: Receives what building it again prints, where the store has dropped it.
+
+        Raises:
+            BuildError: It cannot be built again.
+        """
+        plan = plan_build(self._task, recipe, self._seed)
+        if plan.technique_format != model_format:
+            return None
+        key = plan.techniques[-1].key
+        if self._store.get(key) is None:
+            ran = self._run(plan.techniques, log)
+            if ran.failed is not None:
+                raise BuildError(ran.failed[1])
+        return ModelArtifact.load(self._store.path(key))
+
+    def _run(self, stages: Sequence[Stage], log: Path) -> "_Ran":
         folder = self._task.source.folder
         records: list[dict[str, Any]] = []
         left_s = self._timeout_s
-        for environment, stages in groupby(plan.stages, key=lambda stage: stage.environment):
-            group = list(stages)
+        for environment, group_of in groupby(stages, key=lambda stage: stage.environment):
+            group = list(group_of)
             started = time.monotonic()
             arguments = {
                 "context": context_of(self._task, self._store, self._seed),
@@ -177,19 +217,12 @@ class Builder:
             )
             if not outcome.ok:
                 stage = self._first_missing(group)
-                reason = f"{stage}: {outcome.error}"
                 seconds = {**_seconds(records), stage: time.monotonic() - started}
-                return BuildResult(None, outcome.status, reason, seconds, key=key)
+                return _Ran(seconds, failed=(outcome.status, f"{stage}: {outcome.error}"))
             records += outcome.value
             left_s = max(left_s - (time.monotonic() - started), 1.0)
             folder = self._store.path(group[-1].key)
-        return BuildResult(
-            self._load(key, plan.runtime),
-            "ok",
-            seconds=_seconds(records),
-            reused=tuple(r["label"] for r in records if r["cached"]),
-            key=key,
-        )
+        return _Ran(_seconds(records), tuple(r["label"] for r in records if r["cached"]))
 
     def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
         return Candidate.load(self._store.path(key)).with_runtime(runtime)

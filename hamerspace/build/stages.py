@@ -48,10 +48,23 @@ class Stage:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """The stages of a recipe, and the options with which its candidate is run."""
+    """The stages of a recipe, and the options with which its candidate is run.
+
+    Attributes:
+        stages: In order.
+        runtime: Options of the load.
+        technique_format: Format of the model that the last technique leaves; empty without one.
+    """
 
     stages: tuple[Stage, ...]
     runtime: dict[str, Scalar]
+    technique_format: str = ""
+
+    @property
+    def techniques(self) -> tuple[Stage, ...]:
+        """The stages up to the last technique: the model before any backend sees it."""
+        last = max((i for i, s in enumerate(self.stages) if s.kind == "technique"), default=-1)
+        return self.stages[: last + 1]
 
 
 def plan_build(task: Task, recipe: Recipe, seed: int) -> BuildPlan:
@@ -77,6 +90,7 @@ class _Plan:
         self._seed = seed
         self._stages: list[Stage] = []
         self._format = task.source.format
+        self._technique_format = ""
         self._key = task.source_fingerprint
 
     def add_technique(self, technique: Technique, parameters: dict[str, Scalar]) -> None:
@@ -95,7 +109,7 @@ class _Plan:
             code=code_digest(type(technique).__module__),
         )
         self._stages.append(Stage("technique", technique.name, parameters, self._key))
-        self._format = technique.result_format or self._format
+        self._format = self._technique_format = technique.result_format or self._format
 
     def finish(self, config: BackendConfig, recipe: Recipe) -> BuildPlan:
         """Add the backend's stages."""
@@ -120,7 +134,7 @@ class _Plan:
         key = content_key(kind="backend", parameters=parameters, **decides)
         self._stages.append(Stage("backend", config.name, parameters, key, config.environment))
         runtime = {n.removeprefix(prefix): v for n, v in chosen.items() if own[n].runtime}
-        return BuildPlan(tuple(self._stages), runtime)
+        return BuildPlan(tuple(self._stages), runtime, self._technique_format)
 
     def _convert_to(self, formats: Sequence[str], whose: str) -> None:
         route = find_route(self._format, formats, self._task.info)

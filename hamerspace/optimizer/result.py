@@ -12,7 +12,13 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import Confirmed, Verdict, cost
-from hamerspace.search.saving import backends_for, model_file, save_candidate
+from hamerspace.search.saving import (
+    TECHNIQUE_FORMATS,
+    backends_for,
+    copy_model,
+    model_file,
+    save_candidate,
+)
 from hamerspace.study import Study
 
 logger = logging.getLogger(__name__)
@@ -83,8 +89,9 @@ class OptimizationResult:
 
         Args:
             path: A file with the suffix of a runtime's models (``.pt``, ``.pt2``, ``.onnx``,
-                ``.xml``, ``.tflite``), which is replaced where it exists. Without a suffix: a new
-                folder for the winner with ``predict.py``, as ``hamerspace export`` writes it.
+                ``.xml``, ``.tflite``), which is replaced where it exists. ``.keras``: a smaller
+                Keras model before a runtime converts it, in floating point. Without a suffix: a
+                new folder for the winner with ``predict.py``, as ``hamerspace export`` writes it.
 
         Raises:
             ConfigError: No candidate in this format keeps the limits, or no runtime has it.
@@ -101,9 +108,9 @@ class OptimizationResult:
         able = backends_for(target.suffix)
         records = self.study.records()
         for number in (n for n in ranked if records[n].recipe.backend in able):
-            candidate = self.study.build(number)
-            if model_file(candidate, target.suffix) is not None:
-                return self._saved(save_candidate(candidate, target), number)
+            files = self._write(number, target)
+            if files:
+                return self._saved(files, number)
         backends = sorted({records[n].recipe.backend for n in ranked})
         have = f"; those that do run on {', '.join(backends)}" if backends else ""
         raise ConfigError(
@@ -132,6 +139,19 @@ class OptimizationResult:
 
     def _repr_html_(self) -> str:
         return self.report.to_html()
+
+    def _write(self, number: int, target: Path) -> tuple[Path, ...]:
+        """Write a trial's model; empty where it has no file of this suffix."""
+        model_format = TECHNIQUE_FORMATS.get(target.suffix)
+        if model_format is None:
+            candidate = self.study.build(number)
+            found = model_file(candidate, target.suffix) is not None
+            return save_candidate(candidate, target) if found else ()
+        recipe = self.study.records()[number].recipe
+        if recipe.get(f"{recipe.backend}.quantization", "none") != "none":
+            return ()
+        model = self.study.technique_model(number, model_format)
+        return () if model is None else copy_model(model.file("model"), target)
 
     def _ranked(self) -> list[int]:
         """Numbers of the trials that can be shipped, the best first."""

@@ -9,6 +9,12 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
 
+TECHNIQUE_FORMATS = {".keras": "keras"}
+"""Suffix to the format of models that no backend builds, but techniques leave for one to convert.
+
+Such a file says what a candidate does only where its backend keeps floating point.
+"""
+
 
 def backends_for(suffix: str) -> tuple[str, ...]:
     """Names of the backends that build model files of a suffix, such as ``.onnx``.
@@ -19,12 +25,12 @@ def backends_for(suffix: str) -> tuple[str, ...]:
     names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
     if names:
         return names
+    if suffix in TECHNIQUE_FORMATS:
+        return tuple(BACKENDS)
     known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
-    hint = ""
-    if suffix in (".keras", ".h5"):
-        hint = "; compressed Keras models run on LiteRT, so ask for .tflite"
     raise ConfigError(
-        f"no runtime here runs models saved as '{suffix}' files; there are {', '.join(known)}{hint}"
+        f"there are no models saved as '{suffix}' files here; there are "
+        f"{', '.join([*known, *TECHNIQUE_FORMATS])}"
     )
 
 
@@ -71,6 +77,19 @@ def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise RunFolderError(f"cannot write {error.filename or path}: {error.strerror}") from error
     return tuple(targets.values())
+
+
+def copy_model(source: Path, path: Path) -> tuple[Path, ...]:
+    """Copy a model of one file to ``path``, which is replaced where it exists.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
+    try:
+        _copy(source, path)
+    except OSError as error:
+        raise RunFolderError(f"cannot write {error.filename or path}: {error.strerror}") from error
+    return (path,)
 
 
 def _copy(source: Path, target: Path) -> None:

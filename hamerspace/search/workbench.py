@@ -37,6 +37,7 @@ from hamerspace.space import (
 )
 from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.metrics import check_metric
+from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.task import Task
 
 SOURCE_FILE = "source.json"
@@ -218,6 +219,11 @@ class Workbench:
     def build(self, recipe: Recipe) -> BuildResult:
         """Build ``recipe``, or take it from the store."""
         return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
+
+    def technique_model(self, recipe: Recipe, model_format: str) -> ModelArtifact | None:
+        """What the recipe's techniques leave, where it has this format: see the builder."""
+        log = self._folder.recipe_log(recipe, "build.log")
+        return self.builder.technique_model(recipe, model_format, log)
 
     def confirm(self, recipe: Recipe) -> Measurement:
         """Measure a recipe in full on the confirm split."""

@@ -50,7 +50,7 @@ def test_nothing_feasible_has_an_exit_code_of_its_own(optimize, tmp_path):
         (["--goal", "shrink"], "goal: unknown goal 'shrink'; there are auto, quantize"),
         (["--size", "0"], "max_size_mb must be a finite number above 0"),
         (["--target-hardware", "toaster"], "unknown target_hardware 'toaster'"),
-        (["--output", "model.zip"], "no runtime here runs models saved as '.zip' files"),
+        (["--output", "model.zip"], "no models saved as '.zip' files here"),
         (["--output", "m.xml", "--backends", "onnxruntime"], "none of onnxruntime builds .xml"),
         (["--space", "quikc"], "unknown space 'quikc'"),
         (["--input", "1xqx3"], "--input: '1xqx3' is not of the form"),

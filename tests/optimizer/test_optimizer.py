@@ -162,7 +162,7 @@ def test_what_is_no_model_is_refused(make, model, message):
     [
         ({"goal": "prun"}, "unknown goal 'prun'"),
         ({}, "no such file"),
-        ({"output": ".zip"}, r"saved as '\.zip' files"),
+        ({"output": ".zip"}, r"saved as '\.zip' files here"),
         ({"output": ".xml", "backends": ("onnxruntime",)}, "none of onnxruntime builds .xml"),
     ],
 )
@@ -178,3 +178,29 @@ def test_a_module_whose_input_nothing_tells_is_refused(net, tmp_path, monkeypatc
     with pytest.raises(ConfigError, match="nothing tells the shape of image"):
         Optimizer.from_pytorch(net).optimize(trials=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_narrower_keras_model_is_saved_as_keras(tmp_path):
+    from tests import keras_models
+
+    keras, rng = keras_models.keras, np.random.default_rng(0)
+    model = keras.Sequential(
+        [keras.Input((8,), name="x"), keras.layers.Dense(32, "relu"), keras.layers.Dense(3)]
+    )
+    x = rng.random((240, 8), np.float32)
+    y = np.asarray(model(x)).argmax(axis=1)
+    splits = {"train": slice(0, 120), "search": slice(120, 180), "confirm": slice(180, 240)}
+    data = {name: {"x": x[rows], "labels": y[rows]} for name, rows in splits.items()}
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "{name: mine, parameters: {backend: [litert], student.width: [1.0, 0.5], "
+        "student.epochs: 2}}"
+    )
+    optimizer = Optimizer.from_keras(model, data=data, out=tmp_path / "run")
+    result = optimizer.optimize("distill", trials=4, space=space)
+    saved = result.save_model(tmp_path / "student.keras")
+    assert saved.recipe["student.width"] == 0.5
+    student = keras.saving.load_model(saved.files[0])
+    assert student.count_params() < model.count_params()
+    assert student(x).shape == (240, 3)
