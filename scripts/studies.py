@@ -3,7 +3,8 @@
 python scripts/studies.py [NAME ...] [--runs runs]
 
 A study that was searched before is not searched again; delete its run folder for that. The rows of
-studies that are not named stay as they are. The best single-tool default is the one that the same run found, measured beside everything else.
+studies that are not named stay as they are. The best single-tool default is the one that the same
+run found, measured beside everything else.
 """
 
 import argparse
