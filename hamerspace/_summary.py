@@ -1,11 +1,12 @@
 """A study as the plain values that its report tells."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.report.comparison import ComparedRun
 from hamerspace.report.run_data import (
     Confirmation,
     EndedAt,
@@ -17,6 +18,7 @@ from hamerspace.report.run_data import (
     SourceRecord,
     TrialRecord,
 )
+from hamerspace.search.facts import versions
 from hamerspace.search.record import BUILDS, LIMITED, Record, observed
 from hamerspace.space.describe import recipe_label
 
@@ -74,7 +76,7 @@ def summarize(study: "Study") -> RunData:
         nearest=() if best is not None else _nearest(_last_seen(records, study), limits),
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
-        environment=_environment(study),
+        environment=_environment(study, facts),
         command=state.get("command", ""),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
     )
@@ -212,13 +214,36 @@ def _rests_on_cpu_time(measurement: Measurement) -> bool:
     return measurement.latency is not None and measurement.latency.basis == "cpu"
 
 
-def _environment(study: "Study") -> dict[str, str]:
-    from hamerspace import __version__
-    from hamerspace.backends import BACKENDS
-
+def _environment(study: "Study", facts: Mapping[str, Any]) -> dict[str, str]:
+    """The device, and the versions as they were when the search last began."""
     saved = study.folder.read("source.json") or {}
-    environment = dict(saved.get("environment", {}))
-    environment["hamerspace"] = __version__
-    for name in BACKENDS:
-        environment.update(BACKENDS.load(name).versions())
-    return environment
+    return {**saved.get("environment", {}), **(facts.get("versions") or versions())}
+
+
+def compared(study: "Study", folder: str) -> ComparedRun:
+    """A study as one side of a comparison.
+
+    Args:
+        study: The study.
+        folder: Its folder, as it is to be named.
+    """
+    result = study.result
+    state = study.folder.read("run.json") or {}
+    return ComparedRun(
+        folder,
+        summarize(study),
+        bool(result) and result["finished"] == len(study.records()),
+        dict(_flat(study.loaded.config.model_dump(mode="json", exclude={"name"}))),
+        state.get("identity", {}),
+        result.get("search_s"),
+        result.get("confirm_s"),
+    )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key to value; empty mappings are left out."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner

@@ -67,6 +67,7 @@ class Parameter:
         optional: Whether the default does nothing at all, so that a recipe leaves it out.
         short: Word before a number or a ``true`` in the short name of a recipe; default: the last
             part of the name.
+        calibrated: The values that cannot be built without calibration data.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Parameter:
     runtime: bool = False
     short: str = ""
     optional: bool = False
+    calibrated: tuple[Scalar, ...] = ()
 
     @property
     def word(self) -> str:
@@ -217,4 +219,7 @@ class Recipe:
             )
         if not isinstance(parameters, dict) or "backend" not in parameters:
             raise ConfigError("not a recipe: 'parameters' must be a mapping with a 'backend'")
+        for name, parameter in parameters.items():
+            if not isinstance(parameter, str | int | float):
+                raise ConfigError(f"not a recipe: '{name}' must be text, a number, true or false")
         return cls(parameters, version)

@@ -25,7 +25,7 @@ from hamerspace.report.html import write as write_html
 from hamerspace.report.run_data import RunData
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
-from hamerspace.search.export import export_candidate
+from hamerspace.search.export import export_candidate, new_folder
 from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Goal, Listener, SearchLoop
@@ -273,9 +273,7 @@ class Study:
         if trial not in records:
             known = f"0 to {max(records)}" if records else "none yet"
             raise ConfigError(f"there is no finished trial {trial}; finished are {known}")
-        folder = Path(output).resolve()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunFolderError(f"{folder} is there already; name a new folder")
+        folder = new_folder(output)
         self._refuse_changed()
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
             self._export(bench, records, trial, folder)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -107,6 +109,9 @@ def test_python_snippets_run(page: Path, workplace: Path) -> None:
 def test_commands_and_their_flags_exist(words: list[str]) -> None:
     from hamerspace.cli import app
 
+    if words[1].startswith("--"):  # an option of the program itself
+        assert f"{words[1]} " in CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+        return
     shown = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0, shown.output
     for word in words[2:]:
@@ -236,12 +241,52 @@ def test_python_flags_are_all_listed() -> None:
 
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
+    from hamerspace.cli.app import EXIT_CODES
     from hamerspace.cli.search import INTERRUPTED, NOTHING_FEASIBLE
     from hamerspace.errors import HamerspaceError
 
-    text = (ROOT / "README.md").read_text()
-    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
-    assert listed == [0, HamerspaceError.exit_code, NOTHING_FEASIBLE, INTERRUPTED]
+    codes = [0, 1, HamerspaceError.exit_code, NOTHING_FEASIBLE, INTERRUPTED, 128 + signal.SIGTERM]
+    text = (ROOT / "docs" / "cli.md").read_text()
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == codes
+    assert [int(code) for code in re.findall(r"\d+", EXIT_CODES)] == codes
+
+
+def test_every_command_has_its_section() -> None:
+    from typer.main import get_command
+
+    from hamerspace.cli import app
+
+    text = (ROOT / "docs" / "cli.md").read_text()
+    for name, command in get_command(app).commands.items():
+        assert f"| [`{name}`](#{name}) |" in text
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert f"hamerspace {name}" in section
+        known = {option for param in command.params for option in param.opts}
+        for row in re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE):
+            assert set(re.findall(r"`(--[\w-]+)`", row)) <= known
+
+
+@pytest.mark.slow
+def test_examples_of_the_command_line_run(workplace: Path) -> None:
+    """In the order of the page, with a budget of two trials; all but what installs or completes."""
+    script = "from hamerspace.cli import main; main()"
+    shown = [words for page, words in commands() if page.name == "cli.md"]
+    assert len(shown) > 10
+    for words in shown:
+        if "install" in words or "completion" in words[1]:
+            continue
+        if words[1] == "compare":
+            shutil.copytree(workplace / "runs" / "model", workplace / "runs" / "other")
+        budget = ["--space", "quick", "--trials", "2"] if words[1] in ("search", "optimize") else []
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words[1:], *budget],
+            check=False,
+            cwd=workplace,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, (words, done.stderr)
 
 
 def test_metrics_are_all_listed() -> None:

@@ -13,6 +13,7 @@ from hamerspace.errors import HamerspaceError
 __all__ = ["app", "main"]
 
 _WRONG_INPUT = 2
+_DISK_FULL = frozenset({errno.EDQUOT, errno.ENOSPC})
 # What a user can mend: no space, no right to write, a file system that is read-only, and so on.
 _USERS_MATTER = frozenset(
     {
@@ -42,6 +43,9 @@ def main() -> None:
     except HamerspaceError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
+        if error.errno in _DISK_FULL and error.filename is None:
+            _silence()
+            _fail(f"cannot write: {error.strerror}", _WRONG_INPUT)
         if error.filename is None or error.errno not in _USERS_MATTER:
             raise
         _fail(f"{error.filename}: {error.strerror}", _WRONG_INPUT)
@@ -60,8 +64,15 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _flush() -> None:
-    """Write what is buffered; where nobody reads it any more, keep the interpreter from trying."""
+    """Write what is buffered. A reader that went away is no error; a full disk is."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _silence()
+        if error.errno in _DISK_FULL:
+            _fail(f"cannot write: {error.strerror}", _WRONG_INPUT)
+
+
+def _silence() -> None:
+    """Keep the interpreter from trying again to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,19 +1,69 @@
 """The Typer application and what all commands share."""
 
-import typer
+from collections.abc import Callable
+from typing import Any
 
-from hamerspace.cli import backends, benchmark, export, optimize, search, show, spaces
+import typer
+from typer.core import TyperGroup
+
+from hamerspace.cli import (
+    apply,
+    backends,
+    benchmark,
+    compare,
+    export,
+    init,
+    optimize,
+    plan,
+    schema,
+    search,
+    show,
+    spaces,
+)
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the reader of the output went away; 2 something given was wrong, and "
+    "the message says what; 3 nothing keeps the limits; 130 interrupted, 143 terminated."
+)
+
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Set up": (init.init, spaces.spaces, schema.schema),
+    "Search": (plan.plan, search.search, optimize.optimize),
+    "Inspect": (show.show, compare.compare, benchmark.benchmark),
+    "Ship": (export.export, apply.apply),
+}
+
+
+class CommandGroup(TyperGroup):
+    """Lists the commands by what they are for, each with its whole first line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is None or command.hidden:
+                continue
+            panel = str(getattr(command, "rich_help_panel", None) or "Commands")
+            first = (command.help or "").strip().partition("\n\n")[0]
+            panels.setdefault(panel, []).append((name, " ".join(first.split())))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
 
 app = typer.Typer(
     name="hamerspace",
+    cls=CommandGroup,
     help="Find the best compressed form of a model for a device, by building and measuring it.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (search, optimize, show, export, benchmark, spaces):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
-app.add_typer(backends.backends, name="backends")
+app.add_typer(backends.backends, name="backends", rich_help_panel="Set up")
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
 
 
 def _version(value: bool) -> None:

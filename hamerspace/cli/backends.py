@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hamerspace.cli import options
+from hamerspace.cli import completion, options
 
 backends = typer.Typer(
     help="List the backends: what is installed, what is not, and how to get it.",
@@ -30,17 +30,27 @@ def list_backends(context: typer.Context, json: options.Json = False) -> None:
 
 @backends.command()
 def install(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as litert-torch or tvm.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Such as litert-torch or tvm.",
+            autocompletion=completion.tool_environments,
+        ),
+    ],
+    json: options.Json = False,
 ) -> None:
     """Install a tool environment: a tool whose dependencies clash with the rest.
 
     It gets a virtual environment in the user's data folder, or in $HAMERSPACE_DATA, and pip
     installs into it as it is configured.
     """
-    from hamerspace.cli.console import console
+    from hamerspace.cli.console import console, print_json
     from hamerspace.environments.install import install as install_environment
 
-    install_environment(name, console().print)
+    install_environment(name, console(stderr=json).print)
+    if json:
+        print_json(next(row for row in _tools() if row["name"] == name))
 
 
 def _runtimes() -> list[dict[str, Any]]:

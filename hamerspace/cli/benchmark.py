@@ -1,7 +1,7 @@
 """``hamerspace benchmark``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hamerspace.cli import options
 
@@ -23,12 +23,12 @@ def benchmark(
 ) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
     from hamerspace.cli.console import console, print_json
+    from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
         benchmark_candidate,
         benchmark_study,
         is_candidate,
     )
-    from hamerspace.study import Study
 
     folder = Path(target)
     if is_candidate(folder):
@@ -39,20 +39,17 @@ def benchmark(
             1 if threads is None else threads,
         )
     else:
-        flags: dict[str, Any] = {
-            "data": data,
-            "weights": weights,
-            "metric": metric,
-            "direction": direction,
-            "batch_size": batch_size,
-            "threads": threads,
-        }
-        if options.is_study(target, input=inputs):
-            study = Study.from_yaml(target, trust_pickle=trust_pickle, **flags)
-        else:
-            study = Study.from_model(
-                target, inputs=tuple(inputs or ()), trust_pickle=trust_pickle, **flags
-            )
+        study = study_of(
+            target,
+            inputs=inputs,
+            trust_pickle=trust_pickle,
+            data=data,
+            weights=weights,
+            metric=metric,
+            direction=direction,
+            batch_size=batch_size,
+            threads=threads,
+        )
         result = benchmark_study(study.loaded)
     if json:
         print_json(

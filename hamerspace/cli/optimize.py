@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hamerspace.cli import options
+from hamerspace.cli import completion, options
 from hamerspace.cli.search import NOTHING_FEASIBLE, searching
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ def optimize(
         ),
     ],
     goal: Annotated[
-        str | None, typer.Option(help="auto, quantize, prune or distill; default: auto.")
+        str | None,
+        typer.Option(
+            help="auto, quantize, prune or distill; default: auto.",
+            autocompletion=completion.goals,
+        ),
     ] = None,
     size: Annotated[float | None, typer.Option(help="At most so many MB of files.")] = None,
     latency: Annotated[
@@ -37,7 +41,11 @@ def optimize(
         float | None, typer.Option(help="At most so many MB of files, compressed.")
     ] = None,
     target_hardware: Annotated[
-        str, typer.Option(help="cpu, arm, edge (one thread, bytes first) or gpu.")
+        str,
+        typer.Option(
+            help="cpu, arm, edge (one thread, bytes first) or gpu.",
+            autocompletion=completion.targets,
+        ),
     ] = "cpu",
     output: Annotated[
         Path | None,
@@ -53,16 +61,18 @@ def optimize(
     direction: options.Direction = None,
     batch_size: options.BatchSize = None,
     space: Annotated[
-        str | None, typer.Option(help="A space's name or file; default: by model and hardware.")
+        str | None,
+        typer.Option(
+            help="A space's name or file; default: by model and hardware.",
+            autocompletion=completion.spaces,
+        ),
     ] = None,
-    backends: Annotated[
-        str | None, typer.Option(help="Search only these, separated by commas.")
-    ] = None,
+    backends: options.Backends = None,
     trials: Annotated[int | None, typer.Option(help="Finished trials; default: 40.")] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that this call may search.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
@@ -73,10 +83,10 @@ def optimize(
     goes on where it was. Exit codes: 0 a winner was confirmed, 2 something given was wrong, 3
     nothing keeps the limits, 130 interrupted.
     """
+    from hamerspace.cli.target import study_of
     from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
     from hamerspace.optimizer.optimizer import able_backends, study_flags
-    from hamerspace.study import Study
 
     limits = Constraints(
         max_size_mb=size,
@@ -101,11 +111,9 @@ def optimize(
         flags["space"] = space
     suffix = None if output is None else output.suffix or None
     able = able_backends(options.backend_names(backends), suffix)
-    common: dict[str, Any] = {"out": out, "backends": able, "trust_pickle": trust_pickle}
-    if options.is_study(model, input=inputs):
-        study = Study.from_yaml(model, **common, **flags)
-    else:
-        study = Study.from_model(model, inputs=tuple(inputs or ()), **common, **flags)
+    study = study_of(
+        model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags
+    )
     searching(study)
     result = OptimizationResult(study)
     saved = result.save_model(output) if output is not None and result.succeeded else None

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from hamerspace.cli import completion
 from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
 
-Run = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/fashion_mnist.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a run, such as runs/fashion_mnist.", autocompletion=completion.run_folders
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Target = Annotated[
     str,
@@ -32,13 +38,53 @@ Weights = Annotated[
     str | None, typer.Option(help="Weights for module:function: .safetensors or a state dict.")
 ]
 Metric = Annotated[
-    str | None, typer.Option(help="A metric's name, or module:function(outputs, labels).")
+    str | None,
+    typer.Option(
+        help="A metric's name, or module:function(outputs, labels).",
+        autocompletion=completion.metrics,
+    ),
 ]
-Direction = Annotated[str | None, typer.Option(help="Of your own metric: maximize or minimize.")]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        help="Of your own metric: maximize or minimize.", autocompletion=completion.directions
+    ),
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option(
+        "--space", help="A space's name, auto, or a space file.", autocompletion=completion.spaces
+    ),
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        help="Search only these, separated by commas.", autocompletion=completion.backends
+    ),
+]
+MaxLatency = Annotated[float | None, typer.Option(help="Limit on the median latency of one batch.")]
+MaxSize = Annotated[
+    float | None, typer.Option(help="Limit on the size of all files, MB of 10^6 bytes.")
+]
+MaxDrop = Annotated[
+    float | None, typer.Option(help="Limit on the loss of quality, in points (hundredths).")
+]
+MaxMemory = Annotated[
+    float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
+]
+MaxDownload = Annotated[
+    float | None, typer.Option(help="Limit on the size of all files, compressed.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.")]
 BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
 Hardware = Annotated[
-    str | None, typer.Option("--target-hardware", help="cpu, or gpu with a CUDA device.")
+    str | None,
+    typer.Option(
+        "--target-hardware",
+        help="cpu, or gpu with a CUDA device.",
+        autocompletion=completion.hardware,
+    ),
 ]
 TrustPickle = Annotated[
     bool,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hamerspace.cli import options
+from hamerspace.cli import completion, options
 
 if TYPE_CHECKING:
     from hamerspace.study import Study
@@ -21,37 +21,29 @@ def search(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
-    space: Annotated[
-        str | None, typer.Option(help="A space's name, auto, or a space file.")
-    ] = None,
-    backends: Annotated[
-        str | None, typer.Option(help="Search only these, separated by commas.")
-    ] = None,
+    space: options.SpaceName = None,
+    backends: options.Backends = None,
     objectives: Annotated[
         str | None,
-        typer.Option(help="Of quality, latency, size, memory, throughput, download, by commas."),
+        typer.Option(
+            help="Of quality, latency, size, memory, throughput, download, by commas.",
+            autocompletion=completion.objectives,
+        ),
     ] = None,
-    max_latency_ms: Annotated[
-        float | None, typer.Option(help="Limit on the median latency of one batch.")
-    ] = None,
-    max_size_mb: Annotated[
-        float | None, typer.Option(help="Limit on the size of all files, MB of 10^6 bytes.")
-    ] = None,
-    max_accuracy_drop: Annotated[
-        float | None, typer.Option(help="Limit on the loss of quality, in points (hundredths).")
-    ] = None,
-    max_memory_mb: Annotated[
-        float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
-    ] = None,
-    max_download_mb: Annotated[
-        float | None, typer.Option(help="Limit on the size of all files, compressed.")
-    ] = None,
+    max_latency_ms: options.MaxLatency = None,
+    max_size_mb: options.MaxSize = None,
+    max_accuracy_drop: options.MaxDrop = None,
+    max_memory_mb: options.MaxMemory = None,
+    max_download_mb: options.MaxDownload = None,
     trials: Annotated[int | None, typer.Option(help="Finished trials of the study.")] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that this call may search.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="auto, tpe, nsgaii, gp or random.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="auto, tpe, nsgaii, gp or random.", autocompletion=completion.samplers),
+    ] = None,
+    seed: options.Seed = None,
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
     target_hardware: options.Hardware = None,
@@ -71,7 +63,7 @@ def search(
     interrupted.
     """
     from hamerspace.cli.outcome import print_outcome
-    from hamerspace.study import Study
+    from hamerspace.cli.target import study_of
 
     flags: dict[str, Any] = {
         "data": data,
@@ -93,21 +85,15 @@ def search(
         "threads": threads,
         "hardware": target_hardware,
     }
-    common: dict[str, Any] = {
-        "out": out,
-        "storage": storage,
-        "backends": options.backend_names(backends),
-        "trust_pickle": trust_pickle,
-    }
-    if options.is_study(target, input=inputs):
-        study = Study.from_yaml(target, **common, **flags)
-    else:
-        study = Study.from_model(
-            target,
-            inputs=tuple(inputs or ()),
-            **common,
-            **flags,
-        )
+    study = study_of(
+        target,
+        inputs=inputs,
+        trust_pickle=trust_pickle,
+        backends=options.backend_names(backends),
+        out=out,
+        storage=storage,
+        **flags,
+    )
     searching(study)
     print_outcome(study, as_json=json)
     if study.best is None:

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hamerspace.cli import options
+from hamerspace.cli import completion, options
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from hamerspace.space import Space
+
+_TABLE = 100
+"""Terminals at least this wide show parameters as a table."""
 
 
 def spaces(
     space: Annotated[
-        str | None, typer.Argument(help="Explain this space; default: list all.")
+        str | None,
+        typer.Argument(
+            help="Explain this space; default: list all.", autocompletion=completion.spaces
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -69,32 +77,47 @@ def _count(recipes: int | None) -> str:
 
 
 def _explain(name: str, built: "Space | None") -> None:
-    from rich.table import Table
-
     from hamerspace.cli.console import console
     from hamerspace.config.loading import parse_space_file
     from hamerspace.space import find_space_file
-    from hamerspace.space.describe import declared_text, offered_parameters
+    from hamerspace.space.describe import declared_text, mask_text, offered_parameters
 
     out = console()
     offers = offered_parameters()
     config = parse_space_file(find_space_file(name, Path.cwd()))
     left = {c.name: c for c in built.choices} if built else {}
-    table = Table("parameter", "values", "active where", "meaning", box=None, pad_edge=False)
+    rows = []
     for parameter, declaration in config.parameters.items():
         offer = offers.get(parameter)
         values = str(left[parameter]) if parameter in left else declared_text(declaration)
         conditions = (*(offer.when if offer else ()), *declaration.when)
-        table.add_row(
-            parameter,
-            values or "(none left)",
-            " and ".join(str(c) for c in conditions),
-            offer.description if offer else "",
-        )
-    out.print(table)
+        where = " and ".join(str(c) for c in conditions)
+        rows.append((parameter, values or "(none left)", where, offer.description if offer else ""))
+    out.print(_stanzas(rows) if out.width < _TABLE else _parameters(rows))
     for mask in built.masks if built else ():
-        values = ", ".join(map(str, mask.values))
-        out.print(f"  left out: {mask.parameter} {values}: {mask.reason}", highlight=False)
+        out.print(f"  left out: {mask_text(mask)}")
+
+
+def _parameters(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
+    from rich.table import Table
+
+    table = Table("parameter", "values", "active where", "meaning", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _stanzas(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
+    """The same below each other, for terminals where columns would cut the names."""
+    from rich.console import Group
+    from rich.padding import Padding
+
+    parts: list[RenderableType] = []
+    for parameter, values, where, meaning in rows:
+        parts.append(Padding(f"{parameter}: {values}", (0, 0, 0, 2)))
+        below = [*([f"active where {where}"] if where else []), *([meaning] if meaning else [])]
+        parts += [Padding(text, (0, 0, 0, 6)) for text in below]
+    return Group(*parts)
 
 
 def _for_model(
@@ -109,24 +132,18 @@ def _for_model(
     import tempfile
 
     from hamerspace.build.store import Store, default_store_folder
+    from hamerspace.cli.target import study_of
     from hamerspace.config.study import AUTO_SPACE
     from hamerspace.search.run_folder import RunFolder
     from hamerspace.search.workbench import Workbench
-    from hamerspace.study import Study
 
     found = {}
     for name in names:
-        if options.is_study(model, input=inputs, data=data, weights=weights):
-            study = Study.from_yaml(model, space=name, trust_pickle=trust_pickle)
+        if options.is_study(model, data=data, weights=weights):
+            flags: dict[str, Any] = {}
         else:
-            study = Study.from_model(
-                model,
-                inputs=inputs,
-                data=data,
-                weights=weights,
-                space=name,
-                trust_pickle=trust_pickle,
-            )
+            flags = {"data": data, "weights": weights}
+        study = study_of(model, inputs=list(inputs), trust_pickle=trust_pickle, space=name, **flags)
         with (
             tempfile.TemporaryDirectory() as scratch,
             Workbench(

@@ -162,3 +162,24 @@ class SpaceConfig(Section):
             if any(condition.parameter == name for condition in parameter.when):
                 raise ValueError(f"lets '{name}' depend on itself; delete the condition")
         return value
+
+
+def space_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a space file, for editors that complete and check YAML.
+
+    The short forms are part of it: a parameter is a scalar, a list, or a mapping, and ``when``
+    names other parameters with a value or a list of values.
+    """
+    schema = SpaceConfig.model_json_schema()
+    scalar = {"type": ["string", "number", "boolean"]}
+    listed = {"type": "array", "items": scalar, "minItems": 1, "uniqueItems": True}
+    declared = schema["$defs"]["DeclaredParameter"]
+    declared["properties"]["choices"] = {"anyOf": [listed, scalar]}
+    declared["properties"]["when"] = {
+        "type": "object",
+        "additionalProperties": {"anyOf": [scalar, listed]},
+    }
+    short = {"anyOf": [scalar, listed, {"$ref": "#/$defs/DeclaredParameter"}]}
+    schema["properties"]["parameters"]["additionalProperties"] = short
+    schema["$defs"] = {"DeclaredParameter": declared}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

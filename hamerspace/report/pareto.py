@@ -83,7 +83,7 @@ def staircase(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]
     return kept
 
 
-def hypervolume_progress(run: RunData) -> list[tuple[int, float]]:
+def hypervolume_progress(run: RunData, allowance: float | None = None) -> list[tuple[int, float]]:
     """Hypervolume of the feasible trials after each trial, as (trial number, share).
 
     The share, between 0 and 1, is that of the box between the source model (the reference point)
@@ -91,8 +91,15 @@ def hypervolume_progress(run: RunData) -> list[tuple[int, float]]:
     box goes from 0 to 1, the source itself. Along quality it goes from no drop to the limit on the
     drop, or to the greatest drop of a feasible trial, at least 1, where there is no limit; a gain
     counts as no drop. A candidate that is worse than the reference in any objective adds nothing.
+
+    Args:
+        run: The run.
+        allowance: The drop at which the box ends instead, so that runs compare.
     """
-    scales = [_scale(run, objective) for objective in run.objectives]
+    scales = [
+        allowance if allowance and objective == "quality" else _scale(run, objective)
+        for objective in run.objectives
+    ]
     first = {trial.number: loss for trial, loss in _feasible(run)}
     front: list[Loss] = []
     progress = []

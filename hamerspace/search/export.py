@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
+from hamerspace.errors import RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 
@@ -35,12 +36,25 @@ if __name__ == "__main__":
 '''
 
 
+def new_folder(output: str | Path) -> Path:
+    """The absolute path of a folder that may be written.
+
+    Raises:
+        RunFolderError: Something is there already, other than an empty folder.
+    """
+    folder = Path(output).resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunFolderError(f"{folder} is there already; name a new folder")
+    return folder
+
+
 def export_candidate(
-    candidate: Candidate, recipe: Recipe, measurement: Measurement, folder: Path
+    candidate: Candidate, recipe: Recipe, measurement: Measurement | None, folder: Path
 ) -> None:
     """Write model files, ``manifest.json``, ``recipe.json``, ``measurement.json``, ``predict.py``.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all. Without a measurement there is no
+    ``measurement.json``.
     """
     scratch = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -54,9 +68,10 @@ def export_candidate(
         (scratch / "recipe.json").write_text(
             json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
         )
-        (scratch / "measurement.json").write_text(
-            json.dumps(measurement.to_dict(), indent=1) + "\n"
-        )
+        if measurement is not None:
+            (scratch / "measurement.json").write_text(
+                json.dumps(measurement.to_dict(), indent=1) + "\n"
+            )
         (scratch / "predict.py").write_text(_predict(candidate))
         if folder.is_dir():
             folder.rmdir()

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hamerspace.backends import BACKENDS
 from hamerspace.build.store import content_key
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
@@ -84,5 +85,16 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
         },
         "space": {"name": space.name, "recipes": space.count(), "why": bench.space_reason},
         "masks": [asdict(mask) for mask in space.masks],
+        "versions": versions(),
         "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Hamerspace and of what each backend is made of."""
+    from hamerspace import __version__
+
+    found = {"hamerspace": __version__}
+    for name in BACKENDS:
+        found.update(BACKENDS.load(name).versions())
+    return found

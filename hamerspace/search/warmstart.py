@@ -18,11 +18,13 @@ class FirstTrial:
         recipe: What to try.
         origin: ``baseline``, ``default`` or ``known``.
         default_of: The tool whose own default it is, where it is one.
+        expected: Its expected effect, where it is known.
     """
 
     recipe: Recipe
     origin: str
     default_of: str = ""
+    expected: KnownRecipe | None = None
 
 
 def first_trials(
@@ -35,7 +37,7 @@ def first_trials(
     """
     baselines: list[FirstTrial] = []
     defaults: list[FirstTrial] = []
-    known: list[tuple[tuple[bool, float], Recipe]] = []
+    known: list[tuple[tuple[bool, float], FirstTrial]] = []
     backend_choice = next(choice for choice in space.choices if choice.name == "backend")
     for name in backend_choice.values:
         recipes: Sequence[KnownRecipe] = BACKENDS.load(str(name)).known_recipes(source)
@@ -47,14 +49,16 @@ def first_trials(
             # Where the space leaves the very first out, the next that loses nothing stands in.
             plain = candidate.size_ratio == 1.0 and candidate.drop_points == 0.0
             if not has_baseline and (position == 0 or plain):
-                baselines.append(FirstTrial(recipe, "baseline"))
+                baselines.append(FirstTrial(recipe, "baseline", expected=candidate))
                 has_baseline = True
             elif candidate.default_of:
-                defaults.append(FirstTrial(recipe, "default", candidate.default_of))
+                default = FirstTrial(recipe, "default", candidate.default_of, candidate)
+                defaults.append(default)
             else:
-                known.append((_rank(candidate, constraints), recipe))
+                entry = FirstTrial(recipe, "known", expected=candidate)
+                known.append((_rank(candidate, constraints), entry))
     known.sort(key=lambda pair: pair[0])
-    ordered = [*baselines, *defaults, *(FirstTrial(recipe, "known") for _, recipe in known)]
+    ordered = [*baselines, *defaults, *(entry for _, entry in known)]
     by_id = {first.recipe.id: first for first in reversed(ordered)}
     return tuple(first for first in ordered if by_id[first.recipe.id] is first)
 

@@ -15,6 +15,7 @@ from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
 from hamerspace.config.loading import parse_space_file
+from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
 from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
@@ -90,9 +91,8 @@ class Workbench:
     def space(self) -> Space:
         """What the space file means for this model on this target."""
         task, goal = self.task, self.config.goal
-        declared = parse_space_file(find_space_file(self._space_choice[0], self.loaded.root))
         space = assemble_space(
-            narrow(declared, goal),
+            self.space_config,
             task.info,
             self.target.host(),
             task.loss,
@@ -102,6 +102,12 @@ class Workbench:
         if goal != AUTO_GOAL:
             refuse_idle_goal(space, goal)
         return space
+
+    @cached_property
+    def space_config(self) -> SpaceConfig:
+        """What the space file declares, as far as the goal leaves it."""
+        declared = parse_space_file(find_space_file(self._space_choice[0], self.loaded.root))
+        return narrow(declared, self.config.goal)
 
     @cached_property
     def _space_choice(self) -> tuple[str, str]:

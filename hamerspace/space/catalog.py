@@ -1,7 +1,8 @@
-"""Where space files are found: beside the study, in the checkout, or in the installed package."""
+"""Where space files are found: beside the study, or among those that come with Hamerspace."""
 
 from pathlib import Path
 
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.config.study import AUTO_SPACE, is_path
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.model import SourceInfo
@@ -9,16 +10,10 @@ from hamerspace.tasks.model import SourceInfo
 ARM_MACHINES = ("aarch64", "arm64")
 """What ``platform.machine()`` says on ARM."""
 
-_PACKAGE = Path(__file__).parents[1]
-_FOLDERS = (_PACKAGE / "_search_spaces", _PACKAGE.parent / "search_spaces")
-
 
 def list_space_files() -> dict[str, Path]:
     """Name to path of every space that comes with Hamerspace."""
-    for folder in _FOLDERS:
-        if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    return {}
+    return packaged_spaces()
 
 
 def find_space_file(name: str, root: Path) -> Path:

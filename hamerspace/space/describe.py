@@ -6,7 +6,7 @@ from functools import cache
 from hamerspace.backends import BACKENDS
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter
-from hamerspace.recipe import Condition, Parameter, Recipe
+from hamerspace.recipe import Condition, Mask, Parameter, Recipe
 
 
 def offered_parameters() -> dict[str, Parameter]:
@@ -59,3 +59,12 @@ def declared_text(declaration: DeclaredParameter) -> str:
     step = f" by {declaration.step:g}" if declaration.step else ""
     scale = " (log)" if declaration.log else ""
     return f"{declaration.low:g} to {declaration.high:g}{step}{scale}"
+
+
+def mask_text(mask: Mask) -> str:
+    """What is left out and why: ``backend litert: LiteRT is not installed (pip install ...)``."""
+    if mask.excluded:
+        values = f"other than {', '.join(map(str, mask.excluded))}"
+    else:
+        values = ", ".join(map(str, mask.values))
+    return f"{mask.parameter} {values}: {mask.reason}"

@@ -13,7 +13,7 @@ from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.task import TASK_FILE
-from hamerspace.tasks.user_code import reference_file
+from hamerspace.tasks.user_code import noted_warnings, reference_file
 
 
 def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
@@ -26,11 +26,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     """
     task = loaded.config.task
     seed = loaded.config.search.seed
-    raw = None if task.data is None else read_data(task.data, loaded.root)
+    with noted_warnings(loaded.root) as notes:
+        raw, given, example = _read(loaded)
     labels = None if task.data is None else task.data.labels
-    constants = task.source.constants
-    raw, given = _without_constants(raw, constants)
-    example = None if raw is None else _example(raw, str(labels), task.batch_size) | given
     (folder / "source").mkdir()
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
@@ -48,7 +46,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
             task.batch_size,
             whole_batches=task.data.whole_batches,
         )
-    splits = splits.with_constants(
+    splits = splits.with_notes(tuple(notes)).with_constants(
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
@@ -61,6 +59,34 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         "source_fingerprint": _fingerprint(folder / "source", spec),
     }
     (folder / TASK_FILE).write_text(json.dumps(value, indent=1))
+
+
+def inspect_source(loaded: LoadedStudy, folder: Path) -> SourceInfo:
+    """Read the source model of a study and run it once, whatever its data are worth.
+
+    Args:
+        loaded: The study. Of its data only the first rows are looked at.
+        folder: An empty folder, for a copy of the model.
+
+    Raises:
+        SourceError: The model cannot be read or run.
+        DataError: The data cannot be read, or the model does not take them.
+        ConfigError: A reference leads nowhere.
+    """
+    _, _, example = _read(loaded)
+    _, info = open_source(_source_spec(loaded.config.task.source, loaded), example, folder)
+    return info
+
+
+def _read(
+    loaded: LoadedStudy,
+) -> tuple[RawData | None, dict[str, Any], dict[str, Any] | None]:
+    """The data, the constants among them, and one batch of both; ``None`` without data."""
+    task = loaded.config.task
+    if task.data is None:
+        return None, {}, None
+    raw, given = _without_constants(read_data(task.data, loaded.root), task.source.constants)
+    return raw, given, _example(raw, task.data.labels, task.batch_size) | given
 
 
 def _check_output(name: str | None, info: SourceInfo) -> None:
@@ -94,11 +120,9 @@ def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> di
     return {name: array[:rows] for name, array in split.items() if name != labels}
 
 
-def _without_constants(
-    raw: RawData | None, constants: Sequence[str]
-) -> tuple[RawData | None, dict[str, Any]]:
+def _without_constants(raw: RawData, constants: Sequence[str]) -> tuple[RawData, dict[str, Any]]:
     """The data without the arrays that have no rows, and these by name."""
-    if raw is None or not constants:
+    if not constants:
         return raw, {}
     found = {n: a for arrays in raw.values() for n, a in arrays.items() if n in constants}
     rest = {

@@ -4,6 +4,9 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,28 @@ def load_reference(reference: str, root: Path, key: str) -> Any:
         names = [n for n in vars(module) if not n.startswith("_")]
         hint = did_you_mean(attribute, names)
         raise ConfigError(f"{key}: '{module_name}' has no '{attribute}'{hint}") from error
+
+
+@contextmanager
+def noted_warnings(root: Path) -> Iterator[list[str]]:
+    """Collect what a study's own files warn of, such as that their data are a stand-in.
+
+    Warnings that come from elsewhere, such as the packages that they call, pass as they would.
+
+    Args:
+        root: Folder of the study file.
+    """
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield notes
+    for warning in caught:
+        if Path(warning.filename).absolute().parent == root:
+            notes.append(str(warning.message))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def reference_file(reference: str, root: Path) -> Path | None:

@@ -40,14 +40,11 @@ class BackendFixtures:
     Attributes:
         config: The backend under test.
         op_families: Those of the source, as :class:`SourceInfo` names them.
-        needs_calibration: Build parameters, full names, whose values cannot be built without
-            calibration data.
         batch_size: Rows of the calibration batches.
     """
 
     config: ClassVar[BackendConfig]
     op_families: ClassVar[tuple[str, ...]] = ("linear",)
-    needs_calibration: ClassVar[Mapping[str, tuple[Scalar, ...]]] = {}
     batch_size: ClassVar[int] = 4
 
     def tolerance(self, parameters: Mapping[str, Scalar]) -> Tolerance:

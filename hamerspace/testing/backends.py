@@ -19,8 +19,6 @@ required and everything else has a default::
         def reference(self, source):
             return lambda batch: ...  # what the source model computes, as named arrays
 
-        needs_calibration = {"my_backend.quantization": ("static_int8",)}
-
 Each legal combination of parameters is built and loaded once for the whole class, so keep the
 source tiny.
 """
@@ -237,9 +235,8 @@ class BackendConformance(BackendFixtures):
         combinations = enumerate_parameters(self.config, masks, runtime=False)
         for i, combination in enumerate(combinations):
             parameters, _ = split_parameters(self.config, combination)
-            needs = any(
-                combination.get(name) in values for name, values in self.needs_calibration.items()
-            )
+            offers = self.config.parameters()
+            needs = any(combination.get(p.name) in p.calibrated for p in offers if p.calibrated)
             workdir = tmp_path / str(i)
             if needs:
                 with pytest.raises(BuildError, match=r"(?i)calibration"):

@@ -1,10 +1,12 @@
-"""The command line starts light."""
+"""The command line starts light, and shows its commands by what they are for."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+FULL = Path("/dev/full")
 HEAVY = (
     "torch",
     "onnx",
@@ -16,6 +18,11 @@ HEAVY = (
     "sklearn",
     "scipy",
 )
+EXTRAS = (
+    *("torch", "torchao", "torch_pruning", "safetensors", "onnx", "onnxscript", "onnxruntime"),
+    *("openvino", "nncf", "tensorflow", "keras", "tf2onnx", "ai_edge_litert"),
+    *("ai_edge_quantizer", "transformers", "bitsandbytes"),
+)
 
 
 @pytest.mark.parametrize("module", ["hamerspace", "hamerspace.cli"])
@@ -25,14 +32,82 @@ def test_importing_loads_nothing_heavy(module):
     assert done.stdout.strip() == ""
 
 
-def test_help_lists_every_command(call):
-    ended = call("--help")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["search", "--help"],
+        ["schema"],
+        ["spaces"],
+        ["backends"],
+        ["init", "--example", "fashion_mnist"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_runtime_works_without_the_extras(arguments, tmp_path):
+    code = (
+        "import sys, importlib.util as u\n"
+        f"missing = {EXTRAS}\n"
+        "real = u.find_spec\n"
+        "u.find_spec = lambda n, p=None: None if n.split('.')[0] in missing else real(n, p)\n"
+        "sys.modules.update(dict.fromkeys(missing))\n"  # None: importing one raises
+        "from hamerspace.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+COMMANDS = {
+    "Set up": ("backends", "init", "spaces", "schema"),
+    "Search": ("plan", "search", "optimize"),
+    "Inspect": ("show", "compare", "benchmark"),
+    "Ship": ("export", "apply"),
+}
+
+
+@pytest.mark.parametrize("columns", [60, 160])
+def test_help_lists_every_command_under_what_it_is_for(call, columns):
+    ended = call("--help", columns=columns)
     assert ended.code == 0
-    for command in ("search", "show", "export", "benchmark", "spaces", "backends"):
-        assert f"  {command} " in ended.out
+    at = [ended.out.index(f"\n{panel}:\n") for panel in COMMANDS]
+    for panel, start in zip(COMMANDS, at, strict=True):
+        end = next((other for other in sorted(at) if other > start), len(ended.out))
+        for command in COMMANDS[panel]:
+            assert f"\n  {command} " in ended.out[start:end]
+    assert max(map(len, ended.out.splitlines())) <= columns
+    assert "..." not in ended.out.replace("[ARGS]...", "")
+    assert "Exit codes: 0 done" in ended.out
+
+
+def test_every_command_offers_json(call):
+    for command in (name for names in COMMANDS.values() for name in names):
+        if command != "schema":  # is JSON already
+            assert "--json" in call(command, "--help").out
 
 
 def test_version(call):
     from hamerspace import __version__
 
     assert call("--version").out == f"hamerspace {__version__}\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["schema"], ["spaces"], ["backends", "--json"]])
+def test_a_full_disk_is_told_in_one_line(arguments):
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from hamerspace.cli import main; main()", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: cannot write: No space left on device\n"

@@ -1,7 +1,11 @@
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as SchemaError
 from pydantic import ValidationError
 
-from hamerspace.config.space import DeclaredParameter, SpaceConfig
+from hamerspace.config.packaged import packaged_spaces
+from hamerspace.config.space import DeclaredParameter, SpaceConfig, space_schema
 from hamerspace.recipe import Condition
 
 
@@ -89,3 +93,13 @@ def test_a_space_survives_json_and_python():
 def test_a_declared_parameter_can_be_made_in_python():
     when = (Condition("backend", ("onnxruntime",)),)
     assert DeclaredParameter(choices=("a",), when=when).when == when
+
+
+def test_the_schema_takes_the_spaces_of_this_repository_and_their_short_forms():
+    validator = Draft202012Validator(space_schema())
+    for path in packaged_spaces().values():
+        validator.validate(yaml.safe_load(path.read_text()))
+    conditional = {"choices": [1, 2], "when": {"backend": "openvino"}}
+    validator.validate({"name": "s", "parameters": {"backend": ["a"], "b": 1, "c": conditional}})
+    with pytest.raises(SchemaError):
+        validator.validate({"name": "s", "parameters": {"backend": {"chioces": ["a"]}}})

@@ -1,10 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as SchemaError
 from pydantic import ValidationError
 
 from hamerspace.config.study import LoadedStudy, StudyConfig, study_schema
 
+ROOT = Path(__file__).parents[2]
 TASK = {"source": {"path": "model.onnx"}}
 
 
@@ -22,6 +27,16 @@ def test_the_schema_describes_every_limit():
     assert schema["additionalProperties"] is False
     limit = schema["$defs"]["LimitsSection"]["properties"]["max_size_mb"]
     assert limit["anyOf"][0]["exclusiveMinimum"] == 0
+
+
+def test_the_schema_takes_the_studies_of_this_repository():
+    validator = Draft202012Validator(study_schema())
+    found = sorted((ROOT / "studies").glob("*/study.yaml"))
+    assert found
+    for path in found:
+        validator.validate(yaml.safe_load(path.read_text()))
+    with pytest.raises(SchemaError):
+        validator.validate({"name": "s", "task": TASK, "constrains": {}})
 
 
 @pytest.mark.parametrize(

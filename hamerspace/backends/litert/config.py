@@ -36,6 +36,7 @@ class LiteRtConfig(BackendConfig):
                 "dynamic quantises activations as they come, static by calibration data; weights "
                 "and fp16 only store less.",
                 ("none", "dynamic_int8", "static_int8", "weights_int8", "dynamic_int4", "fp16"),
+                calibrated=("static_int8",),
             ),
             # TensorFlow's own converter leaves small layers alone, which is often faster.
             Parameter(

@@ -35,6 +35,7 @@ class OnnxRuntimeConfig(BackendConfig):
                 "Precision: static int8 needs calibration data, the others do not; weights_int8 "
                 "and weights_int4 store the weights of linear layers in blocks.",
                 _KINDS,
+                calibrated=("static_int8",),
             ),
             Parameter(
                 "onnxruntime.activation_type",

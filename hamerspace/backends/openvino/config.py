@@ -34,6 +34,7 @@ class OpenVinoConfig(BackendConfig):
                 "int8 quantises activations too and needs calibration data; the others only "
                 "store weights in fewer bits.",
                 ("none", "int8", "weights_int8", "weights_int4"),
+                calibrated=("int8",),
             ),
             Parameter(
                 "openvino.preset",
@@ -64,6 +65,7 @@ class OpenVinoConfig(BackendConfig):
                 "which needs calibration data and takes minutes (gptq) or seconds.",
                 ("plain", "scale_estimation", "gptq"),
                 when=_INT4,
+                calibrated=("scale_estimation", "gptq"),
             ),
             Parameter(
                 "openvino.float_layers",

@@ -42,6 +42,7 @@ class PytorchConfig(BackendConfig):
                 "Precision: static int8 needs calibration data, the others do not. Those of "
                 "torchao are compiled with inductor; those of bitsandbytes need it to run.",
                 tuple(SCHEMES),
+                calibrated=("static_int8",),
             ),
             Parameter(
                 _EXECUTION,

@@ -109,6 +109,10 @@ class Splits:
         }
         return replace(self, constants=files, fingerprints=fingerprints).save()
 
+    def with_notes(self, notes: tuple[str, ...]) -> "Splits":
+        """The same with further notes, which come first."""
+        return replace(self, notes=(*notes, *self.notes)).save() if notes else self
+
     def save(self) -> "Splits":
         """Write ``splits.json`` into the folder, whole or not at all, and return self."""
         value = {**asdict(self), "notes": list(self.notes), "inputs": list(self.inputs)}

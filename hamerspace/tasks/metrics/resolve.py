@@ -63,7 +63,7 @@ def resolve_metric(
         ConfigError: There is no such metric, its direction is missing or wrong, or it needs
             labels and there are none.
     """
-    name = quality.metric or _default(labels, output_shape)
+    name = quality.metric or default_metric(labels, output_shape)
     metric = _from_user(name, quality, root) if ":" in name else _named(name, quality)
     if metric.needs_labels and labels is None:
         raise ConfigError(
@@ -96,7 +96,8 @@ def training_loss(metric: Metric, labels: Array | None, output_shape: Sequence[i
     return fitting if isinstance(metric, FunctionMetric) or metric.loss == fitting else "none"
 
 
-def _default(labels: Array | None, output_shape: Sequence[int | None]) -> str:
+def default_metric(labels: Array | None, output_shape: Sequence[int | None]) -> str:
+    """Name of the metric where a study names none; see :func:`resolve_metric`."""
     if labels is not None:
         return "accuracy" if _integer(labels) else "rmse"
     return "agreement" if _is_classes(output_shape) else "cosine"

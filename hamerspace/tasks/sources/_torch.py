@@ -104,8 +104,8 @@ def bind(
     if given is None:
         if not spec.inputs:
             raise SourceError(
-                f"{model.label} does not tell its input shapes; give data, or "
-                "task.source.inputs with a shape for each input"
+                f"{model.label} does not tell its input shapes; give data (--data), or a shape for "
+                "each input (task.source.inputs, --input NAME=1x3x224x224)"
             )
         wanted = [a.name for a in model.arguments or () if a.required]
         given = sample(named(spec.inputs, wanted))

@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -22,7 +21,6 @@ pytest.importorskip("tensorflow", reason="TensorFlow, which makes the models, is
 
 class LiteRtConformance(BackendConformance):
     config = CONFIG
-    needs_calibration = MappingProxyType({"litert.quantization": ("static_int8",)})
 
     @pytest.fixture(scope="class")
     def source(self, model, tmp_path_factory):

@@ -2,7 +2,6 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -20,7 +19,6 @@ from tests.backends import graphs
 
 class OnnxRuntimeConformance(BackendConformance):
     config = CONFIG
-    needs_calibration = MappingProxyType({"onnxruntime.quantization": ("static_int8",)})
 
     @pytest.fixture(scope="class")
     def reference(self, source):

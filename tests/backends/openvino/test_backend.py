@@ -1,7 +1,6 @@
 import re
 import subprocess
 import sys
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -19,12 +18,6 @@ from tests.backends import graphs
 
 class OpenVinoConformance(BackendConformance):
     config = CONFIG
-    needs_calibration = MappingProxyType(
-        {
-            "openvino.quantization": ("int8",),
-            "openvino.int4_method": ("scale_estimation", "gptq"),
-        }
-    )
 
     @pytest.fixture(scope="class")
     def reference(self, source):

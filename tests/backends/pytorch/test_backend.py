@@ -1,7 +1,5 @@
 """The PyTorch backend against the conformance suite, and what it refuses."""
 
-from types import MappingProxyType
-
 import numpy as np
 import pytest
 import torch
@@ -90,7 +88,6 @@ class Conformance(BackendConformance):
 
 class TestConvolutions(Conformance):
     op_families = ("conv", "linear", "norm")
-    needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
 
     @pytest.fixture(scope="class")
     def masks(self, source_info, host):
@@ -108,7 +105,6 @@ class TestConvolutions(Conformance):
 
 class TestSequences(Conformance):
     op_families = ("attention", "embedding", "linear", "norm", "rnn")
-    needs_calibration = MappingProxyType({"pytorch.quantization": ("static_int8",)})
 
     @pytest.fixture(scope="class")
     def masks(self, source_info, host):

@@ -1,0 +1,125 @@
+"""``hamerspace apply``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hamerspace.cli import completion, options
+
+if TYPE_CHECKING:
+    from hamerspace.search.apply import Applied
+
+
+def apply(
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A recipe.json; or the folder of an exported model, or of a run, whose winner "
+            "is meant.",
+            autocompletion=completion.run_folders,
+        ),
+    ],
+    target: options.Target,
+    output: Annotated[Path, typer.Option(help="A new folder for the model.")],
+    data: options.Data = None,
+    inputs: options.Inputs = None,
+    weights: options.Weights = None,
+    metric: options.Metric = None,
+    direction: options.Direction = None,
+    batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
+    target_hardware: options.Hardware = None,
+    seed: options.Seed = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure the result beside the source model.")
+    ] = False,
+    trust_pickle: options.TrustPickle = False,
+    json: options.Json = False,
+) -> None:
+    """Build a recipe from a model, such as a search's winner from the next version of that model.
+
+    The recipe is held against the model, this machine and the data first: what cannot work is
+    named with the reason, and nothing is built. The folder is as 'hamerspace export' writes it.
+    With the same model, data and seed as in the search, the files are the same.
+    """
+    from hamerspace.build.store import Store, default_store_folder
+    from hamerspace.cli.console import print_json
+    from hamerspace.cli.target import study_of
+    from hamerspace.search.apply import apply_recipe, read_recipe
+
+    wanted = read_recipe(recipe)
+    study = study_of(
+        target,
+        inputs=inputs,
+        trust_pickle=trust_pickle,
+        data=data,
+        weights=weights,
+        metric=metric,
+        direction=direction,
+        batch_size=batch_size,
+        threads=threads,
+        hardware=target_hardware,
+        seed=seed,
+    )
+    store = Store(default_store_folder())
+    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure)
+    if json:
+        print_json(_document(applied))
+    else:
+        _print(applied)
+
+
+def _print(applied: "Applied") -> None:
+    from hamerspace.cli.console import console
+    from hamerspace.report.formats import number
+    from hamerspace.space.describe import recipe_label
+
+    out = console()
+    for note in applied.notes:
+        out.print(f"note: {note}", style="yellow")
+    out.print(f"{recipe_label(applied.recipe)}: {number(applied.size_mb)} MB")
+    if applied.measurement is not None:
+        for line in _figures(applied):
+            out.print(line)
+    out.print(f"{applied.folder}: {', '.join(applied.files)}", soft_wrap=True)
+
+
+def _figures(applied: "Applied") -> list[str]:
+    """What was measured, and how each limit fares."""
+    from hamerspace.report import formats
+
+    measurement = applied.measurement
+    assert measurement is not None
+    latency, quality = measurement.latency, measurement.quality
+    lines = []
+    if latency is not None:
+        speed = formats.times(latency.ratio.estimate, "faster", "slower") or "unknown"
+        p50 = formats.number(latency.latency_ms.estimate)
+        lines.append(f"latency {p50} ms ({speed}{'' if speed == 'same' else ' than the source'})")
+    if quality is not None:
+        drop = f"{formats.signed(quality.drop.estimate)} {applied.drop_unit}"
+        low, high = formats.signed(quality.drop.low), formats.signed(quality.drop.high)
+        lines.append(f"{applied.metric} {quality.value:.4f}, drop {drop} [{low}, {high}]")
+    lines += [f"{formats.limit_title(n)} limit: {v}" for n, v in applied.verdicts.items()]
+    return lines
+
+
+def _document(applied: "Applied") -> dict[str, Any]:
+    from hamerspace.space.describe import recipe_label
+
+    measured = applied.measurement
+    return {
+        "folder": str(applied.folder),
+        "files": list(applied.files),
+        "label": recipe_label(applied.recipe),
+        "recipe_id": applied.recipe.id,
+        "parameters": dict(applied.recipe.parameters),
+        "size_mb": applied.size_mb,
+        "measurement": None if measured is None else measured.to_dict(),
+        "source": None if applied.source is None else applied.source.to_dict(),
+        "metric": applied.metric or None,
+        "verdicts": dict(applied.verdicts),
+        "environment": dict(applied.environment),
+        "notes": list(applied.notes),
+    }

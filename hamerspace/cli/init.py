@@ -1,0 +1,116 @@
+"""``hamerspace init``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hamerspace.cli import completion, options
+
+if TYPE_CHECKING:
+    from hamerspace.search.starter import Starter
+
+
+def init(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model: .onnx, .pt2, TorchScript .pt, .keras, .h5, .tflite, the folder of a "
+            "SavedModel or a Hugging Face model, or module:function.",
+        ),
+    ] = None,
+    example: Annotated[
+        str | None,
+        typer.Option(
+            help="Copy a study that comes along instead: fashion_mnist.",
+            autocompletion=completion.examples,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write into; default: NAME-study.")
+    ] = None,
+    data: options.Data = None,
+    inputs: options.Inputs = None,
+    weights: options.Weights = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that stand there.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write the JSON Schema beside it, for editors.")
+    ] = False,
+    trust_pickle: options.TrustPickle = False,
+    json: options.Json = False,
+) -> None:
+    """Write a study to start from: study.yaml and task.py, filled in with what a model reveals.
+
+    The study runs as it stands. Without --data, random data stand in until you load yours.
+    """
+    from hamerspace.errors import ConfigError
+
+    if (model is None) == (example is None):
+        raise ConfigError("init: name a model, or a study that comes along with --example")
+    if example is not None:
+        _example(example, output, force=force, as_json=json)
+        return
+    from hamerspace.cli.console import print_json
+    from hamerspace.config.flags import study_from_flags
+    from hamerspace.search.starter import write_starter
+
+    loaded = study_from_flags(
+        str(model),
+        inputs=tuple(inputs or ()),
+        trust_pickle=trust_pickle,
+        data=data,
+        weights=weights,
+    )
+    starter = write_starter(loaded, output, force=force, schema=schema)
+    command = f"hamerspace search {starter.study}{' --trust-pickle' if trust_pickle else ''}"
+    if json:
+        print_json(_document(starter, command))
+    else:
+        _print(starter, command)
+
+
+def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> None:
+    from hamerspace.cli.console import print_json
+    from hamerspace.search.starter import copy_example
+
+    study = copy_example(name, output, force=force)
+    command = f"hamerspace search {study}"
+    if as_json:
+        files = sorted(path.name for path in study.parent.iterdir())
+        print_json({"folder": str(study.parent), "files": files, "command": command})
+        return
+    typer.echo(f"{study.parent}: a copy of the study {name}; run it with")
+    typer.echo(f"    {command}")
+
+
+def _print(starter: "Starter", command: str) -> None:
+    from hamerspace.cli.console import console
+
+    info, out = starter.info, console()
+    made_of = ", ".join(info.op_families) or "no layers with weights"
+    out.print(
+        f"model: {info.format}, {info.parameter_count:,} parameters, "
+        f"{info.size_bytes / 1e6:.3g} MB of weights ({made_of})"
+    )
+    out.print(f"inputs: {'; '.join(map(str, info.inputs))}")
+    out.print(f"outputs: {'; '.join(map(str, info.outputs))}")
+    out.print(f"space: auto takes {starter.space}, since {starter.space_reason}")
+    out.print(f"{starter.folder}: {', '.join(starter.files)}", soft_wrap=True)
+    if starter.random_data:
+        loader = next(name for name in starter.files if name.endswith(".py"))
+        out.print(f"note: RANDOM DATA STAND IN until you load yours, in {loader}", style="yellow")
+    out.print("run it with")
+    out.print(f"    {command}", soft_wrap=True)
+
+
+def _document(starter: "Starter", command: str) -> dict[str, Any]:
+    return {
+        "folder": str(starter.folder),
+        "files": list(starter.files),
+        "source": starter.info.to_dict(),
+        "space": {"name": starter.space, "why": starter.space_reason},
+        "random_data": starter.random_data,
+        "command": command,
+    }

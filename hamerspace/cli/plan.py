@@ -1,0 +1,167 @@
+"""``hamerspace plan``."""
+
+from typing import TYPE_CHECKING, Any
+
+from hamerspace.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hamerspace.search.plan import Plan, Planned
+
+_ONE_LINE = 110
+"""Terminals at least this wide show a recipe in one line."""
+
+
+def plan(
+    target: options.Target,
+    data: options.Data = None,
+    inputs: options.Inputs = None,
+    weights: options.Weights = None,
+    space: options.SpaceName = None,
+    backends: options.Backends = None,
+    max_latency_ms: options.MaxLatency = None,
+    max_size_mb: options.MaxSize = None,
+    max_accuracy_drop: options.MaxDrop = None,
+    max_memory_mb: options.MaxMemory = None,
+    max_download_mb: options.MaxDownload = None,
+    batch_size: options.BatchSize = None,
+    target_hardware: options.Hardware = None,
+    trust_pickle: options.TrustPickle = False,
+    json: options.Json = False,
+) -> None:
+    """Print what a search would try first and what it leaves out, without running anything.
+
+    The model and the data are read; nothing is built or measured. The ratios are what is known of
+    recipes of this kind on other models: they order the first trials and promise nothing.
+    """
+    from hamerspace.build.store import Store, default_store_folder
+    from hamerspace.cli.console import print_json
+    from hamerspace.cli.target import study_of
+    from hamerspace.search.plan import plan_search
+
+    only = options.backend_names(backends)
+    study = study_of(
+        target,
+        inputs=inputs,
+        trust_pickle=trust_pickle,
+        backends=only,
+        data=data,
+        weights=weights,
+        space=space,
+        max_latency_ms=max_latency_ms,
+        max_size_mb=max_size_mb,
+        max_accuracy_drop=max_accuracy_drop,
+        max_memory_mb=max_memory_mb,
+        max_download_mb=max_download_mb,
+        batch_size=batch_size,
+        hardware=target_hardware,
+    )
+    found = plan_search(study.loaded, Store(default_store_folder()), only)
+    if json:
+        print_json(_document(found))
+    else:
+        _print(found)
+
+
+def _print(found: "Plan") -> None:
+    from hamerspace.cli.console import console
+    from hamerspace.report.formats import number
+    from hamerspace.space.describe import mask_text
+
+    out = console()
+    for note in found.notes:
+        out.print(f"note: {note}", style="yellow")
+    source = found.source
+    made_of = ", ".join(source.op_families) or "no layers with weights"
+    out.print(
+        f"model: {source.format}, {source.parameter_count:,} parameters, "
+        f"{number(source.size_bytes / 1e6)} MB of weights ({made_of})"
+    )
+    why = f", since {found.space_reason}" if found.space_reason else ""
+    count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"
+    out.print(f"space: {found.space}{why}; {count} recipes")
+    out.print()
+    out.print(_table(found, out.width))
+    silent = [name for name in found.constraints.limits() if name not in found.judged]
+    if silent:
+        out.print(f"Only measuring can tell of the limits {', '.join(silent)}.")
+    if found.masks:
+        out.print()
+        out.print("left out:", style="bold")
+    for mask in found.masks:
+        out.print(f"  {mask_text(mask)}")
+
+
+def _table(found: "Plan", width: int) -> "Table":
+    from rich.table import Table
+
+    from hamerspace.space.describe import recipe_label
+
+    wide = width >= _ONE_LINE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("first recipes", no_wrap=wide, overflow="fold")
+    for head in ("latency", "size", "loss"):
+        table.add_column(head, justify="right", no_wrap=True)
+    if found.judged:
+        table.add_column("expected to miss", overflow="fold")
+    for number, entry in enumerate(found.first):
+        name, what = recipe_label(entry.recipe), _what(entry)
+        table.add_row(
+            str(number),
+            f"{name} ({what})" if wide else f"{name}\n{what}",
+            f"x{entry.latency_ratio:.2f}",
+            f"x{entry.size_ratio:.2f}",
+            f"{entry.drop_points:g}",
+            *([", ".join(_misses(entry))] if found.judged else []),
+            style="dim" if entry.misses else "",
+        )
+    return table
+
+
+def _what(entry: "Planned") -> str:
+    if entry.origin == "baseline":
+        return "uncompressed"
+    return f"{entry.default_of} default" if entry.default_of else "known to be good"
+
+
+def _misses(entry: "Planned") -> list[str]:
+    from hamerspace.report.formats import limit_title, limit_value
+    from hamerspace.report.run_data import Metric
+
+    points = Metric("quality")
+    return [f"{limit_title(n)} {limit_value(n, v, points)}" for n, v in entry.misses.items()]
+
+
+def _document(found: "Plan") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from hamerspace.space.describe import recipe_label
+
+    return {
+        "source": found.source.to_dict(),
+        "space": {
+            "name": found.space,
+            "why": found.space_reason,
+            "recipes": found.recipes,
+        },
+        "constraints": found.constraints.limits(),
+        "judged": list(found.judged),
+        "first": [
+            {
+                "label": recipe_label(entry.recipe),
+                "recipe_id": entry.recipe.id,
+                "parameters": dict(entry.recipe.parameters),
+                "origin": entry.origin,
+                "default_of": entry.default_of,
+                "latency_ratio": entry.latency_ratio,
+                "size_ratio": entry.size_ratio,
+                "drop_points": entry.drop_points,
+                "misses": dict(entry.misses),
+            }
+            for entry in found.first
+        ],
+        "masked": [asdict(mask) for mask in found.masks],
+        "notes": list(found.notes),
+    }

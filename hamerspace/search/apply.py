@@ -1,0 +1,138 @@
+"""Build a given recipe from a model: the same, or another of its kind."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hamerspace.build.store import Store
+from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import BuildError, ConfigError, DataError
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Recipe
+from hamerspace.search.confirm import Verdict, verdicts_of
+from hamerspace.search.export import export_candidate, new_folder
+from hamerspace.search.run_folder import RUN_FILE, RunFolder
+from hamerspace.search.workbench import Workbench
+from hamerspace.space.check import calibrated_by, check_recipe
+from hamerspace.tasks.metrics import drop_unit
+from hamerspace.tasks.task import Task
+
+RECIPE_FILE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A recipe that was built anew.
+
+    Attributes:
+        recipe: With the defaults of what was left out.
+        folder: Holds the model, ``recipe.json`` and ``predict.py``.
+        files: Names of all files in it.
+        size_mb: Of the files that the runtime needs, MB of 10^6 bytes.
+        notes: What nobody may overlook.
+        measurement: In full, on the confirm split; ``None`` where it was not asked for.
+        source: The source model's own, beside it.
+        metric: Name of the metric; empty without a measurement.
+        drop_unit: Unit of the drop: ``points``, or ``%`` of the source's value.
+        verdicts: Limit to whether it is kept.
+        environment: Where it was measured.
+    """
+
+    recipe: Recipe
+    folder: Path
+    files: tuple[str, ...]
+    size_mb: float
+    notes: tuple[str, ...] = ()
+    measurement: Measurement | None = None
+    source: Measurement | None = None
+    metric: str = ""
+    drop_unit: str = ""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a ``recipe.json``, or that of an exported model's folder, or of a run's winner.
+
+    Raises:
+        ConfigError: There is none, or it is damaged; the message names the file.
+    """
+    candidates = [path / RECIPE_FILE, path / "best" / RECIPE_FILE] if path.is_dir() else [path]
+    file = next((p for p in candidates if p.is_file()), None)
+    if file is None:
+        if (path / RUN_FILE).is_file():
+            raise ConfigError(
+                f"{path}: this run has no winner; export a trial of it (hamerspace export {path} "
+                "--trial N --output FOLDER) and give that folder"
+            )
+        what = f"there is no {RECIPE_FILE} in it" if path.is_dir() else "no such file"
+        raise ConfigError(f"{path}: {what}; give a {RECIPE_FILE}, or the folder of a run")
+    try:
+        return Recipe.from_json(file.read_text(encoding="utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def apply_recipe(
+    loaded: LoadedStudy, recipe: Recipe, output: Path, store: Store, *, measure: bool = False
+) -> Applied:
+    """Build a recipe from a study's model, as a search would, and export it.
+
+    Args:
+        loaded: The model, and the data that calibrate, train and judge.
+        recipe: What to do.
+        output: A new folder.
+        store: Results of build stages.
+        measure: Measure the result in full, beside the source model.
+
+    Raises:
+        ConfigError: The recipe does not suit this model, this host or these data.
+        BackendUnavailableError: Its runtime is unknown or not installed.
+        BuildError: It cannot be built from this model.
+        RunFolderError: The folder is taken.
+    """
+    folder = new_folder(output)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Workbench(loaded, RunFolder(Path(scratch)), store) as bench,
+    ):
+        task = bench.task
+        hardware = loaded.config.target.hardware
+        recipe = check_recipe(recipe, task.info, bench.target.host(), task.loss, hardware)
+        _refuse_random_calibration(recipe, task)
+        measurement = bench.confirm(recipe) if measure else None
+        built = bench.build(recipe)
+        if built.candidate is None:
+            raise BuildError(f"the recipe cannot be built from this model: {built.error}")
+        if measurement is not None and measurement.failed:
+            raise BuildError(f"the built model does not run: {measurement.reason}")
+        export_candidate(built.candidate, recipe, measurement, folder)
+        applied = Applied(
+            recipe,
+            folder,
+            tuple(sorted(path.name for path in folder.iterdir())),
+            built.candidate.size_bytes / 1e6,
+            task.splits.notes if measure or calibrated_by(recipe) else (),
+        )
+        if measurement is None:
+            return applied
+        return replace(
+            applied,
+            measurement=measurement,
+            source=bench.source_measurement,
+            metric=task.metric.name,
+            drop_unit=drop_unit(task.metric, bench.source_values["quality"]),
+            verdicts=verdicts_of(measurement, bench.constraints),
+            environment=bench.target.environment(),
+        )
+
+
+def _refuse_random_calibration(recipe: Recipe, task: Task) -> None:
+    """Ranges of random inputs say nothing of real ones, so nothing is shipped with them."""
+    calibrated = calibrated_by(recipe)
+    if task.splits.synthetic and calibrated:
+        raise DataError(
+            f"the recipe needs calibration data ({', '.join(calibrated)}) and there are none; give "
+            "--data FILE.npz"
+        )

@@ -1,0 +1,135 @@
+"""What a search would try first, and what it leaves out, told without building anything."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hamerspace.build.store import Store
+from hamerspace.config.space import SpaceConfig
+from hamerspace.config.study import LoadedStudy
+from hamerspace.constraints import Constraints, violation
+from hamerspace.recipe import KnownRecipe, Mask, Recipe
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.warmstart import FirstTrial, first_trials
+from hamerspace.search.workbench import Workbench
+from hamerspace.tasks.model import SourceInfo
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One of the first recipes, and what to expect of it.
+
+    Attributes:
+        recipe: What would be tried.
+        origin: ``baseline``, ``default`` or ``known``.
+        default_of: The single tool whose own default it is; empty where it is none.
+        latency_ratio: Expected latency over that of the source model.
+        size_ratio: Expected size over that of the source model.
+        drop_points: Expected loss of quality, in points.
+        misses: Limit to the value that is expected to miss it, in the limit's unit.
+    """
+
+    recipe: Recipe
+    origin: str
+    default_of: str
+    latency_ratio: float
+    size_ratio: float
+    drop_points: float
+    misses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search before it begins.
+
+    Attributes:
+        source: The inspected model.
+        space: Name of the space.
+        space_reason: Why ``auto`` took it; empty where the study names one.
+        recipes: Number of distinct recipes; ``None`` where a range is continuous.
+        first: The first recipes in the order in which they would be tried.
+        masks: What the space lists and this model or this machine rules out.
+        constraints: The limits.
+        judged: The limits of which the expectations say anything.
+        notes: What nobody may overlook, such as that there are no data.
+    """
+
+    source: SourceInfo
+    space: str
+    space_reason: str
+    recipes: int | None
+    first: tuple[Planned, ...]
+    masks: tuple[Mask, ...]
+    constraints: Constraints
+    judged: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | None = None) -> Plan:
+    """Read the model and the data of a study and tell what a search would begin with.
+
+    Nothing is built or measured. The expectations are what the backends know of recipes of this
+    kind, measured on other models.
+
+    Raises:
+        HamerspaceError: The model, the data or the space is wrong.
+    """
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Workbench(loaded, RunFolder(Path(scratch)), store, backends) as bench,
+    ):
+        info, limits = bench.task.info, bench.constraints
+        space = bench.space
+        first = first_trials(space, info, limits)
+        return Plan(
+            info,
+            space.name,
+            bench.space_reason,
+            space.count(),
+            tuple(_planned(entry, info, limits) for entry in first),
+            tuple(m for m in space.masks if _is_listed(m, bench.space_config)),
+            limits,
+            tuple(name for name in limits.limits() if name in _FORESEEN),
+            bench.task.splits.notes,
+        )
+
+
+_FORESEEN = ("max_size_mb", "max_accuracy_drop")
+"""Limits that can be held against an expectation; the source's latency is not known yet."""
+
+
+def _planned(entry: FirstTrial, source: SourceInfo, constraints: Constraints) -> Planned:
+    expected = entry.expected
+    assert expected is not None
+    foreseen = _foreseen(expected, source)
+    limits = constraints.limits()
+    misses = {
+        name: foreseen[name]
+        for name in _FORESEEN
+        if name in limits and violation(foreseen[name], limits[name]) > 0
+    }
+    return Planned(
+        entry.recipe,
+        entry.origin,
+        entry.default_of,
+        expected.latency_ratio,
+        expected.size_ratio,
+        expected.drop_points,
+        misses,
+    )
+
+
+def _foreseen(expected: KnownRecipe, source: SourceInfo) -> dict[str, float]:
+    return {
+        "max_size_mb": expected.size_ratio * source.size_bytes / 1e6,
+        "max_accuracy_drop": expected.drop_points,
+    }
+
+
+def _is_listed(mask: Mask, config: SpaceConfig) -> bool:
+    """Whether the space lists what is masked: nobody misses what was not asked for."""
+    declared = config.parameters.get(mask.parameter)
+    if declared is None:
+        return False
+    return declared.choices is None or any(mask.covers(value) for value in declared.choices)

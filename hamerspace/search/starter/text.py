@@ -1,0 +1,133 @@
+"""The texts of a new study: its study file, and the module with its data loader."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hamerspace.tasks.model import SourceInfo, TensorSpec
+
+_FREE = 16
+"""What a free dimension past the batch becomes in random data."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files of a new study say.
+
+    Attributes:
+        name: Of the study.
+        study: Path of the study file, as the user would type it.
+        module: Name of the module beside it.
+        schema: Name of the schema file beside it; empty where there is none.
+        path: Of the model, from the study's folder; ``None`` where a builder makes it.
+        builder: ``module:function``; ``None`` where the model is a file.
+        weights: For the builder, from the study's folder.
+        inputs: Shapes that the user gave, as the study file takes them.
+        data: An ``.npz`` file, from the study's folder; ``None`` where there is none.
+        metric: What the data and the output suggest.
+        metric_with_classes: What integer labels would suggest.
+        has_labels: Whether the data hold labels.
+        batch_size: The deployment batch size.
+        space: What ``auto`` takes.
+        space_reason: Why.
+        trust_pickle: Whether reading the model needs trust.
+        info: What the model revealed.
+    """
+
+    name: str
+    study: str
+    module: str
+    schema: str
+    path: str | None
+    builder: str | None
+    weights: str | None
+    inputs: Mapping[str, Any]
+    data: str | None
+    metric: str
+    metric_with_classes: str
+    has_labels: bool
+    batch_size: int
+    space: str
+    space_reason: str
+    trust_pickle: bool
+    info: SourceInfo
+
+    @property
+    def size_mb(self) -> float:
+        """Of the model's weights, MB of 10^6 bytes."""
+        return self.info.size_bytes / 1e6
+
+    @property
+    def command(self) -> str:
+        """What searches the study."""
+        trust = " --trust-pickle" if self.trust_pickle else ""
+        return f"hamerspace search {self.study}{trust}"
+
+    @property
+    def rows(self) -> int:
+        """Rows of a random split: whole batches."""
+        return 128 * self.batch_size
+
+
+def study_text(facts: Facts) -> str:
+    """The study file: every section, a line that explains each key, optional ones in comments."""
+    return _render("study.yaml.jinja", facts)
+
+
+def task_text(facts: Facts) -> str:
+    """The module: a data loader that runs as it stands, and a metric in comments."""
+    return _render("task.py.jinja", facts)
+
+
+def random_array(spec: TensorSpec) -> str:
+    """A Python expression for random rows of an input, given ``rng`` and ``rows``."""
+    dims = ", ".join(["rows", *(str(_FREE if d is None else d) for d in spec.shape[1:])])
+    shape = f"({dims},)" if len(spec.shape) == 1 else f"({dims})"
+    if spec.dtype.startswith("float"):
+        return f"rng.standard_normal({shape}).astype(np.{spec.dtype})"
+    dtype = "bool" if spec.dtype == "bool" else f"np.{spec.dtype}"
+    if "mask" in spec.name:
+        return f"np.ones({shape}, {dtype})"
+    # 0 and 1 are indices of every embedding that is worth the name.
+    return f"rng.integers(0, 2, {shape}).astype({dtype})"
+
+
+def shapes(info: SourceInfo) -> str:
+    """The inputs as the key ``task.source.inputs`` takes them."""
+    return _json({s.name: {"shape": list(s.shape), "dtype": s.dtype} for s in info.inputs})
+
+
+def rounded(value: float) -> str:
+    """Two significant digits without an exponent, for an example that is no measurement."""
+    digits = 1 - math.floor(math.log10(value)) if value > 0 else 2
+    text = f"{round(max(value, 1e-9), digits):.9f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
+
+
+def _json(value: Any) -> str:
+    """JSON, which is YAML too; names with colons and quotes come out right."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hamerspace.search.starter"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - YAML and Python, not HTML
+    )
+    environment.filters |= {"json": _json, "random_array": random_array, "rounded": rounded}
+    environment.globals["shapes"] = shapes
+    return environment
+
+
+def _render(template: str, facts: Facts) -> str:
+    return _environment().get_template(template).render(facts=facts, info=facts.info)

@@ -1,0 +1,172 @@
+"""Write a study file and the code beside it for one model."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hamerspace.build import preload
+from hamerspace.build.worker import Worker
+from hamerspace.config.study import LoadedStudy, study_schema
+from hamerspace.errors import ConfigError
+from hamerspace.search.starter.text import Facts, study_text, task_text
+from hamerspace.space import choose_space
+from hamerspace.targets import TARGETS
+from hamerspace.tasks.data.reading import read_npz
+from hamerspace.tasks.metrics.resolve import default_metric
+from hamerspace.tasks.model import SourceInfo
+from hamerspace.tasks.user_code import reference_file
+
+STUDY_FILE = "study.yaml"
+SCHEMA_FILE = "study.schema.json"
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A study that was written.
+
+    Attributes:
+        folder: Holds its files.
+        files: Names of those that were written.
+        info: What the model revealed.
+        space: The space that ``auto`` takes for it.
+        space_reason: Why.
+        random_data: Whether random data stand in until the user loads others.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    info: SourceInfo
+    space: str
+    space_reason: str
+    random_data: bool
+
+    @property
+    def study(self) -> Path:
+        """The study file."""
+        return self.folder / STUDY_FILE
+
+
+def write_starter(
+    loaded: LoadedStudy, output: Path | None = None, *, force: bool = False, schema: bool = False
+) -> Starter:
+    """Read a model and write a study for it that runs as it stands.
+
+    Args:
+        loaded: The study as flags alone describe it; its paths start from the current folder.
+        output: The folder to write into; default: ``NAME-study``, or the current folder where a
+            builder's module lies in it, since modules start from the study's folder.
+        force: Write over files that stand there.
+        schema: Write the JSON Schema beside the study and name it in the first line.
+
+    Raises:
+        ConfigError: A file stands there, or the study cannot stand in this folder.
+        SourceError: The model cannot be read or run.
+        DataError: The data cannot be read, or do not fit the model.
+    """
+    folder = _folder(loaded, output)
+    module = _module(loaded)
+    files = [STUDY_FILE, f"{module}.py", *([SCHEMA_FILE] if schema else [])]
+    taken = [name for name in files if (folder / name).exists()]
+    if taken and not force:
+        raise ConfigError(
+            f"{folder}: there is {' and '.join(taken)} already; name another folder with "
+            "--output, or --force to write over it"
+        )
+    info = _inspect(loaded)
+    target = TARGETS.load(loaded.config.target.name)(1, 1.0)
+    space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
+    facts = _facts(loaded, folder, info, module, (space, why), SCHEMA_FILE if schema else "")
+    texts = {STUDY_FILE: study_text(facts), f"{module}.py": task_text(facts)}
+    if schema:
+        texts[SCHEMA_FILE] = json.dumps(study_schema(), indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return Starter(folder, tuple(texts), info, space, why, loaded.config.task.data is None)
+
+
+def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
+    builder = loaded.config.task.source.builder
+    beside = builder is not None and reference_file(builder, loaded.root) is not None
+    if not beside:
+        return output or Path(f"{loaded.config.name}-study")
+    if output is not None and output.absolute() != loaded.root:
+        raise ConfigError(
+            f"--output: the module of '{builder}' lies in {loaded.root}, and a study's modules "
+            "start from its own folder; leave --output out to write the study there"
+        )
+    return Path()
+
+
+def _module(loaded: LoadedStudy) -> str:
+    """Name of the module to write; it must not be that of the user's model."""
+    builder = loaded.config.task.source.builder or ""
+    return "task_data" if builder.partition(":")[0] == "task" else "task"
+
+
+def _inspect(loaded: LoadedStudy) -> SourceInfo:
+    budget = loaded.config.budget
+    with tempfile.TemporaryDirectory() as scratch, Worker() as worker:
+        worker.preload(preload.reading(loaded.source_path))
+        outcome = worker.call(
+            "hamerspace.build.inspection:describe",
+            {"study": loaded.model_dump(mode="json")},
+            Path(scratch) / "describe.log",
+            budget.build_timeout_s,
+            budget.build_memory_mb,
+        )
+    return SourceInfo.from_dict(outcome.unwrap("reading the model"))
+
+
+def _facts(
+    loaded: LoadedStudy,
+    folder: Path,
+    info: SourceInfo,
+    module: str,
+    space: tuple[str, str],
+    schema: str,
+) -> Facts:
+    source, data = loaded.config.task.source, loaded.data_path
+    labels = None if data is None else _labels(data)
+    return Facts(
+        name=loaded.config.name,
+        study=str(folder / STUDY_FILE),
+        module=module,
+        schema=schema,
+        path=_relative(loaded.source_path, folder),
+        builder=source.builder,
+        weights=_relative(loaded.weights_path, folder),
+        inputs={
+            name: {"shape": list(value.shape), "dtype": value.dtype}
+            for name, value in source.inputs.items()
+        },
+        data=_relative(data, folder),
+        metric=default_metric(labels, info.outputs[0].shape),
+        metric_with_classes=default_metric(np.zeros(1, int), info.outputs[0].shape),
+        has_labels=labels is not None,
+        batch_size=_batch_size(info) or loaded.config.task.batch_size,
+        space=space[0],
+        space_reason=space[1],
+        trust_pickle=loaded.trust_pickle,
+        info=info,
+    )
+
+
+def _labels(data: Path) -> "np.ndarray | None":
+    splits = read_npz(data)
+    split = splits.get("search") or next(iter(splits.values()))
+    return split.get("labels")
+
+
+def _batch_size(info: SourceInfo) -> int | None:
+    """The batch that an input is fixed to; ``None`` where all of them are free."""
+    fixed = [spec.shape[0] for spec in info.inputs if spec.shape and not spec.constant]
+    return next((rows for rows in fixed if rows is not None), None)
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    return None if path is None else os.path.relpath(path, folder.absolute())

@@ -1,0 +1,106 @@
+"""A recipe from elsewhere is held against the model, then built and exported."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """``recipe(**parameters)`` writes a recipe.json."""
+
+    def write(backend="onnxruntime", **parameters):
+        named = {key.replace("__", "."): value for key, value in parameters.items()}
+        path = tmp_path / "recipe.json"
+        path.write_text(
+            json.dumps({"schema_version": 1, "parameters": {"backend": backend, **named}})
+        )
+        return path
+
+    return write
+
+
+def test_the_winner_of_a_run_comes_out_the_same(call, finished_run, tmp_path):
+    run, _ = finished_run
+    study = run.parent / "study.yaml"
+    ended = call("apply", run, study, "--output", tmp_path / "new", "--seed", 1, "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    best = json.loads((run / "best" / "recipe.json").read_text())
+    assert document["parameters"] == best["parameters"]
+    assert document["measurement"] is None
+    for name in ("recipe.json", "model.onnx", "predict.py"):
+        again = (tmp_path / "new" / name).read_bytes()
+        assert again == (run / "best" / name).read_bytes()
+    assert not (tmp_path / "new" / "measurement.json").exists()
+
+
+def test_the_result_is_measured_and_runs(call, recipe, onnx_task, tmp_path):
+    ended = call(
+        *("apply", recipe(onnxruntime__quantization="dynamic_int8"), onnx_task / "model.onnx"),
+        *("--data", onnx_task / "data.npz", "--output", tmp_path / "new", "--measure"),
+    )
+    assert ended.code == 0, ended.err
+    assert "latency " in ended.out
+    assert "accuracy " in ended.out
+    assert json.loads((tmp_path / "new" / "measurement.json").read_text())["size_mb"] > 0
+    with np.load(onnx_task / "data.npz") as data:
+        np.savez(tmp_path / "in.npz", image=data["image"][:2])
+    subprocess.run(
+        [sys.executable, tmp_path / "new" / "predict.py", "in.npz", "out.npz"],
+        check=True,
+        cwd=tmp_path,
+    )
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert outputs["logits"].shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"onnxruntime__quantisation": "none"}, "did you mean 'onnxruntime.quantization'?"),
+        ({"openvino__preset": "mixed"}, "belongs to the backend 'openvino'"),
+        ({"onnxruntime__quantization": "int9"}, "it can be none, static_int8"),
+        ({"onnxruntime__fusion": "transformer"}, "fusion needs attention; the model has none"),
+        ({"onnxruntime__block_size": 32}, "does nothing here; it is active only where"),
+        ({"backend": "onnxrt"}, "did you mean 'onnxruntime'?"),
+        ({"prune__ratio": 0.3, "recover__method": "distill"}, "there is no train split"),
+        ({"onnxruntime__quantization": ["none"]}, "must be text, a number, true or false"),
+    ],
+)
+def test_what_cannot_be_built_is_named(refused, recipe, onnx_task, tmp_path, parameters, said):
+    message = refused(
+        *("apply", recipe(**parameters), onnx_task / "model.onnx"),
+        *("--data", onnx_task / "data.npz", "--output", tmp_path / "new"),
+    )
+    assert said in message
+    assert not (tmp_path / "new").exists()
+
+
+def test_calibration_without_data_is_refused(refused, recipe, onnx_task, tmp_path):
+    static = recipe(onnxruntime__quantization="static_int8")
+    message = refused("apply", static, onnx_task / "model.onnx", "--output", tmp_path / "new")
+    assert "needs calibration data (onnxruntime.quantization static_int8)" in message
+    assert "--data" in message
+
+
+def test_what_is_no_recipe_is_named(refused, finished_run, onnx_task, tmp_path):
+    model, output = onnx_task / "model.onnx", ("--output", tmp_path / "new")
+    assert "missing.json: no such file" in refused("apply", "missing.json", model, *output)
+    assert "there is no recipe.json in it" in refused("apply", tmp_path, model, *output)
+    for text in ("", "[]", "{}", '{"schema_version": 9, "parameters": {}}'):
+        file = tmp_path / "odd.json"
+        file.write_text(text)
+        assert str(file) in refused("apply", file, model, *output)
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "run.json").write_text("{}")
+    assert "this run has no winner" in refused("apply", half, model, *output)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "notes.txt").write_text("mine")
+    best = finished_run[0] / "best"
+    assert "is there already" in refused("apply", best, model, "--output", taken)

@@ -1,0 +1,117 @@
+"""A new study runs as it stands, and nothing of the user's is written over."""
+
+import json
+import runpy
+
+import numpy as np
+import pytest
+
+from hamerspace.config.loading import load_study
+
+
+def searched(call, study):
+    ended = call("search", study, "--space", "quick", "--trials", 3)
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def test_of_an_onnx_model(call, onnx_task, tmp_path):
+    ended = call("init", onnx_task / "model.onnx")
+    assert ended.code == 0, ended.err
+    assert "inputs: image: float32[?, 3, 16, 16]" in ended.out
+    assert "hamerspace search model-study/study.yaml" in ended.out
+    assert "RANDOM DATA STAND IN" in ended.out
+    out = searched(call, "model-study/study.yaml")
+    assert "note: RANDOM DATA STAND IN: load_data in task.py" in out
+    assert "winner" in out
+
+
+@pytest.mark.slow
+def test_of_a_keras_model(call, tmp_path):
+    pytest.importorskip("tensorflow")
+    from tests import keras_models
+
+    keras_models.conv_net().save(tmp_path / "net.keras")
+    assert call("init", tmp_path / "net.keras", "--output", "mine").code == 0
+    searched(call, "mine/study.yaml")
+
+
+def test_of_a_pytorch_module_whose_file_is_left_alone(call, tmp_path):
+    code = "import torch\ndef build():\n    return torch.nn.Linear(16, 4)\n"
+    (tmp_path / "here" / "task.py").write_text(code)
+    ended = call("init", "task:build", "--input", "input=?x16", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["files"] == ["study.yaml", "task_data.py"]
+    assert (tmp_path / "here" / "task.py").read_text() == code
+    searched(call, "study.yaml")
+    ended = call("init", "task:build", "--input", "input=?x16", "--output", "elsewhere")
+    assert ended.code == 2
+    assert "leave --output out" in ended.err
+
+
+def test_of_data_the_labels_tell_the_metric(call, onnx_task, tmp_path):
+    ended = call(
+        *("init", onnx_task / "model.onnx", "--data", onnx_task / "data.npz"),
+        *("--output", tmp_path / "s", "--json"),
+    )
+    assert not json.loads(ended.out)["random_data"]
+    text = (tmp_path / "s" / "study.yaml").read_text()
+    assert "follows the labels: accuracy" in text
+    loaded = load_study(tmp_path / "s" / "study.yaml")
+    assert loaded.data_path.resolve() == (onnx_task / "data.npz").resolve()
+    arrays = runpy.run_path(str(tmp_path / "s" / "task.py"))["load_data"]()
+    assert arrays["image"].shape == (400, 3, 16, 16)
+
+
+def test_nothing_is_written_over_without_force(call, onnx_task, tmp_path):
+    folder = tmp_path / "here" / "model-study"
+    folder.mkdir()
+    (folder / "task.py").write_text("mine")
+    ended = call("init", onnx_task / "model.onnx")
+    assert ended.code == 2
+    assert "task.py" in ended.err
+    assert (folder / "task.py").read_text() == "mine"
+    assert not (folder / "study.yaml").exists()
+    assert call("init", onnx_task / "model.onnx", "--force").code == 0
+    assert (folder / "task.py").read_text() != "mine"
+
+
+def test_the_schema_stands_beside_it_where_it_is_asked_for(call, onnx_task, tmp_path):
+    call("init", onnx_task / "model.onnx", "--schema")
+    folder = tmp_path / "here" / "model-study"
+    first = (folder / "study.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=study.schema.json"
+    schema = json.loads((folder / "study.schema.json").read_text())
+    assert "constraints" in schema["properties"]
+
+
+def test_of_the_example_that_comes_along(call, tmp_path):
+    ended = call("init", "--example", "fashion_mnist")
+    assert ended.code == 0, ended.err
+    assert "hamerspace search fashion_mnist/study.yaml" in ended.out
+    study = tmp_path / "here" / "fashion_mnist" / "study.yaml"
+    assert load_study(study).config.name == "fashion_mnist"
+    with np.load(study.parent / "data.npz") as archive:
+        assert "search/image" in archive.files
+    ended = call("init", "--example", "fashion_mnist")
+    assert ended.code == 2
+    assert "--force" in ended.err
+
+
+def test_bad_input_is_refused(refused, tmp_path):
+    assert "known: fashion_mnist" in refused("init", "--example", "nothing")
+    assert "name a model" in refused("init")
+    assert "name a model" in refused("init", "m.onnx", "--example", "fashion_mnist")
+    assert "no such file" in refused("init", "m.onnx")
+    odd = tmp_path / "odd.bin"
+    odd.write_text("what is this")
+    assert "is not a model file" in refused("init", odd)
+
+
+def test_a_module_without_shapes_says_what_to_give(call, tmp_path):
+    code = "import torch\ndef build():\n    return torch.nn.Linear(16, 4)\n"
+    (tmp_path / "here" / "net.py").write_text(code)
+    ended = call("init", "net:build")
+    assert ended.code == 2
+    assert "--input" in ended.err
+    assert "Traceback" not in ended.err

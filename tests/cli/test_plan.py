@@ -1,0 +1,63 @@
+"""A plan tells what a search would begin with, and builds nothing."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def study(write_study, tmp_path):
+    return write_study(tmp_path / "study", constraints={"max_accuracy_drop": 0.05})
+
+
+def test_first_recipes_are_ranked_and_nothing_is_built(call, study, tmp_path, monkeypatch):
+    from hamerspace.build.builder import Builder
+
+    def build(*_):
+        pytest.fail("something was built")
+
+    monkeypatch.setattr(Builder, "build", build)
+    ended = call("plan", study, "--max-latency-ms", 5)
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    first = [line for line in lines if line.lstrip()[:1].isdigit()]
+    assert "onnxruntime fp32 (uncompressed)" in first[0]
+    assert "ONNX Runtime static int8 default" in "".join(first)
+    (static,) = (line for line in first if "onnxruntime static_int8" in line)
+    assert "quality drop 0.1 points" in static
+    assert "Only measuring can tell of the limits max_latency_ms." in ended.out
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_json_has_the_estimates_and_the_masks(call, onnx_task, tmp_path):
+    ended = call(
+        "plan", onnx_task / "model.onnx", "--space", "cpu", "--max-size-mb", 1e-6, "--json"
+    )
+    document = json.loads(ended.out)
+    assert document["source"]["parameter_count"] > 0
+    assert document["space"]["name"] == "cpu"
+    assert document["first"][0]["origin"] == "baseline"
+    assert all("max_size_mb" in entry["misses"] for entry in document["first"])
+    assert any(entry["parameter"] == "recover.method" for entry in document["masked"])
+    assert any("THERE ARE NO DATA" in note for note in document["notes"])
+
+
+def test_only_what_the_space_lists_is_told_to_be_left_out(call, study):
+    document = json.loads(call("plan", study, "--json").out)
+    assert {mask["parameter"] for mask in document["masked"]} <= {
+        "backend",
+        "onnxruntime.quantization",
+        "openvino.quantization",
+    }
+
+
+@pytest.mark.parametrize("columns", [60, 160])
+def test_it_fits_the_terminal(call, study, columns):
+    ended = call("plan", study, columns=columns)
+    assert max(map(len, ended.out.splitlines())) <= columns
+    assert "x1.00" in ended.out
+
+
+def test_bad_input_is_refused(refused, onnx_task):
+    assert "no such file" in refused("plan", "missing.onnx")
+    assert "unknown backend" in refused("plan", onnx_task / "model.onnx", "--backends", "onnxrt")

@@ -1,0 +1,111 @@
+"""The texts of a new study."""
+
+import re
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from hamerspace.config.study import StudyConfig
+from hamerspace.search.starter.text import Facts, study_text, task_text
+from hamerspace.tasks.model import SourceInfo, TensorSpec
+
+INPUTS = (
+    TensorSpec("serving:0", "float32", (None, 3, None)),
+    TensorSpec("ids", "int64", (None, 7)),
+    TensorSpec("attention_mask", "int64", (None, 7)),
+    TensorSpec("flag", "bool", (None,)),
+)
+INFO = SourceInfo("onnx", INPUTS, (TensorSpec("y", "float32", (None, 5)),), 10, 40, ("conv",))
+FACTS = Facts(
+    name="mine",
+    study="mine-study/study.yaml",
+    module="task",
+    schema="",
+    path="../a model.onnx",
+    builder=None,
+    weights=None,
+    inputs={},
+    data=None,
+    metric="agreement",
+    metric_with_classes="accuracy",
+    has_labels=False,
+    batch_size=1,
+    space="cpu",
+    space_reason="the model is made of conv",
+    trust_pickle=False,
+    info=INFO,
+)
+VARIANTS = {
+    "file": FACTS,
+    "builder": replace(FACTS, path=None, builder="net:build", weights="w.safetensors"),
+    "data": replace(FACTS, data="../eval.npz", has_labels=True, metric="accuracy"),
+    "schema": replace(FACTS, schema="study.schema.json", inputs={"x": {"shape": [None, 2]}}),
+}
+
+
+def keys(model):
+    """Every key that a study file may have, with those of its sections."""
+    from hamerspace.config.problems import _models_in
+
+    for name, field in model.model_fields.items():
+        yield name
+        for section in _models_in(field.annotation):
+            yield from keys(section)
+
+
+@pytest.mark.parametrize("facts", VARIANTS.values(), ids=VARIANTS)
+def test_the_study_is_valid_as_it_stands(facts):
+    study = StudyConfig.model_validate(yaml.safe_load(study_text(facts)))
+    assert study.name == "mine"
+    assert study.space == "auto"
+    assert study.constraints.constraints().limits() == {}
+
+
+@pytest.mark.parametrize("facts", VARIANTS.values(), ids=VARIANTS)
+def test_it_is_valid_with_every_comment_taken_away_and_leaves_no_key_out(facts):
+    known = set(keys(StudyConfig)) - {"shape", "dtype"}
+    commented = rf"(?m)^( *)# ( *(?:{'|'.join(known)}):)"
+    text = re.sub(commented, r"\1\2", study_text(facts))
+    value = yaml.safe_load(text)
+    StudyConfig.model_validate(value)
+    written = set(re.findall(r"(?m)^ *(\w+):", text))
+    builder = {"path"} if facts.builder else {"builder", "weights"}
+    assert known - written <= builder | ({"path", "load"} - written)
+    assert value["constraints"]["max_size_mb"] > 0
+
+
+def test_every_line_of_a_key_explains_it():
+    for line in study_text(FACTS).splitlines():
+        if re.match(r" +(# )?\w+: \S", line):
+            assert " # " in line.replace("  # ", "", 1), line
+
+
+def test_the_loader_gives_what_the_model_takes():
+    space = {"__name__": "task", "__file__": "task.py"}
+    exec(compile(task_text(FACTS), "task.py", "exec"), space)
+    with pytest.warns(UserWarning, match="RANDOM DATA STAND IN"):
+        splits = space["load_data"]()
+    assert set(splits) == {"search", "confirm", "calibration"}
+    for name, dtype, shape in (
+        ("serving:0", "float32", (128, 3, 16)),
+        ("ids", "int64", (128, 7)),
+        ("attention_mask", "int64", (128, 7)),
+        ("flag", "bool", (128,)),
+    ):
+        array = splits["search"][name]
+        assert (array.dtype.name, array.shape) == (dtype, shape)
+    assert np.all(splits["search"]["attention_mask"] == 1)
+    assert set(np.unique(splits["search"]["ids"])) == {0, 1}
+
+
+def test_the_metric_runs_once_its_comment_is_taken_away():
+    text = task_text(FACTS)
+    at = text.index("# def my_metric")
+    space = {"__name__": "task", "np": np}
+    exec(re.sub(r"(?m)^# ", "", text[at:]), space)
+    with warnings.catch_warnings():
+        found = space["my_metric"](np.eye(3), np.array([0, 1, 0]))
+    assert found.tolist() == [1.0, 1.0, 0.0]
