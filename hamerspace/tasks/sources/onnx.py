@@ -56,6 +56,7 @@ class OnnxSource(SourceFormat):
         path = spec.file
         external = _external_files(_parse(path), path)
         model = _load(path)
+        changed = _free_negative_dimensions(model.graph)
         weights = {n: a for graph in graphs_of(model.graph) for n, a in _weights(graph)}
         nodes = [
             (node.op_type, tuple(node.input))
@@ -66,7 +67,7 @@ class OnnxSource(SourceFormat):
         _check_finite(weights, path)
         metadata: dict[str, Any] = {"model": _FILE}
         size_bytes = sum(a.nbytes for a in weights.values())
-        if external and size_bytes < _SINGLE_FILE_BYTES:
+        if (external or changed) and size_bytes < _SINGLE_FILE_BYTES:
             onnx.save_model(model, folder / _FILE)
         else:
             shutil.copyfile(path, folder / _FILE)
@@ -167,6 +168,17 @@ def _load(path: Path) -> Any:
         ) from error
 
 
+def _free_negative_dimensions(graph: Any) -> bool:
+    """Give dimensions of -1, which some exporters mean as free, the form that every tool takes."""
+    changed = False
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if dimension.dim_value < 0:
+                dimension.dim_param = "batch" if axis == 0 else f"{value.name}_{axis}"
+                changed = True
+    return changed
+
+
 def _session(file: Path, origin: Path) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -226,7 +238,7 @@ def _inputs(graph: Any, path: Path) -> tuple[TensorSpec, ...]:
         if not tensor.elem_type:
             raise SourceError(f"{path}: input '{value.name}' is not a tensor; only tensors are fed")
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-        dims = tuple(d.dim_value or None for d in tensor.shape.dim)
+        dims = tuple(d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim)
         specs.append(TensorSpec(value.name, str(dtype), dims))
     if not specs:
         raise SourceError(f"{path} has no input; export a model that takes one")

@@ -190,3 +190,15 @@ def test_quantised_models_are_recognised(folder):
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), folder / "model.onnx")
     _, info = opened(folder, {"x": EXAMPLE["x"]})
     assert info.details["quantized"]
+
+
+def test_a_dimension_of_minus_one_is_free(folder):
+    made = model()
+    for value in (*made.graph.input[:2], *made.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    onnx.save(made, folder / "model.onnx")
+    artifact, info = opened(folder)
+    assert info.dynamic_batch
+    assert info.inputs[0].shape == (None, 4)
+    kept = onnx.load(artifact.file("model")).graph.input[0].type.tensor_type.shape.dim[0]
+    assert kept.dim_param == "batch"
