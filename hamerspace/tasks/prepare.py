@@ -12,6 +12,7 @@ from hamerspace.tasks.data import RawData, check_fits, prepare_data, random_data
 from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.sources.base import as_declared
 from hamerspace.tasks.task import TASK_FILE
 from hamerspace.tasks.user_code import noted_warnings, reference_file
 
@@ -35,6 +36,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     _, info = open_source(spec, example, folder / "source")
     if raw is None:
         varying = tuple(spec for spec in info.inputs if not spec.constant)
+        varying = as_declared(varying, spec.inputs)
         splits = random_data(varying, folder / "data", seed, task.batch_size)
     else:
         assert task.data is not None

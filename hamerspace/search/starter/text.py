@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.sources.base import as_declared
 
 _FREE = 16
 """What a free dimension past the batch becomes in random data."""
@@ -56,6 +57,12 @@ class Facts:
     space_reason: str
     trust_pickle: bool
     info: SourceInfo
+
+    @property
+    def drawn(self) -> tuple[TensorSpec, ...]:
+        """The inputs that have rows, in the sizes that the user gave."""
+        given = [TensorSpec(n, v["dtype"], tuple(v["shape"])) for n, v in self.inputs.items()]
+        return as_declared([spec for spec in self.info.inputs if not spec.constant], given)
 
     @property
     def size_mb(self) -> float:

@@ -130,6 +130,28 @@ def named(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> tuple[TensorSpe
     return (replace(specs[0], name=wanted[0]),)
 
 
+def as_declared(
+    specs: Sequence[TensorSpec], declared: Sequence[TensorSpec]
+) -> tuple[TensorSpec, ...]:
+    """The model's inputs with the sizes that a study gives where the model leaves them free.
+
+    Args:
+        specs: What inspection found; the first dimension stays as it is.
+        declared: Shapes that the study gives.
+    """
+    given = {spec.name: spec.shape for spec in named(declared, [spec.name for spec in specs])}
+    return tuple(
+        replace(spec, shape=(*spec.shape[:1], *_sizes(spec.shape[1:], given[spec.name][1:])))
+        if len(given.get(spec.name, ())) == len(spec.shape)
+        else spec
+        for spec in specs
+    )
+
+
+def _sizes(found: Sequence[int | None], declared: Sequence[int | None]) -> tuple[int | None, ...]:
+    return tuple(b if a is None else a for a, b in zip(found, declared, strict=True))
+
+
 def sample(specs: Sequence[TensorSpec], rows: int = 1) -> Arrays:
     """Seeded random inputs of the declared shapes; a fixed first dimension is kept."""
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.sources.base import as_declared
 from tests import onnx_models
 
 EXAMPLE = {"x": np.ones((2, 4), np.float32), "ids": np.array([[0, 1], [1, 0]])}
@@ -202,3 +203,14 @@ def test_a_dimension_of_minus_one_is_free(folder):
     assert info.inputs[0].shape == (None, 4)
     kept = onnx.load(artifact.file("model")).graph.input[0].type.tensor_type.shape.dim[0]
     assert kept.dim_param == "batch"
+
+
+def test_sizes_that_a_study_gives_stand_in_for_free_ones():
+    found = (TensorSpec("x", "float32", (None, 3, None, None)), TensorSpec("n", "int64", (None,)))
+    declared = (TensorSpec("x", "float32", (1, 9, 48, 192)),)
+    x, n = as_declared(found, declared)
+    assert x.shape == (None, 3, 48, 192)
+    assert n == found[1]
+    only = as_declared(found[:1], (TensorSpec("*", "float32", (1, 3, 48, 192)),))
+    assert only == (x,)
+    assert as_declared(found, (TensorSpec("x", "float32", (1, 3)),)) == found
