@@ -1,5 +1,6 @@
 """What README and docs/ say is run, parsed or looked up, so that it stays true."""
 
+import os
 import re
 import shlex
 import shutil
@@ -90,7 +91,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", sorted({s.page for s in snippets("python")}), ids=lambda p: str(p.relative_to(ROOT))
+    "page",
+    # The tutorial's examples are run one by one, in test_tutorial.py.
+    sorted({s.page for s in snippets("python")} - {ROOT / "docs" / "tutorial.md"}),
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_python_snippets_run(page: Path, workplace: Path) -> None:
     """In the order of the page and in one namespace, with a budget of one trial."""
@@ -295,3 +299,24 @@ def test_metrics_are_all_listed() -> None:
     text = (ROOT / "docs" / "getting-started.md").read_text()
     for name in METRICS:
         assert f"`{name}`" in text
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    done = subprocess.run(
+        [ROOT / "scripts" / "docs", tmp_path / "site"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "site" / "api" / "study.html").read_text()
+    for name in ("Study.optimize", "Study.from_model", "StudyListener"):
+        assert name in text
+    for page in (*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "api").glob("*.rst")):
+        where = page.relative_to(ROOT / "docs").with_suffix(".html")
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        assert f"<h1>{title}<" in (tmp_path / "site" / where).read_text()
