@@ -21,6 +21,7 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.progress import StudyListener, listening
+from hamerspace.recipe import Recipe
 from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
 from hamerspace.report.run_data import RunData

@@ -99,7 +99,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_python_snippets_run(page: Path, workplace: Path) -> None:
     """In the order of the page and in one namespace, with a budget of one trial."""
     text = "\n".join(s.text for s in snippets("python") if s.page == page)
-    text = re.sub(r"n_trials=\d+", "n_trials=1", text)
+    text = re.sub(r"trials=\d+", "trials=1", text)
     exec(compile(text, str(page), "exec"), {"__name__": "snippet"})
     if page.name == "README.md":
         assert (workplace / "trials.csv").read_text().count("\n") == 2
@@ -173,6 +173,20 @@ def test_readme_search_of_a_model_runs(workplace: Path) -> None:
     for line in tree.splitlines():
         if line.strip().startswith("run.json"):
             assert all((workplace / folder / name).is_file() for name in line.split())
+
+
+def test_readme_tells_the_results_of_the_studies() -> None:
+    """Every cell of its short table stands in the row of that study in the long one."""
+    short, long = (_results(ROOT / "README.md"), _results(ROOT / "studies" / "README.md"))
+    assert list(short) == list(long)
+    for name, row in short.items():
+        assert set(row[1:]) <= set(long[name][1:])
+
+
+def _results(page: Path) -> dict[str, list[str]]:
+    text = page.read_text().partition("<!-- results: begin -->")[2]
+    rows = [line.strip("| \n").split(" | ") for line in text.splitlines() if line.startswith("| [")]
+    return {row[0].partition("]")[0]: row for row in rows if "/)" in row[0]}
 
 
 def test_readme_holds_the_two_commands() -> None:

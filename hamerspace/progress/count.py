@@ -4,6 +4,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
+from hamerspace._numbers import number, signed, times
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
 from hamerspace.search.confirm import cost, front
@@ -131,11 +132,10 @@ def figures(record: Record) -> str:
     latency = record.measurement.latency
     parts = []
     if "size" in values:
-        parts.append(f"{values['size']:.3g} MB")
+        parts.append(f"{number(values['size'])} MB")
     if latency is not None:
-        ratio = latency.ratio.estimate
-        speed = f"{1 / ratio:.1f}x faster" if ratio < 1 else f"{ratio:.1f}x slower"
-        parts.append(f"{values['latency']:.3g} ms ({speed})")
+        speed = times(latency.ratio.estimate, "faster", "slower")
+        parts.append(f"{number(values['latency'])} ms ({speed})")
     if "drop" in values:
-        parts.append(f"drop {values['drop']:+.2f}")
+        parts.append(f"drop {signed(values['drop'], 2)}")
     return ", ".join(parts)
