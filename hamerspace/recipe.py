@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from hamerspace import _html
 from hamerspace.errors import ConfigError
 
 Scalar = str | int | float | bool
@@ -180,6 +181,13 @@ class Recipe:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Recipe, (dict(self.parameters), self.schema_version)
+
+    def __repr__(self) -> str:
+        version = "" if self.schema_version == SCHEMA_VERSION else f", {self.schema_version}"
+        return f"Recipe({dict(self.parameters)}{version})"
+
+    def _repr_html_(self) -> str:
+        return _html.card(f"Recipe {self.id}", _html.pairs(self.parameters))
 
     def get(self, name: str, default: Scalar | None = None) -> Scalar | None:
         """The value of ``name``, or ``default`` where the recipe does not hold it."""

@@ -1,13 +1,13 @@
 """A study from Python: create or load it, optimize, inspect, export."""
 
-import logging
+import os
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import optuna
 from pydantic import ValidationError
@@ -20,7 +20,9 @@ from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
+from hamerspace.progress import StudyListener, listening
 from hamerspace.recipe import Recipe
+from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
 from hamerspace.report.run_data import RunData
 from hamerspace.search.conclude import confirm_front
@@ -28,40 +30,19 @@ from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
 from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import Goal, Listener, SearchLoop
+from hamerspace.search.loop import Goal, SearchLoop
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
 from hamerspace.search.samplers import make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
-from hamerspace.space.describe import recipe_label
 from hamerspace.tasks.model import ModelArtifact
 
 if TYPE_CHECKING:
     import pandas as pd
 
-logger = logging.getLogger(__name__)
-
 RESULT_FILE = "result.json"
 FACTS_FILE = "facts.json"
-
-
-class StudyListener(Listener, Protocol):
-    """Is told how a study goes on, for progress displays."""
-
-    def phase(self, text: str) -> None:
-        """A new part of the work has begun."""
-
-
-class _Silent:
-    def phase(self, text: str) -> None:
-        logger.info("%s", text)
-
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
-        logger.info("trial %d: %s (%s)", number, recipe_label(recipe), origin)
-
-    def trial_finished(self, number: int, record: Record) -> None:
-        logger.info("trial %d: %s", number, record.measurement.reason or "measured")
 
 
 class Study:
@@ -95,6 +76,18 @@ class Study:
         self._backends = backends
         self._store = store or Store(default_store_folder())
         self._ledger: Ledger | None = None
+
+    def __repr__(self) -> str:
+        run, best = self.run_data(), self.best
+        chosen = "no winner" if best is None else f"winner: trial {best.number}"
+        return f"<Study {run.name}: {counts(run)}; {chosen}; {self._shown_folder}>"
+
+    def _repr_html_(self) -> str:
+        return card(self.run_data(), self._shown_folder)
+
+    @property
+    def _shown_folder(self) -> str:
+        return os.path.relpath(self.folder.path)
 
     @classmethod
     def from_yaml(
@@ -167,13 +160,17 @@ class Study:
         n_trials: int | None = None,
         timeout: float | None = None,
         listener: StudyListener | None = None,
+        *,
+        progress: bool = True,
     ) -> "Study":
         """Search until the budget is spent, confirm the front, choose the winner, and report.
 
         Args:
             n_trials: Finished trials of the whole study; default: the study's budget.
             timeout: Wall seconds of this call, confirmation not counted; default: the budget's.
-            listener: Is told how it goes on.
+            listener: Is told how it goes on, in place of what follows.
+            progress: Whether a notebook shows a live display. Elsewhere nothing is printed; the
+                log has it at level INFO.
 
         Returns:
             The study itself.
@@ -181,7 +178,6 @@ class Study:
         Raises:
             HamerspaceError: The model, the data, the space or the folder is wrong.
         """
-        watch = listener or _Silent()
         budget = self.loaded.config.budget
         n_trials = budget.trials if n_trials is None else n_trials
         timeout = budget.timeout_s if timeout is None else timeout
@@ -189,7 +185,10 @@ class Study:
             raise ConfigError("n_trials must be at least 1, and timeout above 0 seconds")
         deadline_s = None if timeout is None else time.monotonic() + timeout
         try:
-            with self.folder.held(worth_keeping=self._has_trials):
+            with (
+                listening(self, listener, n_trials, timeout, display=progress) as watch,
+                self.folder.held(worth_keeping=self._has_trials),
+            ):
                 identity = identity_of(self.loaded, self._backends)
                 self.folder.begin(self.loaded, identity, self._shared_url, _command())
                 if self._is_done(n_trials):

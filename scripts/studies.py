@@ -1,4 +1,4 @@
-"""Search every study and write the table of results in studies/README.md.
+"""Search every study and write the tables of results in studies/README.md and README.md.
 
 python scripts/studies.py [NAME ...] [--runs runs]
 
@@ -8,7 +8,7 @@ run found, measured beside everything else.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from hamerspace.search.record import Record
 from hamerspace.space.describe import recipe_label
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "studies" / "README.md"
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 _HEADS = (
     "study",
@@ -37,6 +36,10 @@ _HEADS = (
     "trials",
     "seconds",
 )
+
+_SHORT_HEADS = ("study", "source", "winner", "drop", "latency", "size")
+PAGE = ROOT / "studies" / "README.md"
+PAGES = {PAGE: _HEADS, ROOT / "README.md": _SHORT_HEADS}
 
 
 def row_of(name: str, runs: Path) -> dict[str, str]:
@@ -114,13 +117,13 @@ def _source(run: RunData) -> str:
     )
 
 
-def table(rows: list[dict[str, str]]) -> str:
-    lines = [_HEADS, ["---"] * len(_HEADS), *([row[head] for head in _HEADS] for row in rows)]
+def table(rows: list[dict[str, str]], heads: Sequence[str]) -> str:
+    lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def rows_of(text: str) -> dict[str, dict[str, str]]:
-    """The rows that the page holds, by study."""
+    """The rows that the studies' page holds, by study."""
     found = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -130,19 +133,25 @@ def rows_of(text: str) -> dict[str, dict[str, str]]:
     return found
 
 
+def write(page: Path, heads: Sequence[str], rows: list[dict[str, str]]) -> None:
+    """Put the table between the page's marks, with links that start from its folder."""
+    folder = (ROOT / "studies").relative_to(page.parent).as_posix()
+    here = table(rows, heads).replace("](", f"]({folder}/" if folder != "." else "](")
+    before, _, rest = page.read_text().partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    page.write_text(f"{before}{_BEGIN}\n\n{here}\n{_END}{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="default: all")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     chosen = parser.parse_args()
     known = sorted(path.parent.name for path in (ROOT / "studies").glob("*/study.yaml"))
-    text = PAGE.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    old, _, after = rest.partition(_END)
     new = {name: row_of(name, chosen.runs.resolve()) for name in chosen.names or known}
-    rows = {**rows_of(old), **new}
-    ordered = table([rows[name] for name in known if name in rows])
-    PAGE.write_text(f"{before}{_BEGIN}\n\n{ordered}\n{_END}{after}")
+    rows = {**rows_of(PAGE.read_text()), **new}
+    for page, heads in PAGES.items():
+        write(page, heads, [rows[name] for name in known if name in rows])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What README and docs/ say is run, parsed or looked up, so that it stays true."""
 
+import os
 import re
 import shlex
 import shutil
@@ -90,12 +91,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", sorted({s.page for s in snippets("python")}), ids=lambda p: str(p.relative_to(ROOT))
+    "page",
+    # The tutorial's examples are run one by one, in test_tutorial.py.
+    sorted({s.page for s in snippets("python")} - {ROOT / "docs" / "tutorial.md"}),
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_python_snippets_run(page: Path, workplace: Path) -> None:
     """In the order of the page and in one namespace, with a budget of one trial."""
     text = "\n".join(s.text for s in snippets("python") if s.page == page)
-    text = re.sub(r"n_trials=\d+", "n_trials=1", text)
+    text = re.sub(r"trials=\d+", "trials=1", text)
     exec(compile(text, str(page), "exec"), {"__name__": "snippet"})
     if page.name == "README.md":
         assert (workplace / "trials.csv").read_text().count("\n") == 2
@@ -169,6 +173,20 @@ def test_readme_search_of_a_model_runs(workplace: Path) -> None:
     for line in tree.splitlines():
         if line.strip().startswith("run.json"):
             assert all((workplace / folder / name).is_file() for name in line.split())
+
+
+def test_readme_tells_the_results_of_the_studies() -> None:
+    """Every cell of its short table stands in the row of that study in the long one."""
+    short, long = (_results(ROOT / "README.md"), _results(ROOT / "studies" / "README.md"))
+    assert list(short) == list(long)
+    for name, row in short.items():
+        assert set(row[1:]) <= set(long[name][1:])
+
+
+def _results(page: Path) -> dict[str, list[str]]:
+    text = page.read_text().partition("<!-- results: begin -->")[2]
+    rows = [line.strip("| \n").split(" | ") for line in text.splitlines() if line.startswith("| [")]
+    return {row[0].partition("]")[0]: row for row in rows if "/)" in row[0]}
 
 
 def test_readme_holds_the_two_commands() -> None:
@@ -295,3 +313,24 @@ def test_metrics_are_all_listed() -> None:
     text = (ROOT / "docs" / "getting-started.md").read_text()
     for name in METRICS:
         assert f"`{name}`" in text
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    done = subprocess.run(
+        [ROOT / "scripts" / "docs", tmp_path / "site"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "site" / "api" / "study.html").read_text()
+    for name in ("Study.optimize", "Study.from_model", "StudyListener"):
+        assert name in text
+    for page in (*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "api").glob("*.rst")):
+        where = page.relative_to(ROOT / "docs").with_suffix(".html")
+        title = page.read_text().partition("\n")[0].removeprefix("# ")
+        assert f"<h1>{title}<" in (tmp_path / "site" / where).read_text()

@@ -141,3 +141,15 @@ def test_alternatives_of_a_condition_will_do_instead():
     assert not either.holds({})
     assert either.parameters == ("a", "b")
     assert str(either) == "a is 1 or b is not 0"
+
+
+def test_a_recipe_shows_as_what_makes_it():
+    recipe = Recipe(PARAMETERS)
+    assert eval(repr(recipe), {"Recipe": Recipe}) == recipe
+    assert repr(Recipe(PARAMETERS, 0)).endswith(", 0)")
+
+
+def test_a_notebook_shows_a_recipe_as_a_table():
+    shown = Recipe({"backend": "<b>", "prune.ratio": 0.3})._repr_html_()
+    assert "prune.ratio" in shown
+    assert "&lt;b&gt;" in shown

@@ -313,3 +313,12 @@ def test_states_that_every_call_begins_with(tmp_path):
         assert abs(record.measurement.quality.drop.estimate) < 0.1
     manifest = json.loads((tmp_path / "run" / "best" / "manifest.json").read_text())
     assert [spec["name"] for spec in manifest["inputs"]] == ["frames", "state"]
+
+
+def test_a_study_shows_what_it_came_to(finished, study_file, tmp_path):
+    assert f"winner: trial {finished.best.number}" in repr(finished)
+    assert "all limits kept" in finished._repr_html_()
+    fresh = Study.from_yaml(study_file, out=tmp_path / "run")
+    assert "0 trials" in repr(fresh)
+    assert "No trial has finished yet." in fresh._repr_html_()
+    assert not (tmp_path / "run").exists(), "looking at a study begins none"

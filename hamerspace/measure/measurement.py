@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from hamerspace import _html
+from hamerspace._numbers import number, signed, times
 from hamerspace.measure.statistics import Interval
 
 
@@ -101,6 +103,39 @@ class Measurement:
     quality: Quality | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     download_mb: float | None = None
+
+    def figures(self) -> dict[str, str]:
+        """What was measured, as text for people; the drop is in points or percent of the source."""
+        found = {}
+        if self.quality is not None:
+            drop = self.quality.drop
+            interval = f"[{signed(drop.low)}, {signed(drop.high)}]"
+            found["quality"] = number(self.quality.value, 4)
+            found["drop"] = f"{signed(drop.estimate).removeprefix('+')} {interval}"
+            found["rows"] = f"{self.quality.rows:,} of {self.quality.of_rows:,}"
+        if self.latency is not None:
+            ratio = times(self.latency.ratio.estimate, "faster", "slower")
+            found["latency"] = f"{number(self.latency.latency_ms.estimate)} ms ({ratio})"
+            found["throughput"] = f"{number(self.latency.throughput_per_s)} /s"
+        plain = {
+            "size": (self.size_mb, "MB"),
+            "download": (self.download_mb, "MB"),
+            "peak memory": (self.peak_memory_mb, "MB"),
+            "load time": (self.load_time_ms, "ms"),
+        }
+        found |= {k: f"{number(v)} {unit}" for k, (v, unit) in plain.items() if v is not None}
+        return found
+
+    def __repr__(self) -> str:
+        figures = self.figures()
+        told = ("quality", "drop", "latency", "size")
+        words = [f"{name} {figures[name]}" for name in told if name in figures]
+        return f"<Measurement {self.ended_at}: {', '.join(words) or self.reason or 'nothing'}>"
+
+    def _repr_html_(self) -> str:
+        title = "Measurement" if self.ended_at is Gate.COMPLETE else f"Ended at: {self.ended_at}"
+        parts = [_html.line(self.reason)] if self.reason else []
+        return _html.card(title, *parts, _html.pairs(self.figures()))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-representable; :meth:`from_dict` takes it back."""

@@ -28,9 +28,10 @@ from hamerspace.optimizer.given import (
     merged,
 )
 from hamerspace.optimizer.result import OptimizationResult
+from hamerspace.progress import StudyListener
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.saving import backends_for
-from hamerspace.study import Study, StudyListener
+from hamerspace.study import Study
 from hamerspace.tasks.user_code import SESSION
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
@@ -201,7 +202,7 @@ class Optimizer:
             space: A space's name or file, instead of the one for model and hardware.
             backends: Search only these runtimes.
             seed: Of every random draw.
-            listener: Is told how it goes on.
+            listener: Is told how it goes on; default: a display in a notebook, else the log.
 
         Raises:
             HamerspaceError: The model, the data, an argument or the folder is wrong.

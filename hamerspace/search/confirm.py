@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from hamerspace import _html
 from hamerspace.constraints import Constraints, Objective
 from hamerspace.measure.measurement import Measurement
 from hamerspace.measure.statistics import Interval
@@ -35,6 +36,14 @@ class Confirmed:
         if self.measurement.failed or "missed" in self.verdicts.values():
             return 2
         return 1 if "not shown" in self.verdicts.values() else 0
+
+    def __repr__(self) -> str:
+        return f"<Confirmed trial {self.number}: {self.measurement!r}, {dict(self.verdicts)}>"
+
+    def _repr_html_(self) -> str:
+        verdicts = {f"limit {name}": verdict for name, verdict in self.verdicts.items()}
+        figures = {**self.measurement.figures(), **verdicts}
+        return _html.card(f"Trial {self.number}, confirmed", _html.pairs(figures))
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "measurement": self.measurement.to_dict()}

@@ -73,6 +73,10 @@ class Record:
         """Whether every limit is kept and nothing was imputed."""
         return not self.imputed and all(v <= 0 for v in self.violations.values())
 
+    def __repr__(self) -> str:
+        fate = "feasible" if self.feasible else "infeasible"
+        return f"<Record {self.origin}, {fate}: {self.recipe!r}, {self.measurement!r}>"
+
     def as_reuse(self, number: int, origin: str, now_s: float) -> "Record":
         """The record of a later trial that met the same recipe."""
         return replace(

@@ -30,3 +30,18 @@ def _latency(p99_ms=None):
 def test_a_measurement_survives_json(measurement):
     text = json.dumps(measurement.to_dict())
     assert Measurement.from_dict(json.loads(text)) == measurement
+
+
+def test_a_measurement_shows_what_was_measured():
+    quality = Quality(0.91, 0.92, Interval(1.0, 0.5, 1.5), 200, 400)
+    measured = Measurement(Gate.COMPLETE, size_mb=1.5, latency=_latency(), quality=quality)
+    for text in (repr(measured), measured._repr_html_()):
+        for wanted in ("1.5 ms (2.0x faster)", "1.5 MB", "0.91", "1.0 [+0.5, +1.5]"):
+            assert wanted in text
+    assert "memory" not in measured._repr_html_()
+
+
+def test_a_measurement_that_ended_early_shows_why():
+    ended = Measurement(Gate.BUILD, "no <such> operator", failed=True)
+    assert repr(ended) == "<Measurement build: no <such> operator>"
+    assert "no &lt;such&gt; operator" in ended._repr_html_()

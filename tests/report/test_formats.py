@@ -7,39 +7,6 @@ POINTS = Metric("accuracy")
 PERCENT = Metric("rmse", "minimize", "%")
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "-"),
-        (0, "0"),
-        (0.0968, "0.0968"),
-        (0.1, "0.1"),
-        (1.005, "1"),
-        (99.96, "100"),
-        (1234567.8, "1,234,568"),
-        (0.0000213, "0.0000213"),
-        (-12.34, "-12.3"),
-    ],
-)
-def test_numbers_are_short_and_never_scientific(value, text):
-    assert formats.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("ratio", "text"),
-    [
-        (1 / 12, "12x faster"),
-        (0.256, "3.9x faster"),
-        (2.5, "2.5x slower"),
-        (1.02, "same"),
-        (0.0, ""),
-        (None, ""),
-    ],
-)
-def test_ratios_become_words(ratio, text):
-    assert formats.times(ratio, "faster", "slower") == text
-
-
 def test_the_interleaved_latency_ratio_is_preferred_to_the_quotient():
     values = {"latency_ms": 1.0, "latency_ratio": 0.25}
     assert formats.measured("latency_ms", values, {"latency_ms": 2.0}) == "1 ms (4.0x faster)"

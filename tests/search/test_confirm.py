@@ -118,3 +118,10 @@ def test_the_front_is_what_no_feasible_trial_dominates():
     assert front(records, {"quality": True, "size": False}) == [0, 1, 6]
     assert front(records, {"quality": False, "size": False}) == [1, 2, 6]
     assert front({}, {"quality": True}) == []
+
+
+def test_a_confirmed_candidate_shows_its_figures_and_verdicts():
+    shown = _confirmed(3, drop=(0.2, 0.9, 1.6))
+    for text in (repr(shown), shown._repr_html_()):
+        assert "0.9 [+0.2, +1.6]" in text
+        assert "not shown" in text

@@ -59,3 +59,9 @@ def test_only_what_was_measured_is_observed():
     assert observed(Measurement(Gate.SIZE, size_mb=2.0)) == {"size": 2.0}
     wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download"}
     assert set(observed(_whole().measurement)) == wanted
+
+
+def test_a_record_shows_in_one_line():
+    record = Record(_whole(), "known", {"builds": 0.0}, {})
+    assert repr(record).startswith("<Record known, feasible: Recipe({'backend': 'onnxruntime'")
+    assert "\n" not in repr(record)

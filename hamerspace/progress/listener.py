@@ -1,0 +1,60 @@
+"""Who is told how a search goes on."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from hamerspace.progress.notebook import NotebookProgress, in_notebook
+from hamerspace.recipe import Recipe
+from hamerspace.search.loop import Listener
+from hamerspace.search.record import Record
+from hamerspace.space.describe import recipe_label
+
+if TYPE_CHECKING:
+    from hamerspace.study import Study
+
+logger = logging.getLogger(__name__)
+
+
+class StudyListener(Listener, Protocol):
+    """Is told how a study goes on, for progress displays."""
+
+    def phase(self, text: str) -> None:
+        """A new part of the work has begun."""
+
+
+class LogListener:
+    """Logs at level INFO."""
+
+    def phase(self, text: str) -> None:
+        logger.info("%s", text)
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        logger.info("trial %d: %s (%s)", number, recipe_label(recipe), origin)
+
+    def trial_finished(self, number: int, record: Record) -> None:
+        logger.info("trial %d: %s", number, record.measurement.reason or "measured")
+
+
+def listening(
+    study: "Study",
+    listener: StudyListener | None,
+    trials: int,
+    timeout_s: float | None,
+    *,
+    display: bool,
+) -> AbstractContextManager[StudyListener]:
+    """The listener that was given, else a notebook's display, else the log.
+
+    Args:
+        study: Whose search it is.
+        listener: The caller's own.
+        trials: Finished trials of the whole study.
+        timeout_s: Seconds of searching, where they are limited.
+        display: Whether a notebook shows one.
+    """
+    if listener is not None:
+        return nullcontext(listener)
+    if display and in_notebook():
+        return NotebookProgress(study, trials, timeout_s)
+    return nullcontext(LogListener())

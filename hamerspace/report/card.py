@@ -1,0 +1,37 @@
+"""A run at a glance, as a notebook shows it."""
+
+from hamerspace import _html
+from hamerspace.report import formats
+from hamerspace.report.pareto import pareto_front
+from hamerspace.report.run_data import RunData
+from hamerspace.report.tables import FINAL_COLUMNS, final_rows
+from hamerspace.report.verdict import verdict
+
+
+def card(run: RunData, folder: str) -> str:
+    """HTML of the verdict, the counts, the limits and the final table, without scripts or colours.
+
+    Args:
+        run: What to show.
+        folder: Where its outputs are, as the reader knows it.
+    """
+    parts = [_html.line(verdict(run).headline), _html.line(f"{counts(run)}; folder {folder}")]
+    if run.constraints:
+        limits = (
+            f"{formats.limit_title(name)} at most {formats.limit_value(name, limit, run.metric)}"
+            for name, limit in run.constraints.items()
+        )
+        parts.append(_html.line(f"limits: {', '.join(limits)}"))
+    if run.source.values:
+        rows = [[row[key] for key in FINAL_COLUMNS] for row in final_rows(run)]
+        heads = {**FINAL_COLUMNS, "quality": run.metric.name}
+        parts.append(_html.table(rows, list(heads.values())))
+    return _html.card(f"Study {run.name}", *parts)
+
+
+def counts(run: RunData) -> str:
+    """How many trials there are, within the limits and on the front."""
+    feasible = sum(trial.feasible for trial in run.trials)
+    trials = f"{len(run.trials):,} trial{'' if len(run.trials) == 1 else 's'}"
+    within = f", {feasible:,} within the limits" if run.constraints else ""
+    return f"{trials}{within}, {len(pareto_front(run)):,} on the front"

@@ -1,0 +1,43 @@
+"""Every example of the tutorial is run as it stands, with a budget of two trials."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
+BEFORE, *EXAMPLES = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
+EXAMPLES = {text.partition("\n")[0]: text for text in EXAMPLES if "```" in text}
+_BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BUDGET = re.compile(r"(trials[= ])\d+")
+
+
+def test_there_are_eight_examples():
+    assert len(EXAMPLES) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_example_runs(title, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "tutorial"}
+    for language, text in _BLOCK.findall(BEFORE + _BUDGET.sub(r"\g<1>2", EXAMPLES[title])):
+        if language == "python":
+            exec(compile(text, f"tutorial: {title}", "exec"), namespace)
+        else:
+            for line in text.splitlines():
+                run(shlex.split(line)[1:])
+
+
+def run(arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", "from hamerspace.cli import main; main()", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
