@@ -27,28 +27,29 @@ def dashboard(
     from hamerspace.cli.console import print_json
     from hamerspace.dashboard.server import DashboardServer
 
-    with DashboardServer(run, host, port) as server:
-        if not server.for_this_machine:
-            typer.echo(_warning(host, server.port), err=True)
-        if json:
-            print_json(
-                {
-                    "url": server.url,
-                    "host": host,
-                    "port": server.port,
-                    "study": server.study.loaded.config.name,
-                    "run": str(server.study.folder.path),
-                }
-            )
-        else:
-            typer.echo(f"{server.study.loaded.config.name}: {server.url}\nCtrl-C ends it.")
-        sys.stdout.flush()
-        if open_page:
-            _open_page(server.url)
-        try:
+    try:
+        with DashboardServer(run, host, port) as server:
+            if not server.for_this_machine:
+                typer.echo(_warning(host, server.port), err=True)
+            if json:
+                print_json(
+                    {
+                        "url": server.url,
+                        "host": host,
+                        "port": server.port,
+                        "study": server.study.loaded.config.name,
+                        "run": str(server.study.folder.path),
+                    }
+                )
+            else:
+                typer.echo(f"{server.study.loaded.config.name}: {server.url}\nCtrl-C ends it.")
+            sys.stdout.flush()
+            if open_page:
+                _open_page(server.url)
             server.serve()
-        except KeyboardInterrupt:
-            raise typer.Exit from None
+    except KeyboardInterrupt:
+        # The way to end a server that did what it was told.
+        raise typer.Exit from None
 
 
 def _warning(host: str, port: int) -> str:

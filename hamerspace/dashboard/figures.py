@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from hamerspace.report import figures
+from hamerspace.report.figures import style
 from hamerspace.report.run_data import RunData
 
 _CARD_HEIGHT_PX = 450
@@ -15,7 +16,7 @@ def study_figures(run: RunData) -> Mapping[str, go.Figure]:
     drawn = {
         "1-front": ("Feasible Pareto front", figures.pareto_figure(run)),
         "2-hypervolume": (
-            "Hypervolume that feasible trials reach",
+            "Hypervolume of feasible trials",
             figures.hypervolume_figure(run),
         ),
         "3-gates": ("Where trials ended", figures.ended_figure(run)),
@@ -27,6 +28,7 @@ def _fitted(figure: go.Figure, title: str) -> go.Figure:
     figure.update_layout(
         height=_CARD_HEIGHT_PX,
         title={"text": title, "x": 0, "xref": "paper", "font": {"size": 16}},
-        margin={"t": 48},
+        margin={"t": 56},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": style.INK, "activecolor": style.FAINT},
     )
     return figure

@@ -15,6 +15,7 @@ from hamerspace.dashboard.artifacts import RunArtifacts
 from hamerspace.dashboard.figures import study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.dashboard.upstream import artifact_attributes, constraint_attributes
+from hamerspace.report import formats
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
@@ -114,6 +115,11 @@ class Mirror:
         for name, figure in study_figures(run).items():
             save_plotly_graph_object(self._copy, figure, graph_object_id=name)
         self._set(artifact_attributes(self._artifacts.of_study(), None))
+        for name, limit in run.constraints.items():
+            text = f"at most {formats.limit_value(name, limit, run.metric)}"
+            self._copy.set_user_attr(formats.limit_title(name), text)
+        if run.winner is not None:
+            self._copy.set_user_attr("winner", f"trial {run.winner.number}: {run.winner.label}")
 
     def _set(self, attributes: Mapping[str, str]) -> None:
         for name, value in attributes.items():

@@ -48,8 +48,13 @@ class DashboardServer(AbstractContextManager["DashboardServer"]):
         self.url = f"http://{shown}:{self.port}{STUDY_PAGE}"
 
     def serve(self) -> None:
-        """Answer until an exception, such as that of an interrupt, ends it."""
+        """Answer until an interrupt, or :meth:`stop` in another thread, ends it."""
         self._server.serve_forever()
+
+    def stop(self) -> None:
+        """End :meth:`serve`, which runs in another thread, and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
 
     def __exit__(
         self,
