@@ -21,7 +21,7 @@ HEAVY = (
 EXTRAS = (
     *("torch", "torchao", "torch_pruning", "safetensors", "onnx", "onnxscript", "onnxruntime"),
     *("openvino", "nncf", "tensorflow", "keras", "tf2onnx", "ai_edge_litert"),
-    *("ai_edge_quantizer", "transformers", "bitsandbytes"),
+    *("ai_edge_quantizer", "transformers", "bitsandbytes", "optuna_dashboard"),
 )
 
 
