@@ -210,6 +210,11 @@ class Study:
         """Trial number to what it came to, for the finished trials."""
         return dict(self._open().records) if self._was_begun() else {}
 
+    def refresh(self) -> None:
+        """Take in the trials that another process has finished since this study was loaded."""
+        if self._was_begun():
+            self._open().take_in()
+
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna knows it; its trials are finished ones only."""

@@ -4,7 +4,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from hamerspace._optuna import add_trial, open_storage, sqlite_url, with_sorted_attributes
+from hamerspace._optuna import (
+    add_trial,
+    note_taker,
+    open_storage,
+    sqlite_url,
+    with_sorted_attributes,
+)
 
 UNIFORM = optuna.distributions.FloatDistribution(0, 1)
 
@@ -71,3 +77,11 @@ def test_two_storages_of_one_file_see_each_others_trials(tmp_path):
     two = optuna.load_study(storage=open_storage(url), study_name="s")
     assert [add_trial(one, _told(["a"])), add_trial(two, _told(["a"]))] == [0, 1]
     assert len(one.trials) == len(two.trials) == 2
+
+
+def test_a_finished_trial_can_be_held_to_take_notes(study):
+    add_trial(study, _told(["a"]))
+    taker = note_taker(study, study.trials[0]._trial_id)
+    assert taker.number == 0
+    assert taker.storage is study._storage
+    assert taker.study is study

@@ -11,6 +11,7 @@ from hamerspace.cli import (
     backends,
     benchmark,
     compare,
+    dashboard,
     export,
     init,
     optimize,
@@ -29,7 +30,7 @@ EXIT_CODES = (
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init.init, spaces.spaces, schema.schema),
     "Search": (plan.plan, search.search, optimize.optimize),
-    "Inspect": (show.show, compare.compare, benchmark.benchmark),
+    "Inspect": (show.show, dashboard.dashboard, compare.compare, benchmark.benchmark),
     "Ship": (export.export, apply.apply),
 }
 

@@ -98,9 +98,13 @@ class Ledger:
         return self._records
 
     def refresh(self) -> None:
-        """Take in what other processes have finished."""
+        """Take in what other processes have finished, where there are such."""
         if self._shared:
-            self._work.add_trials(self._teaching(self._take_in()))
+            self.take_in()
+
+    def take_in(self) -> None:
+        """Take in what other processes have finished."""
+        self._work.add_trials(self._teaching(self._take_in()))
 
     def ask(self, given: Mapping[str, Scalar] | None) -> Trial:
         """A trial that suggests ``given``, or what the sampler thinks best."""

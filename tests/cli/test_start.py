@@ -21,7 +21,7 @@ HEAVY = (
 EXTRAS = (
     *("torch", "torchao", "torch_pruning", "safetensors", "onnx", "onnxscript", "onnxruntime"),
     *("openvino", "nncf", "tensorflow", "keras", "tf2onnx", "ai_edge_litert"),
-    *("ai_edge_quantizer", "transformers", "bitsandbytes"),
+    *("ai_edge_quantizer", "transformers", "bitsandbytes", "optuna_dashboard"),
 )
 
 
@@ -37,6 +37,7 @@ def test_importing_loads_nothing_heavy(module):
     [
         ["--help"],
         ["search", "--help"],
+        ["dashboard", "--help"],
         ["schema"],
         ["spaces"],
         ["backends"],
@@ -67,7 +68,7 @@ def test_what_needs_no_runtime_works_without_the_extras(arguments, tmp_path):
 COMMANDS = {
     "Set up": ("backends", "init", "spaces", "schema"),
     "Search": ("plan", "search", "optimize"),
-    "Inspect": ("show", "compare", "benchmark"),
+    "Inspect": ("show", "dashboard", "compare", "benchmark"),
     "Ship": ("export", "apply"),
 }
 

@@ -82,3 +82,12 @@ def test_a_storage_that_cannot_be_opened_is_told(tmp_path):
 
 def test_dashboards_see_the_names_of_the_objectives(tmp_path):
     assert _open(tmp_path / "s.db").kept.metric_names == ["size_mb"]
+
+
+def test_a_reader_takes_in_what_another_process_finished(tmp_path):
+    searching, reading = _open(tmp_path / "s.db"), _open(tmp_path / "s.db")
+    _finish(searching)
+    reading.refresh()
+    assert dict(reading.records) == {}
+    reading.take_in()
+    assert dict(reading.records) == dict(searching.records)

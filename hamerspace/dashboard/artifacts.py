@@ -1,0 +1,124 @@
+"""The files of a run as artifacts, served from where they lie."""
+
+import hashlib
+import io
+import json
+import mimetypes
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Never
+
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from hamerspace.backends.base import Candidate
+from hamerspace.build.store import Store
+from hamerspace.search.record import Record
+from hamerspace.search.run_folder import RunFolder
+
+_LOGS = ("build.log", "measure.log")
+_OF_STUDY = ("report.html", "run.json", "source.json", "facts.json", "result.json")
+_TEXT = "text/plain; charset=utf-8"
+_MIME = {".log": _TEXT, ".py": _TEXT}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a page offers.
+
+    Attributes:
+        id: Hexadecimal; tells nothing of the file.
+        filename: As people see it.
+        mimetype: What a browser takes it for.
+    """
+
+    id: str
+    filename: str
+    mimetype: str
+
+
+class RunArtifacts:
+    """What there is of a run, under ids: an artifact store of Optuna that is only read.
+
+    Args:
+        folder: Of the run.
+        store: Where candidates lie that were built; entries may be gone at any time.
+    """
+
+    def __init__(self, folder: RunFolder, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._content: dict[str, Path | bytes] = {}
+        # Pages of other sites may read an artifact whose address they know.
+        self._secret = secrets.token_bytes(16)
+
+    def of_study(self) -> list[Artifact]:
+        """The report, and what the run keeps as JSON."""
+        paths = [self._folder.path / name for name in _OF_STUDY]
+        return [self._file(path, path.name) for path in paths if path.is_file()]
+
+    def of_trial(self, record: Record, *, winner: bool) -> list[Artifact]:
+        """The recipe, the logs, and the model as far as it lies in ``best/`` or in the store."""
+        recipe = record.recipe
+        text = json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
+        found = [self._offer(f"{recipe.id}/recipe.json", "recipe.json", text.encode())]
+        logs = self._folder.path / "artifacts" / recipe.id
+        paths = [logs / name for name in _LOGS]
+        told = [path for path in paths if path.is_file() and path.stat().st_size]
+        found += [self._file(path, path.name) for path in told]
+        model = self._winner() if winner else self._built(record)
+        return [*found, *(self._file(path, name) for path, name in model)]
+
+    def has(self, artifact_id: str) -> bool:
+        """Whether there is something to read under an id."""
+        content = self._content.get(artifact_id)
+        return content.is_file() if isinstance(content, Path) else content is not None
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Open an artifact.
+
+        Raises:
+            ArtifactNotFound: There is none, or its file is gone.
+        """
+        content = self._content.get(artifact_id)
+        if isinstance(content, bytes):
+            return io.BytesIO(content)
+        if content is None or not content.is_file():
+            raise ArtifactNotFound(artifact_id)
+        return content.open("rb")
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> Never:  # noqa: ARG002 - the protocol's
+        """Refuse: a run is only read here."""
+        raise PermissionError(artifact_id)
+
+    def remove(self, artifact_id: str) -> Never:
+        """Refuse: a run is only read here."""
+        raise PermissionError(artifact_id)
+
+    def _winner(self) -> Iterator[tuple[Path, str]]:
+        best = self._folder.best
+        for path in sorted(best.rglob("*")):
+            name = path.relative_to(best).as_posix()
+            if path.is_file() and name != "recipe.json":
+                yield path, name
+
+    def _built(self, record: Record) -> Iterator[tuple[Path, str]]:
+        entry = self._store.path(record.evaluation.key)
+        try:
+            candidate = Candidate.load(entry)
+        except (OSError, ValueError, KeyError):  # never built, or evicted
+            return
+        for name in candidate.files:
+            if (entry / name).is_file():
+                yield entry / name, name
+
+    def _file(self, path: Path, name: str) -> Artifact:
+        return self._offer(str(path), name, path)
+
+    def _offer(self, address: str, name: str, content: Path | bytes) -> Artifact:
+        found = hashlib.sha256(self._secret + address.encode()).hexdigest()
+        self._content[found] = content
+        suffix = Path(name).suffix
+        guess = _MIME.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return Artifact(found, name, guess)

@@ -1,0 +1,187 @@
+"""What a study and each of its trials came to, in Markdown."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from hamerspace.report import formats
+from hamerspace.report.figures.progress import FATES, fate
+from hamerspace.report.run_data import (
+    MEASURED_BY_LIMIT,
+    Confirmation,
+    RunData,
+    TrialRecord,
+    Values,
+)
+from hamerspace.report.tables import final_markdown
+from hamerspace.report.verdict import misses, verdict
+
+_KEYS = (
+    "quality",
+    "latency_ms",
+    "size_mb",
+    "download_mb",
+    "memory_mb",
+    "throughput_per_s",
+    "load_time_ms",
+)
+_LESS_IS_BETTER = {
+    "latency_ms": ("faster", "slower"),
+    "size_mb": ("smaller", "larger"),
+    "download_mb": ("smaller", "larger"),
+    "memory_mb": ("less", "more"),
+}
+_ORIGINS = {
+    "baseline": "the uncompressed model on this runtime",
+    "default": "what a single tool does by default",
+    "known": "known to be good",
+    "sampled": "the sampler's choice",
+}
+_LEGEND = (
+    "Best trials keep every limit, and no other that does is better in every objective. "
+    "*Complete*: measured in full. *Pruned*: a gate ended the trial before that. *Fail*: it could "
+    "not be built or run. Each trial has a note with its recipe and measurements, and artifacts."
+)
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~])")
+
+
+def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
+    """A trial: what it is, why it ended, what was measured, and how to get its model.
+
+    Args:
+        run: The study that it belongs to.
+        trial: The trial.
+        export: The command that writes the trial's model.
+    """
+    confirmed = next((c for c in run.confirmations if c.number == trial.number), None)
+    blocks = [
+        f"## {escape(trial.label)}",
+        _fate(run, trial, confirmed),
+        *_confirmed(run, confirmed),
+        *_searched(run, trial),
+        "### Recipe",
+        _table(("parameter", "value"), _recipe(trial)),
+        _origin(trial),
+        f"The model, ready to run: `{export}`",
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def study_note(run: RunData) -> str:
+    """A study: its verdict, the final table, what nobody may overlook, and how to read it here."""
+    judged = verdict(run)
+    checks = [f"- {escape(c.limit)}: {escape(c.value)}, **{c.verdict}**" for c in judged.checks]
+    nearest = [
+        f"- nearest: trial {n.number}, {escape(n.label)}: {escape('; '.join(misses(run, n)))}"
+        for n in run.nearest
+    ]
+    stopped = f"Stopped because {escape(run.stopped_because)}." if run.confirmations else ""
+    blocks = [
+        f"**{escape(judged.headline)}**",
+        "\n".join(checks or nearest),
+        final_markdown(run).strip() if run.source.values else "",
+        "\n".join(f"> {escape(warning)}\n" for warning in run.warnings),
+        stopped,
+        _LEGEND,
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escape(text: str) -> str:
+    """``text`` on one line, with nothing in it that Markdown, HTML or mathematics would take."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _fate(run: RunData, trial: TrialRecord, confirmed: Confirmation | None) -> str:
+    what = FATES[fate(trial)]
+    if trial.ended_at == "complete":
+        over = [formats.limit_title(name) for name, value in trial.violations.items() if value > 0]
+        what = f"Misses a limit: {', '.join(over)}." if over else "Keeps all limits."
+        if not run.constraints:
+            what = "Measured in full."
+        if confirmed is not None and confirmed.winner:
+            what = f"The winner. {what}"
+        return f"**{what}**"
+    return f"**{what[0].upper()}{what[1:]}:** {escape(trial.reason)}"
+
+
+def _confirmed(run: RunData, confirmed: Confirmation | None) -> Iterator[str]:
+    if confirmed is not None:
+        source = run.source.confirm_values or run.source.values
+        yield "### Confirmed: a fresh process, data that the search never saw"
+        yield _measurements(run, confirmed.values, source, confirmed.verdicts)
+
+
+def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
+    known = {
+        name: "missed" if trial.violations.get(name, 0.0) > 0 else "kept"
+        for name in run.constraints
+        if trial.values.get(MEASURED_BY_LIMIT[name]) is not None
+    }
+    table = _measurements(run, trial.values, run.source.values, known)
+    if table:
+        yield "### Measured in the search"
+        yield table
+    if trial.seconds:
+        parts = [
+            f"{part.replace('_', ' ')} {formats.duration(seconds)}"
+            for part, seconds in trial.seconds.items()
+            if seconds >= 0.05
+        ]
+        yield f"Time: {', '.join(parts)}." if parts else ""
+
+
+def _measurements(run: RunData, values: Values, source: Values, verdicts: Mapping[str, str]) -> str:
+    rows = []
+    for key in _KEYS:
+        if values.get(key) is None:
+            continue
+        name = run.metric.name if key == "quality" else formats.title(key)
+        limit = "; ".join(_limits(run, key, verdicts))
+        rows.append(
+            (escape(name), _value(run, key, values), _against(run, key, values, source), limit)
+        )
+    heads = ("", "value", "against the source", "limit")
+    return _table(heads if run.constraints else heads[:3], rows)
+
+
+def _value(run: RunData, key: str, values: Values) -> str:
+    text = formats.with_unit(key, values[key], run.metric)
+    low, high = values.get("latency_low_ms"), values.get("latency_high_ms")
+    if key == "latency_ms" and low is not None and high is not None:
+        text += f" [{formats.number(low)}, {formats.number(high)}]"
+    return escape(text)
+
+
+def _against(run: RunData, key: str, values: Values, source: Values) -> str:
+    if key == "quality":
+        return escape(f"drop {formats.drop(values, run.metric)}")
+    words = _LESS_IS_BETTER.get(key)
+    return formats.times(formats.ratio_of(key, values, source), *words) if words else ""
+
+
+def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str]:
+    key = "drop_points" if key == "quality" else key
+    for name, limit in run.constraints.items():
+        if MEASURED_BY_LIMIT[name] == key and name in verdicts:
+            drop = "drop " if key == "drop_points" else ""
+            text = formats.limit_value(name, limit, run.metric)
+            yield f"{drop}at most {escape(text)}: **{verdicts[name]}**"
+
+
+def _recipe(trial: TrialRecord) -> list[tuple[str, str]]:
+    return [(f"`{name}`", f"`{value}`") for name, value in sorted(trial.parameters.items())]
+
+
+def _origin(trial: TrialRecord) -> str:
+    why = _ORIGINS[trial.origin]
+    if trial.default_of:
+        why = f"what {trial.default_of} does by default"
+    return f"Tried as {escape(why)}. Recipe `{trial.recipe_id}`."
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A table of cells that are Markdown already; empty without rows."""
+    if not rows:
+        return ""
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line[: len(heads)])} |" for line in lines)

@@ -1,0 +1,83 @@
+import json
+import shutil
+
+import pytest
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from hamerspace.build.store import Store, default_store_folder
+from hamerspace.dashboard.artifacts import RunArtifacts
+from hamerspace.study import Study
+
+
+@pytest.fixture
+def study(run):
+    return Study.load(run)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A copy of the store, to evict from."""
+    return Store(shutil.copytree(default_store_folder(), tmp_path / "store"))
+
+
+def _named(artifacts):
+    return {artifact.filename: artifact for artifact in artifacts}
+
+
+def _read(artifacts, artifact):
+    with artifacts.open_reader(artifact.id) as stream:
+        return stream.read()
+
+
+def test_a_trial_has_recipe_logs_and_the_model_that_was_built(study, store):
+    artifacts, record = RunArtifacts(study.folder, store), study.records()[0]
+    found = _named(artifacts.of_trial(record, winner=False))
+    assert set(found) == {"recipe.json", "build.log", "model.onnx"}
+    assert json.loads(_read(artifacts, found["recipe.json"])) == json.loads(record.recipe.to_json())
+    assert b"onnxruntime" in _read(artifacts, found["build.log"])
+    size_mb = len(_read(artifacts, found["model.onnx"])) / 1e6
+    assert size_mb == pytest.approx(record.measurement.size_mb)
+    assert found["build.log"].mimetype.startswith("text/plain")
+
+
+def test_looking_does_not_mark_an_entry_of_the_store_as_used(study, store):
+    record = study.records()[0]
+    entry = store.path(record.evaluation.key)
+    before = entry.stat().st_mtime_ns
+    RunArtifacts(study.folder, store).of_trial(record, winner=False)
+    assert entry.stat().st_mtime_ns == before
+
+
+def test_a_model_that_was_evicted_is_not_offered(study, store):
+    artifacts, record = RunArtifacts(study.folder, store), study.records()[0]
+    model = _named(artifacts.of_trial(record, winner=False))["model.onnx"]
+    shutil.rmtree(store.path(record.evaluation.key))
+    assert not artifacts.has(model.id)
+    with pytest.raises(ArtifactNotFound):
+        artifacts.open_reader(model.id)
+    assert "model.onnx" not in _named(artifacts.of_trial(record, winner=False))
+
+
+def test_the_winner_has_what_is_ready_to_ship(study, store):
+    shutil.rmtree(store.root)
+    artifacts = RunArtifacts(study.folder, store)
+    found = artifacts.of_trial(study.records()[study.best.number], winner=True)
+    assert {"predict.py", "model.onnx", "manifest.json", "recipe.json"} <= set(_named(found))
+    assert len(found) == len(_named(found))
+
+
+def test_a_study_has_its_report_and_what_is_kept_of_it(study, store):
+    artifacts = RunArtifacts(study.folder, store)
+    found = _named(artifacts.of_study())
+    assert _read(artifacts, found["report.html"]) == study.folder.report.read_bytes()
+    study.folder.report.unlink()
+    assert "report.html" not in _named(artifacts.of_study())
+
+
+def test_addresses_cannot_be_guessed_and_nothing_is_written(study, store):
+    one, two = (RunArtifacts(study.folder, store) for _ in range(2))
+    assert one.of_study()[0].id != two.of_study()[0].id
+    with pytest.raises(PermissionError):
+        one.remove(one.of_study()[0].id)
+    with pytest.raises(PermissionError):
+        one.write("00", None)

@@ -1,0 +1,82 @@
+"""What a browser makes of it."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from hamerspace.study import Study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with"),
+]
+
+
+@pytest.fixture
+def look(serve, finished, tmp_path):
+    """``look(path)`` loads a page of the finished run and returns its document."""
+    address = serve(finished)
+
+    def load(path):
+        done = subprocess.run(
+            [
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--window-size=1400,3000",
+                "--virtual-time-budget=20000",
+                "--dump-dom",
+                f"{address}/dashboard/studies/0{path}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return done.stdout
+
+    return load
+
+
+def test_the_study_page_has_the_figures_and_the_feasible_best(look, finished):
+    page, study = look(""), Study.load(finished)
+    for title in (
+        "Feasible Pareto front",
+        "Hypervolume of feasible trials",
+        "Where trials ended",
+        "size gate",
+        "latency_ms",
+        "report.html",
+    ):
+        assert title in page
+    best = page[page.index("Best Trial") :]
+    front = list(study.front())
+    for number in study.records():
+        named = f"Trial {number}<" in best or f"number={number})" in best
+        assert named == (number in front), number
+
+
+def test_the_page_of_a_trial_has_its_note_and_artifacts(look, finished):
+    study = Study.load(finished)
+    winner = study.best.number
+    page = look(f"/trials?numbers={winner}")
+    assert "The winner." in page
+    assert "Confirmed: a fresh process" in page
+    assert "<td>accuracy</td>" in page
+    for name, value in study.records()[winner].recipe.parameters.items():
+        assert f">{name}</code>" in page
+        assert f">{value}</code>" in page
+    for name in ("recipe.json", "build.log", "model.onnx", "predict.py"):
+        assert name in page
+
+
+def test_the_note_page_of_the_study_has_the_verdict(look, finished):
+    page = look("/note")
+    assert Study.load(finished).run_data().winner.label in page
+    assert "<td>winner: " in page
+    assert "Best trials keep every limit" in page

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+
+from hamerspace.dashboard.notes import escape, study_note, trial_note
+from hamerspace.report.figures.progress import fate
+from tests.report.example_run import example_run, infeasible_run
+
+EXPORT = "hamerspace export runs/x --trial 7 --output FOLDER"
+
+
+@pytest.fixture(scope="module")
+def run():
+    return example_run()
+
+
+def _note(run, wanted):
+    trial = next(trial for trial in run.trials if wanted(trial))
+    return trial, trial_note(run, trial, EXPORT)
+
+
+def test_a_feasible_trial_tells_recipe_measurements_and_limits(run):
+    confirmed = {c.number for c in run.confirmations}
+    trial, note = _note(run, lambda t: t.feasible and t.number not in confirmed)
+    lines = note.splitlines()
+    assert "**Keeps all limits.**" in lines
+    for name, value in trial.parameters.items():
+        assert f"| `{name}` | `{value}` |" in lines
+    (latency,) = (line for line in lines if line.startswith("| latency |"))
+    assert " ms \\[" in latency
+    assert "faster" in latency
+    assert "at most 0.6 ms: **kept**" in latency
+    assert "drop at most 1 point: **kept**" in note
+    assert f"`{EXPORT}`" in note
+
+
+def test_the_winner_tells_what_confirmation_found(run):
+    _, note = _note(run, lambda t: t.number == run.winner.number)
+    assert "**The winner. " in note
+    confirmed = note[note.index("### Confirmed") : note.index("### Measured in the search")]
+    for verdict in run.winner.verdicts.values():
+        assert f"**{verdict}**" in confirmed
+
+
+@pytest.mark.parametrize("gate", ["size", "latency", "quality", "build"])
+def test_a_trial_that_a_gate_ended_tells_why_and_claims_nothing_more(run, gate):
+    base = next(t for t in run.trials if t.feasible)
+    reason = "size 2 MB, at most 1 MB"
+    fields = {"ended_at": gate, "feasible": False, "reason": reason, "values": {"size_mb": 2}}
+    trial = replace(base, number=99, **fields)
+    note = trial_note(run, trial, EXPORT)
+    assert "size 2 MB, at most 1 MB" in note.splitlines()[2]
+    assert "| size | 2 MB |" in note
+    assert "| latency |" not in note
+    assert fate(trial) == gate
+
+
+def test_a_measured_trial_that_misses_a_limit_names_it(run):
+    _, note = _note(run, lambda t: fate(t) == "missed")
+    assert "**Misses a limit: " in note
+    assert "**missed**" in note
+
+
+def test_without_limits_there_is_no_column_for_them(run):
+    trial = next(t for t in run.trials if t.feasible)
+    note = trial_note(replace(run, constraints={}, confirmations=()), trial, EXPORT)
+    assert "limit" not in note.lower()
+    assert "**Measured in full.**" in note
+
+
+def test_text_from_tools_is_text():
+    assert escape("a|b\n<img src=x> $x$ [y](z)") == (r"a\|b \<img src=x\> \$x\$ \[y\](z)")
+
+
+def test_the_note_of_a_study_has_verdict_table_and_legend(run):
+    note = study_note(run)
+    assert escape(run.winner.label) in note.splitlines()[0]
+    assert f"| {run.source.label} |" in note
+    assert "*Pruned*: a gate ended the trial" in note
+    for warning in run.warnings:
+        assert f"> {escape(warning)}" in note
+
+
+def test_the_note_of_a_study_without_a_winner_names_the_nearest():
+    run = infeasible_run()
+    note = study_note(run)
+    for nearest in run.nearest:
+        assert f"- nearest: trial {nearest.number}, " in note
