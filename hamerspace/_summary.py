@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.report.comparison import ComparedRun
+from hamerspace.recipe import Recipe
 from hamerspace.report.run_data import (
     Confirmation,
     EndedAt,
@@ -19,6 +20,7 @@ from hamerspace.report.run_data import (
     TrialRecord,
 )
 from hamerspace.search.facts import versions
+from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import BUILDS, LIMITED, Record, observed
 from hamerspace.space.describe import recipe_label
 
@@ -79,6 +81,10 @@ def summarize(study: "Study") -> RunData:
         environment=_environment(study, facts),
         command=state.get("command", ""),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
+        sensitivity={
+            recipe_label(Recipe(ranking.parameters)): ranking.layers
+            for ranking in kept_rankings(study.folder)
+        },
     )
 
 

@@ -178,6 +178,10 @@ class RunData:
         environment: Facts about the device and the software.
         command: What reproduces the run.
         stopped_because: Why the search stopped, in one line.
+        sensitivity: Scheme, such as ``openvino int8``, to layer and error, the most sensitive
+            layer first. The error is the mean squared difference of the model's outputs, once
+            that layer alone is quantised, over their mean square; infinite where the outputs are
+            no numbers any more.
     """
 
     name: str
@@ -194,6 +198,7 @@ class RunData:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     stopped_because: str = ""
+    sensitivity: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
     @property
     def winner(self) -> Confirmation | None:
