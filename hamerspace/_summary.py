@@ -85,6 +85,7 @@ def summarize(study: "Study") -> RunData:
         warnings=_warnings(facts, study),
         environment=_environment(study, facts),
         command=state.get("command", ""),
+        study_yaml=_study_yaml(study),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
         sensitivity={
             recipe_label(Recipe(ranking.parameters)): ranking.layers
@@ -276,3 +277,19 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner
+
+
+def _study_yaml(study: "Study") -> str:
+    """The study with what flags and arguments changed, as a file that can be searched again."""
+    import yaml
+
+    config = study.loaded.config
+    budget = config.budget.model_copy(
+        update={"trials": study.result.get("trials", config.budget.trials)}
+    )
+    value = config.model_copy(update={"budget": budget}).model_dump(
+        mode="json", exclude_defaults=True
+    )
+    value.setdefault("search", {})["seed"] = config.search.seed
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return f"# Relative paths start from {study.loaded.root}\n{text}"

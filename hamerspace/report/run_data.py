@@ -182,12 +182,13 @@ class RunData:
         confirm_rows: Rows of the confirm split, where there is one.
         warnings: What nobody may overlook.
         environment: Facts about the device and the software.
-        command: What reproduces the run.
+        command: How the command line was called; empty where a program made the study.
         stopped_because: Why the search stopped, in one line.
         sensitivity: Scheme, such as ``openvino int8``, to layer and error, the most sensitive
             layer first. The error is the mean squared difference of the model's outputs, once
             that layer alone is quantised, over their mean square; infinite where the outputs are
             no numbers any more.
+        study_yaml: The whole study as a study file.
         depends_on: Choice to the choices whose values decide whether there is such a choice.
     """
 
@@ -206,6 +207,7 @@ class RunData:
     command: str = ""
     stopped_because: str = ""
     sensitivity: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    study_yaml: str = ""
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
