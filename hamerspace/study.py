@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
@@ -202,10 +202,38 @@ class Study:
             raise
         return self
 
-    def report(self) -> Path:
-        """Write ``report.html`` and return its path."""
-        write_html(self.run_data(), self.folder.report)
-        return self.folder.report
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report and return its path; default: ``report.html`` in the folder.
+
+        Raises:
+            RunFolderError: The file cannot be written.
+        """
+        return write_html(self.run_data(), self.folder.report if path is None else Path(path))
+
+    def report_markdown(self, path: str | Path, figures: Iterable[Path] = ()) -> Path:
+        """Write the report as Markdown and return its path.
+
+        Args:
+            path: The file.
+            figures: What :meth:`save_figures` returned, to be shown in it.
+
+        Raises:
+            RunFolderError: The file cannot be written.
+        """
+        from hamerspace.report.markdown import write_markdown
+
+        return write_markdown(self.run_data(), Path(path), figures)
+
+    def save_figures(self, folder: str | Path) -> list[Path]:
+        """Write the report's figures as PNG into ``folder`` and return the files.
+
+        Raises:
+            FigureError: Kaleido or a browser is missing.
+            RunFolderError: The folder cannot be written.
+        """
+        from hamerspace.report.pictures import save_figures
+
+        return save_figures(self.run_data(), Path(folder))
 
     def records(self) -> dict[int, Record]:
         """Trial number to what it came to, for the finished trials."""

@@ -15,6 +15,7 @@ from hamerspace.cli import (
     init,
     optimize,
     plan,
+    report,
     schema,
     search,
     show,
@@ -29,7 +30,7 @@ EXIT_CODES = (
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init.init, spaces.spaces, schema.schema),
     "Search": (plan.plan, search.search, optimize.optimize),
-    "Inspect": (show.show, compare.compare, benchmark.benchmark),
+    "Inspect": (show.show, report.report, compare.compare, benchmark.benchmark),
     "Ship": (export.export, apply.apply),
 }
 

@@ -81,7 +81,7 @@ def _environment() -> Environment:
 
 
 def _figures(run: RunData) -> list[dict[str, Any]]:
-    return [_figure(*described, draw(run)) for *described, draw in described_figures(run)]
+    return [_figure(d.name, d.title, d.note, d.draw(run)) for d in described_figures(run)]
 
 
 def _figure(name: str, title: str, note: str, figure: go.Figure) -> dict[str, Any]:

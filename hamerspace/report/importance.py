@@ -100,6 +100,8 @@ def _learn(
     choices = [row for row, _ in rows]
     y = np.array([value for _, value in rows])
     table = _Table.of(choices)
+    if not table.columns:
+        return Importance(target, len(rows))
     forest = _Forest(table.x, y)
     explained = forest.explained()
     if explained < LEAST_EXPLAINED:
