@@ -87,9 +87,6 @@ def _ratio(key: str, entry: Compared) -> float | None:
 
 def _ratio_text(run: RunData, key: str, entry: Compared) -> str:
     text = formats.with_unit(key, entry.values.get(key), run.metric)
-    low, high = entry.values.get("latency_low_ms"), entry.values.get("latency_high_ms")
-    if key == "latency_ms" and low is not None and high is not None:
-        text += f" [{formats.number(low)}, {formats.number(high)}]"
     words = ("faster", "slower") if key == "latency_ms" else ("smaller", "larger")
     ratio = "" if entry.role == SOURCE else formats.times(_ratio(key, entry), *words)
     return f"{text}, <b>{ratio}</b>" if ratio else text
@@ -115,7 +112,7 @@ def _drop_group(run: RunData, entries: Sequence[Compared]) -> _Group:
         if entry.role == SOURCE:
             bars.append(_Bar(0.0, text))
             continue
-        drop = style.escape(formats.drop(values, run.metric))
+        drop = formats.with_unit("drop_points", values.get("drop_points"), run.metric)
         ends = values.get("drop_low"), values.get("drop_high")
         bars.append(_Bar(values.get("drop_points"), f"{text}, drop <b>{drop}</b>", ends))
     told = formats.limit_value("max_accuracy_drop", limit, run.metric) if limit else ""
