@@ -22,7 +22,10 @@ from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.html import write as write_html
+from hamerspace.report.markdown import write_markdown
+from hamerspace.report.pictures import save_figures
 from hamerspace.report.run_data import RunData
+from hamerspace.report.tables import trials_frame
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
@@ -203,36 +206,15 @@ class Study:
         return self
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report and return its path; default: ``report.html`` in the folder.
-
-        Raises:
-            RunFolderError: The file cannot be written.
-        """
-        return write_html(self.run_data(), self.folder.report if path is None else Path(path))
+        """Write the HTML report, by default ``report.html`` in the folder; return its path."""
+        return write_html(self.run_data(), Path(path or self.folder.report))
 
     def report_markdown(self, path: str | Path, figures: Iterable[Path] = ()) -> Path:
-        """Write the report as Markdown and return its path.
-
-        Args:
-            path: The file.
-            figures: What :meth:`save_figures` returned, to be shown in it.
-
-        Raises:
-            RunFolderError: The file cannot be written.
-        """
-        from hamerspace.report.markdown import write_markdown
-
+        """Write the report as Markdown that shows ``figures``; return its path."""
         return write_markdown(self.run_data(), Path(path), figures)
 
     def save_figures(self, folder: str | Path) -> list[Path]:
-        """Write the report's figures as PNG into ``folder`` and return the files.
-
-        Raises:
-            FigureError: Kaleido or a browser is missing.
-            RunFolderError: The folder cannot be written.
-        """
-        from hamerspace.report.pictures import save_figures
-
+        """Write the report's figures as PNG; ``FigureError`` tells what drawing them lacks."""
         return save_figures(self.run_data(), Path(folder))
 
     def records(self) -> dict[int, Record]:
@@ -273,8 +255,6 @@ class Study:
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
-        from hamerspace.report.tables import trials_frame
-
         return trials_frame(self.run_data())
 
     def run_data(self) -> RunData:
