@@ -402,10 +402,7 @@ class Study:
     def _is_done(self, n_trials: int) -> bool:
         """Whether an earlier call ended with this budget, its confirmation included."""
         result = self.result
-        if not result:
-            return False
-        finished = len(self.records())
-        if result["finished"] != finished:
+        if not result or result["finished"] != (finished := len(self.records())):
             return False
         return finished >= n_trials or "every one" in result["stopped_because"]
 
