@@ -1,11 +1,13 @@
 """A study as the plain values that its report tells."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.recipe import Recipe, Scalar
 from hamerspace.report.comparison import ComparedRun
 from hamerspace.report.run_data import (
     Confirmation,
@@ -19,8 +21,9 @@ from hamerspace.report.run_data import (
     TrialRecord,
 )
 from hamerspace.search.facts import versions
+from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import BUILDS, LIMITED, Record, observed
-from hamerspace.space.describe import recipe_label
+from hamerspace.space.describe import offered_parameters, recipe_label
 
 if TYPE_CHECKING:
     from hamerspace.study import Study
@@ -49,6 +52,7 @@ def summarize(study: "Study") -> RunData:
     limits = config.constraints.constraints().limits()
     start = min((r.started_s for r in records.values()), default=0.0)
     best = study.best
+    choices = _choices(study) if records else {}
     return RunData(
         name=config.name,
         source=_source(study, facts),
@@ -57,7 +61,10 @@ def summarize(study: "Study") -> RunData:
             metric["direction"],
             "points" if metric["drop_unit"] == "points" else "%",
         ),
-        trials=tuple(_trial(number, record, start) for number, record in records.items()),
+        trials=tuple(
+            _trial(number, record, start, choices.get(number, {}))
+            for number, record in records.items()
+        ),
         confirmations=tuple(
             Confirmation(
                 c.number,
@@ -78,7 +85,13 @@ def summarize(study: "Study") -> RunData:
         warnings=_warnings(facts, study),
         environment=_environment(study, facts),
         command=state.get("command", ""),
+        study_yaml=_study_yaml(study),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
+        sensitivity={
+            recipe_label(Recipe(ranking.parameters)): ranking.layers
+            for ranking in kept_rankings(study.folder)
+        },
+        depends_on=_depends_on({name for chosen in choices.values() for name in chosen}),
     )
 
 
@@ -94,6 +107,8 @@ def values_of(measurement: Measurement) -> dict[str, float | None]:
         "latency_low_ms": None if latency is None else latency.latency_ms.low,
         "latency_high_ms": None if latency is None else latency.latency_ms.high,
         "latency_ratio": None if latency is None else latency.ratio.estimate,
+        "latency_ratio_low": None if latency is None else latency.ratio.low,
+        "latency_ratio_high": None if latency is None else latency.ratio.high,
         "size_mb": measurement.size_mb,
         "memory_mb": measurement.peak_memory_mb,
         "download_mb": measurement.download_mb,
@@ -102,7 +117,21 @@ def values_of(measurement: Measurement) -> dict[str, float | None]:
     }
 
 
-def _trial(number: int, record: Record, start: float) -> TrialRecord:
+def _choices(study: "Study") -> dict[int, Mapping[str, Scalar]]:
+    trials = study.optuna_study.get_trials(deepcopy=False)
+    return {trial.number: trial.params for trial in trials}
+
+
+def _depends_on(names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
+    offers = offered_parameters()
+    found = {
+        name: {parent for condition in offers[name].when for parent in condition.parameters}
+        for name in sorted(names & offers.keys())
+    }
+    return {name: tuple(sorted(parents & names)) for name, parents in found.items()}
+
+
+def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scalar]) -> TrialRecord:
     measurement = record.measurement
     reused = record.reused_from is not None
     reason = measurement.reason or "measured in full"
@@ -121,6 +150,7 @@ def _trial(number: int, record: Record, start: float) -> TrialRecord:
         feasible=record.feasible,
         origin=cast(Origin, record.origin),
         default_of=record.default_of,
+        choices=choices,
         values=values_of(measurement),
         violations={k: v for k, v in record.violations.items() if k != BUILDS or v > 0},
         seconds=seconds,
@@ -247,3 +277,19 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner
+
+
+def _study_yaml(study: "Study") -> str:
+    """The study with what flags and arguments changed, as a file that can be searched again."""
+    import yaml
+
+    config = study.loaded.config
+    budget = config.budget.model_copy(
+        update={"trials": study.result.get("trials", config.budget.trials)}
+    )
+    value = config.model_copy(update={"budget": budget}).model_dump(
+        mode="json", exclude_defaults=True
+    )
+    value.setdefault("search", {})["seed"] = config.search.seed
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return f"# Relative paths start from {study.loaded.root}\n{text}"

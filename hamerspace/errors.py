@@ -38,6 +38,10 @@ class RunFolderError(HamerspaceError):
     """A run folder cannot be written, is in use, or holds another study."""
 
 
+class FigureError(HamerspaceError):
+    """Figures cannot be drawn as pictures: Kaleido or a browser is missing."""
+
+
 class BuildError(HamerspaceError):
     """A recipe cannot be built. Within a search this is a result of the trial, not a failure."""
 

@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -24,7 +24,10 @@ from hamerspace.progress import StudyListener, listening
 from hamerspace.recipe import Recipe
 from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
+from hamerspace.report.markdown import write_markdown
+from hamerspace.report.pictures import save_figures
 from hamerspace.report.run_data import RunData
+from hamerspace.report.tables import trials_frame
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
@@ -201,10 +204,17 @@ class Study:
             raise
         return self
 
-    def report(self) -> Path:
-        """Write ``report.html`` and return its path."""
-        write_html(self.run_data(), self.folder.report)
-        return self.folder.report
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report, by default ``report.html`` in the folder; return its path."""
+        return write_html(self.run_data(), Path(path or self.folder.report))
+
+    def report_markdown(self, path: str | Path, figures: Iterable[Path] = ()) -> Path:
+        """Write the report as Markdown that shows ``figures``; return its path."""
+        return write_markdown(self.run_data(), Path(path), figures)
+
+    def save_figures(self, folder: str | Path) -> list[Path]:
+        """Write the report's figures as PNG; ``FigureError`` tells what drawing them lacks."""
+        return save_figures(self.run_data(), Path(folder))
 
     def records(self) -> dict[int, Record]:
         """Trial number to what it came to, for the finished trials."""
@@ -249,8 +259,6 @@ class Study:
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
-        from hamerspace.report.tables import trials_frame
-
         return trials_frame(self.run_data())
 
     def run_data(self) -> RunData:
@@ -398,10 +406,7 @@ class Study:
     def _is_done(self, n_trials: int) -> bool:
         """Whether an earlier call ended with this budget, its confirmation included."""
         result = self.result
-        if not result:
-            return False
-        finished = len(self.records())
-        if result["finished"] != finished:
+        if not result or result["finished"] != (finished := len(self.records())):
             return False
         return finished >= n_trials or "every one" in result["stopped_because"]
 

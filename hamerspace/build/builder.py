@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from hamerspace.backends.base import Candidate
-from hamerspace.build.stages import Stage, plan_build
+from hamerspace.build.ranking import Ranking, read_ranking
+from hamerspace.build.stages import BuildPlan, Stage, plan_build
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest, installed_versions
 from hamerspace.build.worker import Worker
@@ -43,6 +44,7 @@ class BuildResult:
         seconds: Wall seconds by stage; stages from the store are left out.
         reused: Labels of the stages that came from the store.
         key: The store's key of the candidate.
+        ranking: Of the layers, where the recipe needed one and the store holds it.
     """
 
     candidate: Candidate | None
@@ -51,6 +53,7 @@ class BuildResult:
     seconds: dict[str, float] = field(default_factory=dict)
     reused: tuple[str, ...] = ()
     key: str = ""
+    ranking: Ranking | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,9 @@ class Builder:
         except HamerspaceError as error:
             log.write_text(f"{error}\n")
             return BuildResult(None, "refused", str(error))
+        return replace(self._follow(plan, log), ranking=self._ranking(plan, recipe))
+
+    def _follow(self, plan: BuildPlan, log: Path) -> BuildResult:
         key = plan.stages[-1].key
         if self._store.get(key) is not None:
             reused = tuple(stage.label for stage in plan.stages)
@@ -223,6 +229,13 @@ class Builder:
             left_s = max(left_s - (time.monotonic() - started), 1.0)
             folder = self._store.path(group[-1].key)
         return _Ran(_seconds(records), tuple(r["label"] for r in records if r["cached"]))
+
+    def _ranking(self, plan: BuildPlan, recipe: Recipe) -> Ranking | None:
+        stage = next((s for s in plan.stages if s.kind == "sensitivity"), None)
+        entry = None if stage is None else self._store.get(stage.key)
+        if stage is None or entry is None:
+            return None
+        return read_ranking(entry, stage.key, recipe, stage.parameters)
 
     def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
         return Candidate.load(self._store.path(key)).with_runtime(runtime)

@@ -16,6 +16,7 @@ from hamerspace.cli import (
     init,
     optimize,
     plan,
+    report,
     schema,
     search,
     show,
@@ -30,7 +31,13 @@ EXIT_CODES = (
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init.init, spaces.spaces, schema.schema),
     "Search": (plan.plan, search.search, optimize.optimize),
-    "Inspect": (show.show, dashboard.dashboard, compare.compare, benchmark.benchmark),
+    "Inspect": (
+        show.show,
+        report.report,
+        dashboard.dashboard,
+        compare.compare,
+        benchmark.benchmark,
+    ),
     "Ship": (export.export, apply.apply),
 }
 

@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from hamerspace.report.run_data import RunData
 
 # Of these widths in characters, the figures of a row fit beside its names without wrapping.
-_ONE_LINE = 140
 _WITH_MEMORY = 90
 _WITH_QUALITY = 70
+# Names and verdicts that leave this much for the figures stand in a line with them.
+_FIGURES_ON_ONE_LINE = 96
 
 
 def final_table(run: "RunData", width: int) -> "Table":
     """The source, the baselines and the confirmed candidates; figures never wrap.
 
-    A wide terminal shows a line for each model. A narrower one shows two (the verdict under the
-    name, the ratio under the figure), and leaves out memory, then quality.
+    Where every name and verdict fits beside the figures, a model takes one line. Otherwise it
+    takes two (the verdict under the name, the ratio under the figure), and a narrow terminal
+    leaves out memory, then quality.
 
     Args:
         run: What to show.
@@ -28,15 +30,17 @@ def final_table(run: "RunData", width: int) -> "Table":
 
     from hamerspace.report.tables import final_rows
 
-    one_line = width >= _ONE_LINE
+    rows = final_rows(run)
+    words = sum(max(len(row[key]) for row in rows) for key in ("name", "verdict"))
+    one_line = width >= words + _FIGURES_ON_ONE_LINE
     heads = _heads(run, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", no_wrap=one_line, overflow="fold")
     for title in heads.values():
         table.add_column(title, no_wrap=True)
     if one_line:
-        table.add_column("verdict")
-    for row in final_rows(run):
+        table.add_column("verdict", no_wrap=True)
+    for row in rows:
         style = "green" if row["verdict"].startswith("winner") else ""
         cells = [_figure(key, row[key], one_line=one_line) for key in heads]
         if one_line:

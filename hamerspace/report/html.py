@@ -11,10 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from hamerspace.errors import RunFolderError
-from hamerspace.report import figures, formats, tables
+from hamerspace.report import formats, tables
+from hamerspace.report.described import described_figures
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.figures.style import backend_styles
 from hamerspace.report.pareto import pareto_front
+from hamerspace.report.reproduction import reproduction
 from hamerspace.report.run_data import RunData, TrialRecord
 from hamerspace.report.verdict import misses, verdict
 
@@ -34,6 +36,7 @@ def render(run: RunData) -> str:
             final_columns=tables.FINAL_COLUMNS | {"quality": run.metric.name},
             final_rows=tables.final_rows(run),
             figures=_figures(run),
+            reproduction=reproduction(run),
             trials=list(_trial_rows(run)),
             trial_heads=_trial_heads(run),
             colours={name: colour for name, (colour, _) in backend_styles(run.backends).items()},
@@ -78,47 +81,7 @@ def _environment() -> Environment:
 
 
 def _figures(run: RunData) -> list[dict[str, Any]]:
-    marks = (
-        "Area of a mark: size in MB. Ringed: on the Pareto front of "
-        f"{', '.join(run.objectives)}. Dotted: the front of latency and quality alone. "
-    )
-    if not any(t.feasible for t in run.trials):
-        marks = ""
-    return [
-        _figure(
-            "front",
-            "Latency against quality",
-            f"Nearer to the lower left is better. {marks}"
-            "Grey: misses a limit; an arrow lies above the picture.",
-            figures.pareto_figure(run),
-        ),
-        _figure(
-            "ended",
-            "Where trials ended",
-            "From the first gate down to success; reused: an earlier trial of the same recipe.",
-            figures.ended_figure(run),
-        ),
-        _figure(
-            "time",
-            "Where the time went",
-            "Summed over trials; one trial may take part of its build from the store.",
-            figures.time_figure(run),
-        ),
-        _figure(
-            "progress",
-            "Progress of the search",
-            "Share of the box between the source model and the ideal (no time, no bytes, nothing "
-            "lost) that feasible trials dominate: the hypervolume of "
-            f"{', '.join(run.objectives)}.",
-            figures.hypervolume_figure(run),
-        ),
-        _figure(
-            "parallel",
-            "Choices and what they lead to",
-            "Each line is a trial that keeps all limits. Drag along an axis to select.",
-            figures.parallel_figure(run),
-        ),
-    ]
+    return [_figure(d.name, d.title, d.note, d.draw(run)) for d in described_figures(run)]
 
 
 def _figure(name: str, title: str, note: str, figure: go.Figure) -> dict[str, Any]:

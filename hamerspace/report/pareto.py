@@ -21,12 +21,15 @@ from hamerspace.report.run_data import RunData, TrialRecord, Values
 
 Loss = tuple[float, ...]
 
-_KEYS = {
+KEYS = {
+    "quality": "drop_points",
     "latency": "latency_ms",
     "size": "size_mb",
     "memory": "memory_mb",
+    "throughput": "throughput_per_s",
     "download": "download_mb",
 }
+"""Objective to the value by which trials are compared."""
 
 
 def losses(run: RunData, values: Values) -> Loss | None:
@@ -42,7 +45,7 @@ def _loss(objective: str, values: Values, source: Values) -> float | None:
     if objective == "throughput":
         rate, base = values.get("throughput_per_s"), source.get("throughput_per_s")
         return (base or 1.0) / rate if rate else None
-    key = _KEYS[objective]
+    key = KEYS[objective]
     ratio = ratio_of(key, values, source)
     return values.get(key) if ratio is None else ratio
 
@@ -127,7 +130,7 @@ def _scale(run: RunData, objective: str) -> float:
         if trial.feasible
         and (loss := _loss(objective, trial.values, run.source.values)) is not None
     ]
-    key = "throughput_per_s" if objective == "throughput" else _KEYS[objective]
+    key = KEYS[objective]
     # Without a value of the source the losses are plain values: the worst seen is the reference.
     has_ratio = run.source.values.get(key) or (
         objective == "latency" and any(t.values.get("latency_ratio") for t in run.trials)

@@ -3,7 +3,8 @@
 ``values`` mappings share one set of keys, :data:`VALUE_KEYS`; a key that is absent or ``None`` was
 not measured. ``quality`` is the metric's own value. Drops are signed so that more is worse for
 every metric, in the unit of :attr:`Metric.drop_unit`. ``latency_ratio`` is the candidate over the
-source model, as the interleaved measurement gave it.
+source model, as the interleaved measurement gave it. Keys in ``low`` and ``high`` are the ends of
+confidence intervals.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ VALUE_KEYS = (
     "latency_low_ms",
     "latency_high_ms",
     "latency_ratio",
+    "latency_ratio_low",
+    "latency_ratio_high",
     "size_mb",
     "memory_mb",
     "throughput_per_s",
@@ -97,6 +100,8 @@ class TrialRecord:
         started_s: Start, in seconds since that of the study.
         finished_s: End, in seconds since the start of the study.
         default_of: The single tool whose own default it is; empty where it is none.
+        choices: What was chosen of the space. Unlike ``parameters`` it holds what a recipe leaves
+            out because it does nothing, such as a ratio of 0, and nothing that had no choice.
     """
 
     number: int
@@ -113,6 +118,7 @@ class TrialRecord:
     started_s: float = 0.0
     finished_s: float = 0.0
     default_of: str = ""
+    choices: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def backend(self) -> str:
@@ -176,8 +182,14 @@ class RunData:
         confirm_rows: Rows of the confirm split, where there is one.
         warnings: What nobody may overlook.
         environment: Facts about the device and the software.
-        command: What reproduces the run.
+        command: How the command line was called; empty where a program made the study.
         stopped_because: Why the search stopped, in one line.
+        sensitivity: Scheme, such as ``openvino int8``, to layer and error, the most sensitive
+            layer first. The error is the mean squared difference of the model's outputs, once
+            that layer alone is quantised, over their mean square; infinite where the outputs are
+            no numbers any more.
+        study_yaml: The whole study as a study file.
+        depends_on: Choice to the choices whose values decide whether there is such a choice.
     """
 
     name: str
@@ -194,6 +206,9 @@ class RunData:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     stopped_because: str = ""
+    sensitivity: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    study_yaml: str = ""
+    depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def winner(self) -> Confirmation | None:

@@ -1,6 +1,6 @@
 """Tables of a run: every trial as a data frame, and the final table as plain rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hamerspace.report import formats
@@ -154,8 +154,14 @@ def final_markdown(run: RunData) -> str:
     """:func:`final_rows` as a Markdown table, ending in a newline."""
     heads = [FINAL_COLUMNS[key] for key in FINAL_COLUMNS]
     heads[1] = run.metric.name
-    lines = [heads, ["---"] * len(heads)]
-    lines += [[_cell(row, key) for key in FINAL_COLUMNS] for row in final_rows(run)]
+    return markdown_table(
+        heads, [[_cell(row, key) for key in FINAL_COLUMNS] for row in final_rows(run)]
+    )
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already, ending in a newline."""
+    lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

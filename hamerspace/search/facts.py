@@ -7,6 +7,7 @@ from typing import Any
 
 from hamerspace.backends import BACKENDS
 from hamerspace.build.store import content_key
+from hamerspace.build.versions import installed_versions
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 from hamerspace.search.workbench import Workbench
@@ -91,10 +92,10 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Hamerspace and of what each backend is made of."""
+    """Of Hamerspace, of what searches, and of what each backend is made of."""
     from hamerspace import __version__
 
-    found = {"hamerspace": __version__}
+    found = {"hamerspace": __version__, **installed_versions(("optuna", "numpy"))}
     for name in BACKENDS:
         found.update(BACKENDS.load(name).versions())
     return found

@@ -26,6 +26,7 @@ from hamerspace.measure.protocol import EvaluationSet, MeasurementPlan
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.size import download_bytes
 from hamerspace.recipe import Recipe
+from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.space import (
@@ -215,6 +216,8 @@ class Workbench:
         started = time.monotonic()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
+        if built.ranking is not None:
+            keep_ranking(self._folder, built.ranking)
         seconds = built.seconds or {"build": time.monotonic() - started}
         if built.candidate is None:
             failed = Measurement(Gate.BUILD, built.error, failed=True)

@@ -20,6 +20,18 @@ from hamerspace.targets.base import Target
 from hamerspace.targets.gpu import find_gpu
 
 _LARGER_BATCH = 16
+_TELLING_INSTRUCTIONS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+    "bf16",
+)
 
 
 class LocalTarget(Target):
@@ -65,6 +77,7 @@ class LocalTarget(Target):
         return {
             **gpu,
             "processor": _cpu_field("model name") or platform.processor() or platform.machine(),
+            **_instructions(),
             "cores": str(psutil.cpu_count()),
             "memory": f"{memory_gb:.0f} GB",
             "system": platform.platform(),
@@ -188,6 +201,13 @@ def _agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
     return exact.shape == batched.shape and np.allclose(
         exact, batched, rtol=1e-4, atol=1e-5 * scale
     )
+
+
+def _instructions() -> dict[str, str]:
+    """Those of the processor that decide how fast few bits are."""
+    flags = _cpu_field("flags").split() or _cpu_field("Features").split()
+    found = [name for name in _TELLING_INSTRUCTIONS if name in flags]
+    return {"instructions": ", ".join(found)} if found else {}
 
 
 def _cpu_field(name: str) -> str:

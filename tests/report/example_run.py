@@ -85,6 +85,7 @@ def _trial(number, rng, clock, seen):
         "recipe_id": recipe.id,
         "label": recipe_label(recipe),
         "parameters": parameters,
+        "choices": parameters,
         "origin": origin,
         "started_s": clock,
     }

@@ -7,6 +7,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from hamerspace.errors import RunFolderError
+from hamerspace.report.described import described_figures
 from hamerspace.report.html import render, write
 
 EVIL = "</script><script>alert(1)</script>"
@@ -60,8 +61,9 @@ def test_the_page_needs_no_network(run):
 
 def test_figures_are_valid_json(run):
     found = re.findall(r'data-figure="figure-(\w+)">(.*?)</script>', render(run), re.DOTALL)
-    assert [name for name, _ in found] == ["front", "ended", "time", "progress", "parallel"]
-    assert all(json.loads(data)["data"] for _, data in found)
+    assert [name for name, _ in found] == [name for name, *_ in described_figures(run)]
+    drawn = {name for name, data in found if json.loads(data)["data"]}
+    assert {"comparison", "front", "parallel", "ended", "time", "progress"} <= drawn
 
 
 def test_the_same_run_gives_the_same_document(run):

@@ -5,14 +5,20 @@ that it can be read on a light and on a dark page. Where there is nothing to dra
 so instead of being empty.
 """
 
+from hamerspace.report.figures.comparison import comparison_figure
 from hamerspace.report.figures.front import pareto_figure
+from hamerspace.report.figures.importance import importance_figure
 from hamerspace.report.figures.parallel import parallel_figure
 from hamerspace.report.figures.progress import ended_figure, hypervolume_figure, time_figure
+from hamerspace.report.figures.sensitivity import sensitivity_figure
 
 __all__ = [
+    "comparison_figure",
     "ended_figure",
     "hypervolume_figure",
+    "importance_figure",
     "parallel_figure",
     "pareto_figure",
+    "sensitivity_figure",
     "time_figure",
 ]

@@ -9,38 +9,35 @@ import plotly.graph_objects as go
 from hamerspace.recipe import Scalar
 from hamerspace.report import formats
 from hamerspace.report.figures import style
+from hamerspace.report.pareto import KEYS, pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
 
-_MOST_PARAMETERS = 4
-_KEYS = {
-    "quality": "drop_points",
-    "latency": "latency_ms",
-    "size": "size_mb",
-    "memory": "memory_mb",
-    "throughput": "throughput_per_s",
-    "download": "download_mb",
-}
+_MOST_CHOICES = 4
+_NO_CHOICE = "-"
 
 
 def parallel_figure(run: RunData) -> go.Figure:
     """Draw each feasible trial as a line across its choices and its objectives.
 
-    Shown are the backend, the parameters that most trials have and that vary (four at most), then
-    the objectives; all but quality on log scales where they span decades.
+    Shown are the backend, the choices that most trials have and that tell them apart (four at
+    most), the objectives, all but quality on log scales where they span decades, and whether the
+    trial is on the Pareto front. The front is selected at first: other trials are pale.
     """
     trials = [t for t in run.trials if t.feasible and t.ended_at != "reused"]
     if len(trials) < 2:
         return style.empty_figure("Fewer than two trials keep all limits.")
     dimensions = [_categories("backend", [t.backend for t in trials])]
-    dimensions += [_parameter(name, trials) for name in _telling(trials)]
+    dimensions += [_choice(name, values) for name, values in _telling(trials).items()]
     for objective in run.objectives:
-        key = _KEYS[objective]
+        key = KEYS[objective]
         values = [t.values.get(key) for t in trials]
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             dimensions.append(
                 _numbers(formats.axis_title(key, run.metric), known, log=key != "drop_points")
             )
+    front = {t.number for t in pareto_front(run)}
+    dimensions.append(_front_axis([t.number in front for t in trials]))
     figure = style.base_figure(420)
     figure.update_layout(margin={"l": 100, "r": 70, "t": 64, "b": 20})
     styles = style.backend_styles(run.backends)
@@ -63,26 +60,44 @@ def parallel_figure(run: RunData) -> go.Figure:
         labelfont={"color": style.INK, "size": 12},
         tickfont={"color": style.INK, "size": 11},
         rangefont={"color": "rgba(0,0,0,0)", "size": 1},
-        unselected={"line": {"color": "rgba(128,138,155,0.25)"}},
+        unselected={"line": {"color": "rgba(128,138,155,0.28)"}},
     )
     return figure
 
 
-def _telling(trials: Sequence[TrialRecord]) -> list[str]:
-    present: dict[str, list[Scalar]] = {}
-    for trial in trials:
-        for name, value in trial.parameters.items():
-            present.setdefault(name, []).append(value)
-    varying = [
-        name
-        for name, values in present.items()
-        if name != "backend" and (len(set(values)) > 1 or len(values) < len(trials))
-    ]
-    return sorted(varying, key=lambda name: (-len(present[name]), name))[:_MOST_PARAMETERS]
+def _telling(trials: Sequence[TrialRecord]) -> dict[str, list[Scalar | None]]:
+    """The choices that tell trials apart, each with a value or ``None`` for every trial.
+
+    A setting of a backend goes by its name alone, so that runtimes share an axis for what they
+    have in common. A choice that tells apart the same trials as one before it is left out.
+    """
+    rows = [_settings(trial) for trial in trials]
+    values = {
+        name: [row.get(name) for row in rows]
+        for name in sorted({name for row in rows for name in row} - {"backend"})
+    }
+    chosen: dict[str, list[Scalar | None]] = {}
+    seen = {_partition([trial.backend for trial in trials]), (0,) * len(trials)}
+    for name in sorted(values, key=lambda n: (values[n].count(None), n)):
+        partition = _partition(values[name])
+        if partition not in seen and len(chosen) < _MOST_CHOICES:
+            chosen[name] = values[name]
+            seen.add(partition)
+    return chosen
 
 
-def _parameter(name: str, trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    values = [trial.parameters.get(name) for trial in trials]
+def _settings(trial: TrialRecord) -> dict[str, Scalar]:
+    own = f"{trial.backend}."
+    chosen = trial.choices or trial.parameters
+    return {name.removeprefix(own): value for name, value in chosen.items()}
+
+
+def _partition(values: Sequence[Scalar | None]) -> tuple[int, ...]:
+    """Which of the values are equal, whatever they are."""
+    return tuple(values.index(value) for value in values)
+
+
+def _choice(name: str, values: Sequence[Scalar | None]) -> dict[str, Any]:
     numbers = [
         float(value)
         for value in values
@@ -90,7 +105,14 @@ def _parameter(name: str, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     ]
     if len(numbers) == len(values):
         return _numbers(name, numbers)
-    return _categories(name, ["(inert)" if value is None else str(value) for value in values])
+    return _categories(name, [_NO_CHOICE if value is None else str(value) for value in values])
+
+
+def _front_axis(on_front: Sequence[bool]) -> dict[str, Any]:
+    axis = _categories("on the front", ["yes" if on else "no" for on in on_front])
+    if len(axis["tickvals"]) > 1:
+        axis["constraintrange"] = [0.9, 1.1]
+    return axis
 
 
 def _categories(label: str, values: Sequence[str]) -> dict[str, Any]:

@@ -16,6 +16,15 @@ GRID = "rgba(128, 138, 155, 0.22)"
 FAINT = "rgba(128, 138, 155, 0.75)"
 LIMIT = "#d64545"
 
+_AXIS = {
+    "gridcolor": GRID,
+    "zeroline": False,
+    "linecolor": GRID,
+    "ticks": "outside",
+    "tickcolor": GRID,
+    "automargin": True,
+    "title": {"standoff": 10},
+}
 _BACKENDS = {
     "onnxruntime": ("#2f80d8", "circle"),
     "openvino": ("#e8871e", "square"),
@@ -47,15 +56,6 @@ def backend_styles(backends: Iterable[str]) -> dict[str, tuple[str, str]]:
 def base_figure(height_px: int) -> go.Figure:
     """A figure with the common layout: transparent, legend below, room for no title."""
     figure = go.Figure()
-    axis = {
-        "gridcolor": GRID,
-        "zeroline": False,
-        "linecolor": GRID,
-        "ticks": "outside",
-        "tickcolor": GRID,
-        "automargin": True,
-        "title": {"standoff": 10},
-    }
     figure.update_layout(
         template="none",
         height=height_px,
@@ -63,8 +63,8 @@ def base_figure(height_px: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK, "size": 13, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
         margin={"l": 8, "r": 12, "t": 24, "b": 8},
-        xaxis=axis,
-        yaxis=axis,
+        xaxis=_AXIS,
+        yaxis=_AXIS,
         legend={
             "orientation": "h",
             "yref": "container",
@@ -78,6 +78,12 @@ def base_figure(height_px: int) -> go.Figure:
         dragmode="zoom",
     )
     return figure
+
+
+def dress_axes(figure: go.Figure) -> None:
+    """Give every axis of a figure with several panels the common look."""
+    figure.update_xaxes(_AXIS)
+    figure.update_yaxes(_AXIS)
 
 
 def empty_figure(text: str) -> go.Figure:
@@ -126,7 +132,22 @@ def hover(heading: str, values: Values, metric: Metric, extra: Iterable[str] = (
     return "<br>".join([*lines, *(html.escape(line) for line in extra)])
 
 
-_INTERVAL_ENDS = ("drop_low", "drop_high", "latency_low_ms", "latency_high_ms")
+_INTERVAL_ENDS = (
+    "drop_low",
+    "drop_high",
+    "latency_low_ms",
+    "latency_high_ms",
+    "latency_ratio_low",
+    "latency_ratio_high",
+)
+
+
+def shortened(text: str, most: int = 28) -> str:
+    """``text``, its middle left out where it is longer than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) * 2 // 3
+    return f"{text[: most - 1 - tail]}\u2026{text[-tail:]}"
 
 
 def trial_hover(run: RunData, trial: TrialRecord, note: str = "") -> str:

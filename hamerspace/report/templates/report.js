@@ -12,6 +12,25 @@ for (const source of document.querySelectorAll("script[data-figure]")) {
   });
 }
 
+// Paper is narrower than most screens: figures are drawn anew for it, and all details shown.
+const PAPER_PX = 680;
+const opened = [];
+addEventListener("beforeprint", () => {
+  for (const plot of document.querySelectorAll(".plot")) {
+    Plotly.relayout(plot, { width: PAPER_PX, autosize: false });
+  }
+  for (const details of document.querySelectorAll(".reproduce details:not([open])")) {
+    details.open = true;
+    opened.push(details);
+  }
+});
+addEventListener("afterprint", () => {
+  for (const plot of document.querySelectorAll(".plot")) {
+    Plotly.relayout(plot, { width: null, autosize: true });
+  }
+  for (const details of opened.splice(0)) details.open = false;
+});
+
 function sortValue(row, column) {
   const cell = row.cells[column];
   const text = cell.dataset.sort ?? cell.textContent.trim();

@@ -1,0 +1,122 @@
+"""The report as Markdown, as code hosts draw it."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from hamerspace.errors import RunFolderError
+from hamerspace.report import formats
+from hamerspace.report.importance import FEASIBLE, importances
+from hamerspace.report.pareto import pareto_front
+from hamerspace.report.reproduction import reproduction
+from hamerspace.report.run_data import RunData
+from hamerspace.report.tables import final_markdown, markdown_table
+from hamerspace.report.verdict import misses, verdict
+
+_FRONT_KEYS = ("latency_ms", "size_mb", "memory_mb")
+
+
+def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> str:
+    """The report: verdict, limits, table, front, importance, environment, how to reproduce.
+
+    Args:
+        run: What to tell.
+        figures: Name of a figure to the path of its picture, relative to the report.
+    """
+    pictures = figures or {}
+    judged = verdict(run)
+    parts = [f"# {plain(run.name)}", f"**{plain(judged.headline)}**"]
+    parts += [_items(f"{check.verdict}: {check.limit}: {check.value}" for check in judged.checks)]
+    parts += [_items(f"Warning: {warning}" for warning in run.warnings)]
+    near = [f"{n.label} (trial {n.number}): {'; '.join(misses(run, n))}" for n in run.nearest]
+    parts += ["## Nearest candidates", _items(near)] if near else []
+    parts += [_picture(pictures, "comparison", "Before and after")]
+    parts += ["## Source model and candidates", final_markdown(run)]
+    parts += ["## Pareto front", _front(run), _picture(pictures, "front", "Latency and quality")]
+    parts += ["## What decided", _importance(run)]
+    if run.sensitivity:
+        parts += ["## Sensitivity of the layers", _sensitivity(run)]
+    if run.environment:
+        facts = [(plain(name), plain(value)) for name, value in run.environment.items()]
+        parts += ["## Environment", markdown_table(("what", "value"), facts)]
+    parts += _reproduction(run)
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def write_markdown(run: RunData, path: Path, figures: Iterable[Path] = ()) -> Path:
+    """Write the report to ``path`` and return it; links to ``figures`` are relative to it.
+
+    Raises:
+        RunFolderError: The file cannot be written.
+    """
+    root = path.parent.resolve()
+    links = {figure.stem: os.path.relpath(figure.resolve(), root) for figure in figures}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_markdown(run, links), encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
+        ) from error
+    return path
+
+
+def plain(text: str) -> str:
+    """``text`` such that Markdown draws it as it is, on one line."""
+    return re.sub(r"([\\\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _items(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def _picture(pictures: Mapping[str, str], name: str, title: str) -> str:
+    return f"![{title}](<{pictures[name]}>)" if name in pictures else ""
+
+
+def _front(run: RunData) -> str:
+    front = pareto_front(run)
+    if not front:
+        return "No trial keeps all limits."
+    heads = ["trial", "recipe", f"drop ({run.metric.drop_unit})"]
+    heads += [formats.axis_title(key, run.metric) for key in _FRONT_KEYS]
+    rows: list[Sequence[str]] = [
+        [
+            str(trial.number),
+            plain(trial.label),
+            plain(formats.drop(trial.values, run.metric)),
+            *(formats.number(trial.values.get(key)) for key in _FRONT_KEYS),
+        ]
+        for trial in front
+    ]
+    return markdown_table(heads, rows)
+
+
+def _importance(run: RunData) -> str:
+    told = [one for one in importances(run) if one.shares]
+    if not told:
+        return "Too few recipes were measured, or the choices explain too little, to tell."
+    rows = []
+    for one in told:
+        title = "keeping the limits" if one.target == FEASIBLE else formats.title(one.target)
+        shares = ", ".join(f"{plain(name)} {100 * s:.0f} %" for name, s in one.shares.items())
+        rows.append((title, f"{100 * one.explained:.0f} %", shares))
+    return markdown_table(("figure", "explained", "share of the variance by choice"), rows)
+
+
+def _sensitivity(run: RunData, most: int = 5) -> str:
+    rows = [
+        (plain(scheme), ", ".join(f"{plain(n)} {error:.1e}" for n, error in layers[:most]))
+        for scheme, layers in run.sensitivity.items()
+    ]
+    return markdown_table(("scheme", "most sensitive layers, error of the outputs"), rows)
+
+
+def _reproduction(run: RunData) -> list[str]:
+    found = reproduction(run)
+    blocks = [("console", found.command)] if found.command else [("python", found.program)]
+    blocks += [("yaml", found.study_yaml), ("json", found.recipe)]
+    # Four ticks, so that no text of the run ends the block.
+    drawn = [f"````{kind}\n{text.rstrip()}\n````" for kind, text in blocks if text]
+    return ["## How to reproduce", *drawn] if drawn else []

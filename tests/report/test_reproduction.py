@@ -1,0 +1,29 @@
+import json
+from dataclasses import replace
+
+from hamerspace.config.loading import load_study
+from hamerspace.recipe import Recipe
+from hamerspace.report.reproduction import reproduction
+from hamerspace.study import Study
+
+
+def test_the_winners_recipe_can_be_read_back(run):
+    recipe = Recipe.from_json(json.dumps(json.loads(reproduction(run).recipe)))
+    assert recipe.id == run.winner.recipe_id
+    assert reproduction(replace(run, confirmations=())).recipe == ""
+
+
+def test_the_study_can_be_searched_again_from_what_is_told(write_study, onnx_task, tmp_path):
+    study = Study.from_model(
+        onnx_task / "model.onnx",
+        data=str(onnx_task / "data.npz"),
+        out=tmp_path / "run",
+        trials=7,
+        seed=3,
+        max_size_mb=2.5,
+    )
+    told = reproduction(study.run_data())
+    assert told.command == ""
+    assert "optimize()" in told.program
+    (tmp_path / "study.yaml").write_text(told.study_yaml)
+    assert load_study(tmp_path / "study.yaml").config == study.loaded.config
