@@ -5,7 +5,7 @@ import io
 import json
 import mimetypes
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Never
@@ -14,11 +14,16 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store
+from hamerspace.recipe import Recipe
+from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import Record
 from hamerspace.search.run_folder import RunFolder
+from hamerspace.space.describe import recipe_label
 
 _LOGS = ("build.log", "measure.log")
 _OF_STUDY = ("report.html", "run.json", "source.json", "facts.json", "result.json")
+Content = Path | Callable[[], bytes]
+
 _TEXT = "text/plain; charset=utf-8"
 _MIME = {".log": _TEXT, ".py": _TEXT}
 
@@ -49,7 +54,7 @@ class RunArtifacts:
     def __init__(self, folder: RunFolder, store: Store) -> None:
         self._folder = folder
         self._store = store
-        self._content: dict[str, Path | bytes] = {}
+        self._content: dict[str, Content] = {}
         # Pages of other sites may read an artifact whose address they know.
         self._secret = secrets.token_bytes(16)
 
@@ -58,11 +63,29 @@ class RunArtifacts:
         paths = [self._folder.path / name for name in _OF_STUDY]
         return [self._file(path, path.name) for path in paths if path.is_file()]
 
-    def of_trial(self, record: Record, *, winner: bool) -> list[Artifact]:
-        """The recipe, the logs, and the model as far as it lies in ``best/`` or in the store."""
+    def of_trial(
+        self, record: Record, *, winner: bool, plots: Mapping[str, Callable[[], bytes]]
+    ) -> list[Artifact]:
+        """The recipe, the logs, plots, and the model as far as it lies in ``best/`` or the store.
+
+        Args:
+            record: Of the trial.
+            winner: Whether ``best/`` is its.
+            plots: Scheme to what draws the HTML page of how sensitive its layers are; those that
+                decided the trial's recipe are offered.
+        """
         recipe = record.recipe
-        text = json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
-        found = [self._offer(f"{recipe.id}/recipe.json", "recipe.json", text.encode())]
+
+        def recipe_json() -> bytes:
+            return (json.dumps(json.loads(recipe.to_json()), indent=1) + "\n").encode()
+
+        found = [self._offer(f"{recipe.id}/recipe.json", "recipe.json", recipe_json)]
+        found += [
+            self._offer(f"{ranking.key}/sensitivity.html", "sensitivity.html", plots[scheme])
+            for ranking in kept_rankings(self._folder)
+            if ranking.parameters.items() <= recipe.parameters.items()
+            and (scheme := recipe_label(Recipe(ranking.parameters))) in plots
+        ]
         logs = self._folder.path / "artifacts" / recipe.id
         paths = [logs / name for name in _LOGS]
         told = [path for path in paths if path.is_file() and path.stat().st_size]
@@ -82,11 +105,11 @@ class RunArtifacts:
             ArtifactNotFound: There is none, or its file is gone.
         """
         content = self._content.get(artifact_id)
-        if isinstance(content, bytes):
-            return io.BytesIO(content)
-        if content is None or not content.is_file():
+        if isinstance(content, Path) and content.is_file():
+            return content.open("rb")
+        if content is None or isinstance(content, Path):
             raise ArtifactNotFound(artifact_id)
-        return content.open("rb")
+        return io.BytesIO(content())
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> Never:  # noqa: ARG002 - the protocol's
         """Refuse: a run is only read here."""
@@ -116,7 +139,7 @@ class RunArtifacts:
     def _file(self, path: Path, name: str) -> Artifact:
         return self._offer(str(path), name, path)
 
-    def _offer(self, address: str, name: str, content: Path | bytes) -> Artifact:
+    def _offer(self, address: str, name: str, content: Content) -> Artifact:
         found = hashlib.sha256(self._secret + address.encode()).hexdigest()
         self._content[found] = content
         suffix = Path(name).suffix

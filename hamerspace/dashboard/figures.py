@@ -1,6 +1,7 @@
 """The report's figures, fitted to the cards of the study page."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import plotly.graph_objects as go
 
@@ -21,7 +22,20 @@ def study_figures(run: RunData) -> Mapping[str, go.Figure]:
         ),
         "3-gates": ("Where trials ended", figures.ended_figure(run)),
     }
+    for number, scheme in enumerate(run.sensitivity, 4):
+        drawn[f"{number}-sensitivity"] = ("Sensitivity of layers", _sensitivity(run, scheme))
     return {name: _fitted(figure, title) for name, (title, figure) in drawn.items()}
+
+
+def sensitivity_page(run: RunData, scheme: str) -> bytes:
+    """The sensitivity of layers under one scheme as an HTML page that needs nothing else."""
+    page: str = _sensitivity(run, scheme).to_html(include_plotlyjs=True)
+    return page.encode()
+
+
+def _sensitivity(run: RunData, scheme: str) -> go.Figure:
+    """A figure of one scheme: all of them are too high for a card."""
+    return figures.sensitivity_figure(replace(run, sensitivity={scheme: run.sensitivity[scheme]}))
 
 
 def _fitted(figure: go.Figure, title: str) -> go.Figure:

@@ -3,6 +3,7 @@
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -12,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hamerspace._optuna import note_taker
 from hamerspace.dashboard.artifacts import RunArtifacts
-from hamerspace.dashboard.figures import study_figures
+from hamerspace.dashboard.figures import sensitivity_page, study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.dashboard.upstream import artifact_attributes, constraint_attributes
 from hamerspace.report import formats
@@ -104,7 +105,8 @@ class Mirror:
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
         save_note(note_taker(self._copy, trial_id), trial_note(run, trial, export))
         winner = run.winner is not None and run.winner.number == trial.number
-        artifacts = self._artifacts.of_trial(record, winner=winner)
+        plots = {scheme: partial(sensitivity_page, run, scheme) for scheme in run.sensitivity}
+        artifacts = self._artifacts.of_trial(record, winner=winner, plots=plots)
         self._set(artifact_attributes(artifacts, trial_id))
 
     def _tell_study(self, run: RunData) -> None:

@@ -4,8 +4,12 @@ import shutil
 import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from hamerspace.build.ranking import Ranking
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.dashboard.artifacts import RunArtifacts
+from hamerspace.recipe import Recipe
+from hamerspace.search.rankings import keep_ranking
+from hamerspace.space.describe import recipe_label
 from hamerspace.study import Study
 
 
@@ -31,7 +35,7 @@ def _read(artifacts, artifact):
 
 def test_a_trial_has_recipe_logs_and_the_model_that_was_built(study, store):
     artifacts, record = RunArtifacts(study.folder, store), study.records()[0]
-    found = _named(artifacts.of_trial(record, winner=False))
+    found = _named(artifacts.of_trial(record, winner=False, plots={}))
     assert set(found) == {"recipe.json", "build.log", "model.onnx"}
     assert json.loads(_read(artifacts, found["recipe.json"])) == json.loads(record.recipe.to_json())
     assert b"onnxruntime" in _read(artifacts, found["build.log"])
@@ -44,24 +48,24 @@ def test_looking_does_not_mark_an_entry_of_the_store_as_used(study, store):
     record = study.records()[0]
     entry = store.path(record.evaluation.key)
     before = entry.stat().st_mtime_ns
-    RunArtifacts(study.folder, store).of_trial(record, winner=False)
+    RunArtifacts(study.folder, store).of_trial(record, winner=False, plots={})
     assert entry.stat().st_mtime_ns == before
 
 
 def test_a_model_that_was_evicted_is_not_offered(study, store):
     artifacts, record = RunArtifacts(study.folder, store), study.records()[0]
-    model = _named(artifacts.of_trial(record, winner=False))["model.onnx"]
+    model = _named(artifacts.of_trial(record, winner=False, plots={}))["model.onnx"]
     shutil.rmtree(store.path(record.evaluation.key))
     assert not artifacts.has(model.id)
     with pytest.raises(ArtifactNotFound):
         artifacts.open_reader(model.id)
-    assert "model.onnx" not in _named(artifacts.of_trial(record, winner=False))
+    assert "model.onnx" not in _named(artifacts.of_trial(record, winner=False, plots={}))
 
 
 def test_the_winner_has_what_is_ready_to_ship(study, store):
     shutil.rmtree(store.root)
     artifacts = RunArtifacts(study.folder, store)
-    found = artifacts.of_trial(study.records()[study.best.number], winner=True)
+    found = artifacts.of_trial(study.records()[study.best.number], winner=True, plots={})
     assert {"predict.py", "model.onnx", "manifest.json", "recipe.json"} <= set(_named(found))
     assert len(found) == len(_named(found))
 
@@ -81,3 +85,15 @@ def test_addresses_cannot_be_guessed_and_nothing_is_written(study, store):
         one.remove(one.of_study()[0].id)
     with pytest.raises(PermissionError):
         one.write("00", None)
+
+
+def test_a_trial_that_ranked_layers_has_the_plot_of_its_scheme(study, store):
+    record = study.records()[0]
+    mine = Ranking("one", {"backend": "onnxruntime"}, (("conv", 0.1),))
+    other = Ranking("two", {"backend": "openvino"}, (("conv", 0.2),))
+    for ranking in (mine, other):
+        keep_ranking(study.folder, ranking)
+    plots = {recipe_label(Recipe(r.parameters)): r.key.encode for r in (mine, other)}
+    artifacts = RunArtifacts(study.folder, store)
+    found = _named(artifacts.of_trial(record, winner=False, plots=plots))
+    assert _read(artifacts, found["sensitivity.html"]) == b"one"
