@@ -46,7 +46,8 @@ class Constraints:
         max_memory_mb: Peak resident memory over that of the bare runtime, in MB.
         max_download_mb: Of the same files under deflate, as they travel, in MB.
         target_hardware: ``cpu``, ``arm``, ``edge`` (one thread, bytes first) or ``gpu`` (CUDA);
-            :class:`hamerspace.Optimizer` chooses the search space and the target by it.
+            :class:`hamerspace.Optimizer` chooses the search space and the target by it. ``None``
+            leaves them as a study file has them, else it is the CPU.
         target_size_mb: Another name of ``max_size_mb``, for when it is given.
 
     Raises:
@@ -59,7 +60,7 @@ class Constraints:
     max_accuracy_drop: float | None = None
     max_memory_mb: float | None = None
     max_download_mb: float | None = None
-    target_hardware: str = "cpu"
+    target_hardware: str | None = None
     target_size_mb: InitVar[float | None] = None
 
     def __post_init__(self, target_size_mb: float | None) -> None:
@@ -67,7 +68,7 @@ class Constraints:
             if self.max_size_mb is not None:
                 raise ConfigError("target_size_mb is another name of max_size_mb; give one of them")
             object.__setattr__(self, "max_size_mb", target_size_mb)
-        if self.target_hardware not in HARDWARE:
+        if self.target_hardware not in (None, *HARDWARE):
             raise ConfigError(
                 f"unknown target_hardware {self.target_hardware!r}"
                 f"{did_you_mean(str(self.target_hardware), HARDWARE)}"

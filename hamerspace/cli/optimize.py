@@ -7,6 +7,7 @@ import typer
 
 from hamerspace.cli import completion, options
 from hamerspace.cli.search import NOTHING_FEASIBLE, searching
+from hamerspace.errors import HamerspaceError
 
 if TYPE_CHECKING:
     from hamerspace.optimizer import OptimizationResult, SavedModel
@@ -41,12 +42,12 @@ def optimize(
         float | None, typer.Option(help="At most so many MB of files, compressed.")
     ] = None,
     target_hardware: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="cpu, arm, edge (one thread, bytes first) or gpu.",
+            help="cpu (default), arm, edge (one thread, bytes first) or gpu.",
             autocompletion=completion.targets,
         ),
-    ] = "cpu",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -86,7 +87,8 @@ def optimize(
     from hamerspace.cli.target import study_of
     from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
-    from hamerspace.optimizer.optimizer import able_backends, study_flags
+    from hamerspace.optimizer.optimizer import MODEL_FLAGS, able_backends, study_flags
+    from hamerspace.search.export import new_folder
 
     limits = Constraints(
         max_size_mb=size,
@@ -97,6 +99,7 @@ def optimize(
         target_hardware=target_hardware,
     )
     flags: dict[str, Any] = {
+        **({} if options.is_study(model) else MODEL_FLAGS),
         **study_flags(goal, limits),
         "data": data,
         "weights": weights,
@@ -110,14 +113,23 @@ def optimize(
     if space is not None:
         flags["space"] = space
     suffix = None if output is None else output.suffix or None
+    if output is not None and suffix is None:
+        new_folder(output)  # refused now rather than after the search
     able = able_backends(options.backend_names(backends), suffix)
     study = study_of(
         model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags
     )
     searching(study)
     result = OptimizationResult(study)
-    saved = result.save_model(output) if output is not None and result.succeeded else None
+    saved, failure = None, None
+    if output is not None and result.succeeded:
+        try:
+            saved = result.save_model(output)
+        except HamerspaceError as error:
+            failure = error  # told after what the search has found
     _print(result, saved, as_json=json)
+    if failure is not None:
+        raise failure
     if not result.succeeded:
         raise typer.Exit(NOTHING_FEASIBLE)
 

@@ -1,6 +1,5 @@
 """What a user gives to an :class:`~hamerspace.Optimizer` besides the model, as flags of a study."""
 
-import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +13,8 @@ from hamerspace.build.store import Store
 from hamerspace.config.flags import StudyFlags
 from hamerspace.config.study import ONLY_INPUT
 from hamerspace.errors import ConfigError, did_you_mean
-from hamerspace.optimizer.in_memory import Data, digest, save_data
+from hamerspace.optimizer.digests import function_digest
+from hamerspace.optimizer.in_memory import Data, save_data
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.user_code import SESSION
 
@@ -31,7 +31,7 @@ class Options(TypedDict, total=False):
 
     Attributes:
         data: What "good" means: the path of an ``.npz`` file; ``{name: array}``, the labels as
-            ``labels``; ``{split: {name: array}}``; or ``(inputs, labels)``.
+            ``labels``; ``{split: {name: array}}``; or, for a model in memory, ``(inputs, labels)``.
         validate: Judges a model's outputs by the labels.
         direction: Of ``validate`` or of a metric of your own: ``maximize`` (default for
             ``validate``) or ``minimize``.
@@ -164,16 +164,14 @@ def flag_of(spec: TensorSpec) -> str:
 def keep_function(function: Callable[..., Any]) -> str:
     """A reference ``module:function`` under which this process, and no other, finds a function.
 
-    Its name ends in a digest of its code, so that another function makes another study.
+    Its name ends in a digest of what it does, so that another function makes another study.
+
+    Raises:
+        ConfigError: See :func:`~hamerspace.optimizer.digests.function_digest`.
     """
     module = sys.modules.setdefault(SESSION, ModuleType(SESSION))
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = repr(function) if code is None else f"{code.co_code!r}{code.co_consts!r}"
     plain = "".join(c for c in getattr(function, "__name__", "") if c.isalnum() or c == "_")
-    name = f"{plain if plain.isidentifier() else 'function'}_{digest(text)}"
+    name = f"{plain if plain.isidentifier() else 'function'}_{function_digest(function)}"
     setattr(module, name, function)
     return f"{SESSION}:{name}"
 

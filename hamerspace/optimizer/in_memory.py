@@ -4,15 +4,19 @@ Files are named by a digest of their content: the same model gives the same file
 started again from a notebook goes on where it was, and another model never overwrites it.
 """
 
+import contextlib
 import copy
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hamerspace.errors import ConfigError, SourceError
+from hamerspace.errors import ConfigError, RunFolderError, SourceError
+from hamerspace.optimizer.digests import array_bytes, digest
+from hamerspace.search.run_folder import RunFolder
 from hamerspace.tasks.data.splits import SPLITS
 
 Data = Mapping[str, Any] | tuple[Any, Any]
@@ -49,10 +53,9 @@ def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> 
                 "'module:function' that builds it, with weights="
             ) from error
         suffix, save = ".pt", torch.jit.save
-    path = folder / f"model-{digest(str(program.graph), *_state_bytes(copied))}{suffix}"
-    if not path.is_file():
-        save(program, path)
-    return path
+    tensors = {**_tensors_of(copied), **getattr(program, "constants", {})}
+    name = f"model-{digest(str(program.graph), *_tensor_bytes(tensors))}{suffix}"
+    return _kept(folder / name, lambda path: save(program, path))
 
 
 def _exported(module: Any, arguments: tuple[Any, ...]) -> Any:
@@ -76,27 +79,20 @@ def _exported(module: Any, arguments: tuple[Any, ...]) -> Any:
 
 def save_pretrained(model: Any, folder: Path) -> Path:
     """Write a model of Hugging Face transformers as a folder of its own."""
-    path = folder / f"model-{digest(model.config.to_json_string(), *_state_bytes(model))}"
-    if not path.is_dir():
-        model.save_pretrained(path)
-    return path
+    name = f"model-{digest(model.config.to_json_string(), *_tensor_bytes(model.state_dict()))}"
+    return _kept(folder / name, model.save_pretrained)
 
 
 def save_onnx(model: Any, folder: Path) -> Path:
     """Write an ``onnx.ModelProto``."""
     data = model.SerializeToString()
-    path = folder / f"model-{digest(data)}.onnx"
-    path.write_bytes(data)
-    return path
+    return _kept(folder / f"model-{digest(data)}.onnx", lambda path: path.write_bytes(data))
 
 
 def save_keras(model: Any, folder: Path) -> Path:
     """Write a Keras model as a ``.keras`` file."""
-    weights = (_bytes_of(np.asarray(w)) for w in model.get_weights())
-    path = folder / f"model-{digest(model.to_json(), *weights)}.keras"
-    if not path.is_file():
-        model.save(path)
-    return path
+    weights = (array_bytes(np.asarray(w)) for w in model.get_weights())
+    return _kept(folder / f"model-{digest(model.to_json(), *weights)}.keras", model.save)
 
 
 def save_data(data: Data, input_names: Sequence[str], folder: Path) -> Path:
@@ -112,10 +108,26 @@ def save_data(data: Data, input_names: Sequence[str], folder: Path) -> Path:
         ConfigError: What was given is no such thing.
     """
     arrays = dict(_named_arrays(data, input_names))
-    parts = (part for name in sorted(arrays) for part in (name, _bytes_of(arrays[name])))
-    path = folder / f"data-{digest(*parts)}.npz"
-    if not path.is_file():
-        np.savez(path, allow_pickle=False, **arrays)
+    parts = (part for name in sorted(arrays) for part in (name, array_bytes(arrays[name])))
+    return _kept(
+        folder / f"data-{digest(*parts)}.npz",
+        lambda path: np.savez(path, allow_pickle=False, **arrays),
+    )
+
+
+def _kept(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file or a folder, whole or not at all, where it is not there already."""
+    if path.exists():
+        return path
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        write(draft)
+        draft.replace(path)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
     return path
 
 
@@ -163,33 +175,64 @@ def _pair(data: tuple[Any, ...], input_names: Sequence[str]) -> Iterable[tuple[s
 def _array(value: Any, name: object) -> Any:
     if not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
         raise ConfigError(f"data: '{name}' is a {type(value).__name__}; give a numpy array")
-    return np.asarray(value)
+    array = np.asarray(value)
+    if array.dtype.kind == "O":
+        raise ConfigError(f"data: '{name}' holds Python objects; give numbers of one dtype")
+    return array
 
 
-def digest(*parts: str | bytes) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of some text and bytes."""
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(part.encode() if isinstance(part, str) else part)
-    return total.hexdigest()[:12]
+def _tensors_of(module: Any) -> dict[str, Any]:
+    """Every tensor of a module by name, those that are no part of its state included."""
+    own = {
+        f"{prefix}.{name}": value
+        for prefix, inner in module.named_modules()
+        for name, value in vars(inner).items()
+    }
+    return {**own, **dict(module.named_buffers()), **module.state_dict()}
 
 
-def _state_bytes(module: Any) -> Iterable[bytes]:
+def _tensor_bytes(tensors: Mapping[str, Any]) -> Iterable[bytes]:
     import torch
 
-    for name, value in sorted(module.state_dict().items()):
-        yield name.encode()
+    for name, value in sorted(tensors.items()):
         if isinstance(value, torch.Tensor):
+            yield name.encode()
             # As plain bytes, since numpy has no bfloat16.
             flat = value.detach().cpu().contiguous().reshape(-1)
             yield f"{value.dtype}{tuple(value.shape)}".encode()
             yield flat.view(torch.uint8).numpy().tobytes()
 
 
-def _bytes_of(array: Any) -> bytes:
-    return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
-
-
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def inputs_of(folder: RunFolder) -> Iterator[None]:
+    """Where the block fails, take back what it wrote into the inputs and the run does not use.
+
+    Raises:
+        RunFolderError: Another search is running in the folder.
+    """
+    made = [path for path in (folder.inputs, *folder.inputs.parents) if not path.exists()]
+    with folder.held(worth_keeping=lambda: False):  # nobody else writes there meanwhile
+        before = set(folder.inputs.iterdir()) if folder.inputs.is_dir() else set()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(RunFolderError), folder.held(worth_keeping=lambda: False):
+            used = folder.run_file.read_text() if folder.run_file.is_file() else ""
+            found = set(folder.inputs.iterdir()) if folder.inputs.is_dir() else set()
+            for path in found - before:
+                if path.name not in used:
+                    _remove(path)
+        folder.remove_unused(made)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -3,14 +3,12 @@
 import contextlib
 import inspect
 import re
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 import numpy as np
-import yaml
 
 from hamerspace.build.store import Store
 from hamerspace.config.flags import StudyFlags, override, study_from_flags
@@ -28,22 +26,26 @@ from hamerspace.optimizer.given import (
     merged,
 )
 from hamerspace.optimizer.result import OptimizationResult
+from hamerspace.optimizer.study_file import write_study_file
 from hamerspace.progress import StudyListener
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.saving import backends_for
 from hamerspace.study import Study
-from hamerspace.tasks.user_code import SESSION
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
 """Makes a study from a folder for what lies in memory, and flags."""
 
-TARGETS: dict[str, StudyFlags] = {
-    "cpu": {"space": "auto"},
+HARDWARE_FLAGS: dict[str | None, StudyFlags] = {
+    None: {},
+    "cpu": {"hardware": "cpu"},
     "arm": {"space": "arm"},
     "edge": {"space": "edge", "threads": 1, "objectives": ("size", "quality", "latency")},
-    "gpu": {"space": "auto", "hardware": "gpu"},
+    "gpu": {"hardware": "gpu"},
 }
 """What each ``target_hardware`` means for a study."""
+
+MODEL_FLAGS: StudyFlags = {"space": "auto"}
+"""What holds for a model where nothing else is said."""
 
 
 class OptimizationGoal(StrEnum):
@@ -63,6 +65,7 @@ class Optimizer:
         name: Of the study.
         out: Folder of the outputs; default: ``runs/<name>``.
         store: Where build results are kept; default: the user's cache folder.
+        writes: Whether making the study writes files into the folder that it is given.
     """
 
     def __init__(
@@ -71,8 +74,11 @@ class Optimizer:
         name: str,
         out: str | Path | None = None,
         store: Store | None = None,
+        *,
+        writes: bool = False,
     ) -> None:
         self._make_study = make_study
+        self._writes = writes
         self._store = store
         self.name = name
         self.out = Path(out or Path("runs") / name).resolve()
@@ -167,15 +173,24 @@ class Optimizer:
 
     @classmethod
     def from_config(
-        cls, path: str | Path, *, out: str | Path | None = None, store: Store | None = None
+        cls,
+        path: str | Path,
+        *,
+        trust_pickle: bool = False,
+        out: str | Path | None = None,
+        store: Store | None = None,
     ) -> Self:
-        """Optimize what a study file says; goal and limits of :meth:`optimize` go over it.
+        """Optimize what a study file says; what :meth:`optimize` is given goes over it.
 
         Raises:
             ConfigError: The file is wrong.
         """
         loaded = load_study(Path(path))
-        return cls(lambda _, flags: override(loaded, **flags), loaded.config.name, out, store)
+
+        def make(_: Path, flags: StudyFlags) -> LoadedStudy:
+            return override(loaded, trust_pickle=trust_pickle, **flags)
+
+        return cls(make, loaded.config.name, out, store)
 
     def optimize(
         self,
@@ -215,18 +230,11 @@ class Optimizer:
         }
         flags = merged(study_flags(goal, constraints), chosen)
         backends = able_backends(backends, output)
-        inputs = RunFolder(self.out).inputs
-        before = set(inputs.iterdir()) if inputs.is_dir() else set()
-        made = [folder for folder in (inputs, *inputs.parents) if not folder.exists()]
-        study = None
-        try:
-            loaded = self._make_study(inputs, flags)
+        folder = RunFolder(self.out)
+        with in_memory.inputs_of(folder) if self._writes else contextlib.nullcontext():
+            loaded = self._make_study(folder.inputs, flags)
             study = Study(loaded, self.out, backends=backends, store=self._store)
             study.optimize(listener=listener)
-        except BaseException:
-            if study is None or not study.records():
-                _take_back(inputs, before, made)
-            raise
         return OptimizationResult(study)
 
     def save_config(
@@ -237,21 +245,17 @@ class Optimizer:
     ) -> Path:
         """Write a study file that searches the same; what is in memory is saved beside it.
 
+        Whether pickles are trusted is no part of a file: say it again where it is read.
+
         Raises:
-            ConfigError: A function was given to validate with, which no file can hold.
+            ConfigError: A function was given to validate with, which no file can hold; or a module
+                is named that does not lie in the file's folder, where studies look for modules.
             RunFolderError: It cannot be written.
         """
         target = Path(path).resolve()
         try:
             loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
-            if (loaded.config.task.quality.metric or "").startswith(f"{SESSION}:"):
-                raise ConfigError(
-                    "a function given as validate= cannot be written to a file; put it into a "
-                    "module and give metric='module:function'"
-                )
-            values = loaded.config.model_dump(mode="json", exclude_unset=True)
-            _name_files_absolutely(values, loaded)
-            target.write_text(yaml.safe_dump(values, sort_keys=False))
+            write_study_file(loaded, target)
         except OSError as error:
             raise RunFolderError(f"cannot write {target} ({error.strerror})") from error
         return target
@@ -277,10 +281,11 @@ class Optimizer:
                 str(model),
                 inputs=[flag_of(spec) for spec in specs],
                 trust_pickle=trust_pickle,
-                **merged(task, {"name": name}, extra or {}, flags),
+                **merged(MODEL_FLAGS, task, {"name": name}, extra or {}, flags),
             )
 
-        return cls(make, name, given.out, given.store)
+        in_memory_data = given.data is not None and not isinstance(given.data, str | Path)
+        return cls(make, name, given.out, given.store, writes=in_memory_data)
 
     @classmethod
     def _of_object(
@@ -301,10 +306,10 @@ class Optimizer:
             return study_from_flags(
                 str(write(model, folder)),
                 inputs=[flag_of(spec) for spec in specs],
-                **merged(task, {"name": name}, flags),
+                **merged(MODEL_FLAGS, task, {"name": name}, flags),
             )
 
-        return cls(make, name, given.out, given.store)
+        return cls(make, name, given.out, given.store, writes=True)
 
 
 def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | None) -> StudyFlags:
@@ -323,7 +328,7 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
     if constraints is None:
         return flags
     limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
-    return merged(TARGETS[constraints.target_hardware], limits, flags)
+    return merged(HARDWARE_FLAGS[constraints.target_hardware], limits, flags)
 
 
 def able_backends(backends: tuple[str, ...] | None, output: str | None) -> tuple[str, ...] | None:
@@ -367,28 +372,3 @@ def _example(
 
 def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") or "study"
-
-
-def _name_files_absolutely(values: dict[str, Any], loaded: LoadedStudy) -> None:
-    """Paths in a study file start from its own folder, these from where they were given."""
-    for section, path in (("source", loaded.source_path), ("data", loaded.data_path)):
-        if path is not None:
-            values["task"][section]["path"] = str(path)
-    if loaded.weights_path is not None:
-        values["task"]["source"]["weights"] = str(loaded.weights_path)
-    if loaded.space_path is not None:
-        values["space"] = str(loaded.space_path)
-
-
-def _take_back(inputs: Path, before: set[Path], made: Sequence[Path]) -> None:
-    """Remove what was written for a search that found nothing, and the folders made for it."""
-    if not inputs.is_dir():
-        return
-    for path in set(inputs.iterdir()) - before:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    for folder in made:
-        with contextlib.suppress(OSError):  # something else lies in it
-            folder.rmdir()

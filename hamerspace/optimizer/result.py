@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from hamerspace.backends.base import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
@@ -20,6 +21,7 @@ from hamerspace.search.saving import (
     save_candidate,
 )
 from hamerspace.study import Study
+from hamerspace.tasks.model import MANIFEST
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,9 @@ class OptimizationResult:
     def save(self, folder: str | Path) -> Path:
         """Copy the whole run (trials, logs, report, winner) into a new folder.
 
+        The winner can be saved from there by itself. Building other trials again takes the model
+        and the data where they were: those given in memory lie in ``inputs/`` of the first run.
+
         Raises:
             RunFolderError: The folder is taken or cannot be written.
         """
@@ -144,7 +149,7 @@ class OptimizationResult:
         """Write a trial's model; empty where it has no file of this suffix."""
         model_format = TECHNIQUE_FORMATS.get(target.suffix)
         if model_format is None:
-            candidate = self.study.build(number)
+            candidate = self._candidate(number)
             found = model_file(candidate, target.suffix) is not None
             return save_candidate(candidate, target) if found else ()
         recipe = self.study.records()[number].recipe
@@ -152,6 +157,13 @@ class OptimizationResult:
             return ()
         model = self.study.technique_model(number, model_format)
         return () if model is None else copy_model(model.file("model"), target)
+
+    def _candidate(self, number: int) -> Candidate:
+        """A trial's candidate; the winner's lies in the run folder, whatever became of the rest."""
+        best = self.study.folder.best
+        if number == self.study.result.get("winner") and (best / MANIFEST).is_file():
+            return Candidate.load(best)
+        return self.study.build(number)
 
     def _ranked(self) -> list[int]:
         """Numbers of the trials that can be shipped, the best first."""

@@ -153,6 +153,14 @@ class RunFolder:
                     self._undo(before, made)
                 raise
 
+    def remove_unused(self, folders: Sequence[Path]) -> None:
+        """Remove folders, the innermost first, in which nothing lies but this run's lock."""
+        for folder in folders:
+            with contextlib.suppress(OSError):  # something else lies in it
+                if [entry.name for entry in folder.iterdir()] == [_LOCK_FILE]:
+                    (folder / _LOCK_FILE).unlink(missing_ok=True)
+                folder.rmdir()
+
     def _lock(self) -> TextIO:
         """An open, locked file; the lock goes with it.
 

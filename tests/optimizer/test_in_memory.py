@@ -128,3 +128,36 @@ def test_data_that_cannot_be_used_are_refused(data, message, tmp_path):
 def test_an_array_without_a_name_needs_a_model_with_one_input(tmp_path):
     with pytest.raises(ConfigError, match="the model takes a, b"):
         save_data((X, Y), ("a", "b"), tmp_path)
+
+
+def test_a_tensor_that_is_no_part_of_the_state_counts(tmp_path):
+    class Shifted(nn.Module):
+        def __init__(self, shift):
+            super().__init__()
+            self.shift = torch.tensor(shift)
+            self.register_buffer("scale", torch.ones(1), persistent=False)
+
+        def forward(self, x):
+            return self.scale * x + self.shift
+
+    example = {"x": np.ones((2, 3), np.float32)}
+    paths = [save_torch_module(Shifted(s), example, tmp_path) for s in (1.0, 1.0, 2.0)]
+    assert paths[0] == paths[1] != paths[2]
+
+
+def test_a_file_that_was_not_finished_is_not_taken_for_one(tmp_path, monkeypatch):
+    def torn(path, **arrays):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", torn)
+        with pytest.raises(OSError, match="No space"):
+            save_data((X, Y), ("x",), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert read_npz(save_data((X, Y), ("x",), tmp_path))
+
+
+def test_python_objects_are_no_data(tmp_path):
+    with pytest.raises(ConfigError, match="'labels' holds Python objects"):
+        save_data((X, np.array(["a", None, 1, 2], dtype=object)), ("x",), tmp_path)

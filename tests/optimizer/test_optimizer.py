@@ -204,3 +204,35 @@ def test_a_narrower_keras_model_is_saved_as_keras(tmp_path):
     student = keras.saving.load_model(saved.files[0])
     assert student.count_params() < model.count_params()
     assert student(x).shape == (240, 3)
+
+
+def test_limits_leave_the_rest_of_a_study_file_alone(write_study, tmp_path):
+    path = write_study(tmp_path / "study")
+    copy = Optimizer.from_config(path).save_config(
+        tmp_path / "copy.yaml", constraints=Constraints(max_size_mb=5)
+    )
+    before, after = Study.from_yaml(path).loaded, Study.from_yaml(copy).loaded
+    assert after.space_path == before.space_path
+    assert after.config.constraints.max_size_mb == 5
+
+
+def test_a_folder_in_use_is_told_and_left_alone(optimizer, tmp_path):
+    from hamerspace.search.run_folder import RunFolder
+
+    folder = RunFolder(tmp_path / "run")
+    with folder.held():
+        folder.inputs.mkdir()
+        (folder.inputs / "theirs.npz").write_text("")
+        with pytest.raises(RunFolderError, match="another search is running"):
+            optimizer.optimize("quantize", LIMITS, trials=1, backends=BACKENDS)
+        assert [path.name for path in folder.inputs.iterdir()] == ["theirs.npz"]
+
+
+def test_a_configuration_lies_beside_the_modules_that_it_names(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("def build(): ...\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    optimizer = Optimizer.from_pytorch("mine:build", [1, 3])
+    assert optimizer.save_config("study.yaml").is_file()
+    with pytest.raises(ConfigError, match=r"a study's modules start from its own folder"):
+        optimizer.save_config("elsewhere/study.yaml")
