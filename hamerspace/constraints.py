@@ -1,7 +1,7 @@
 """Limits that a user sets, how far a measurement misses them, and what the search improves."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from enum import StrEnum
 
@@ -105,6 +105,20 @@ def violation(value: float, limit: float) -> float:
 def penalty(violations: Mapping[str, float]) -> float:
     """The sum of what is violated, each at most 10 so that no constraint drowns the others."""
     return sum(min(v, 10.0) for v in violations.values() if v > 0)
+
+
+def tradeoff(ratios: Iterable[float], drop_points: float, allowance: float | None) -> float:
+    """One number to choose a candidate by; less is better.
+
+    The sum of log2 of the ratios, one halving of latency weighs as much as one halving of size,
+    plus the loss of quality over its limit: using up the whole allowance costs one doubling.
+
+    Args:
+        ratios: Candidate over source for each objective but quality, where less is better.
+        drop_points: Loss of quality; a gain counts as none.
+        allowance: The limit on it; without one, one point.
+    """
+    return sum(math.log2(ratio) for ratio in ratios) + max(drop_points, 0.0) / (allowance or 1.0)
 
 
 def penalized(value: float, total: float, scale: float, *, maximize: bool) -> float:

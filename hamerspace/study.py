@@ -338,7 +338,6 @@ class Study:
         self.folder.write(FACTS_FILE, facts)
         goal = self.goal
         watch.phase("searching")
-        started = time.monotonic()
         first = first_trials(space, bench.task.info, bench.constraints)
         seed = self.loaded.config.search.seed
         loop = SearchLoop(self._open(), space, bench.evaluate, goal, first, watch, seed)
@@ -359,7 +358,7 @@ class Study:
                 "stopped_because": stopped,
                 "winner": None if winner is None else winner.number,
                 "confirmed": [c.to_dict() for c in confirmed],
-                "search_s": searched - started,
+                "search_s": sum(r.finished_s - r.started_s for r in records.values()),
                 "confirm_s": time.monotonic() - searched,
             },
         )

@@ -112,13 +112,15 @@ def test_a_finished_search_builds_and_measures_nothing_again(finished, study_fil
     assert again.result == before
 
 
-def test_more_trials_go_on_where_the_search_was(study_file, tmp_path):
+def test_more_trials_go_on_where_the_search_was(study_file, finished, tmp_path):
     out = tmp_path / "run"
     Study.from_yaml(study_file, out=out, trials=1).optimize()
     more = Study.from_yaml(study_file, out=out, trials=2).optimize()
     records = more.records()
     assert list(records) == [0, 1]
     assert more.result["finished"] == 2
+    taken = sum(r.finished_s - r.started_s for r in records.values())
+    assert more.result["search_s"] == pytest.approx(taken)  # of both calls
     assert all(not r.evaluation.build_seconds for r in records.values())  # built by 'finished'
 
 

@@ -135,7 +135,7 @@ def figures(record: Record) -> str:
         parts.append(f"{number(values['size'])} MB")
     if latency is not None:
         speed = times(latency.ratio.estimate, "faster", "slower")
-        parts.append(f"{number(values['latency'])} ms ({speed})")
+        parts.append(f"{number(values['latency'])} ms" + (f" ({speed})" if speed else ""))
     if "drop" in values:
         parts.append(f"drop {signed(values['drop'], 2)}")
     return ", ".join(parts)

@@ -1,13 +1,10 @@
 """What stands beside the source model in one glance: the winner, and the best of the defaults."""
 
-import math
 from dataclasses import dataclass
 
-from hamerspace.report.formats import ratio_of
-from hamerspace.report.pareto import pareto_front
+from hamerspace.constraints import tradeoff
+from hamerspace.report.pareto import losses, pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord, Values
-
-_WEIGHED = ("latency_ms", "size_mb", "memory_mb")
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,8 @@ class Compared:
 def compared(run: RunData) -> tuple[Compared, ...]:
     """The candidate that a run came to, then the best single-tool default where it is another.
 
-    Without a winner the first is the member of the front with the least latency, size and memory
-    taken together, or the nearest to the limits.
+    Without a winner the first is the member of the front that would be chosen by what is known, or
+    the nearest to the limits.
     """
     chosen = _chosen(run)
     default = _default(run)
@@ -81,6 +78,8 @@ def _recipe(run: RunData, number: int) -> str | None:
 
 
 def _cost(run: RunData, trial: TrialRecord) -> float:
-    """Sum of the logarithms of the ratios to the source, as far as they are known."""
-    ratios = [ratio_of(key, trial.values, run.source.values) for key in _WEIGHED]
-    return sum(math.log(ratio) for ratio in ratios if ratio)
+    """As the winner is chosen, where every figure is known."""
+    found = losses(run, trial.values)
+    by_objective = dict(zip(run.objectives, found or (), strict=False))
+    drop = by_objective.pop("quality", 0.0)
+    return tradeoff(by_objective.values(), drop, run.constraints.get("max_accuracy_drop"))

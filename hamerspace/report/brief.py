@@ -89,7 +89,7 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
 
     Args:
         run: What there is to tell.
-        search_s: Wall seconds of the search, where it has ended.
+        search_s: Wall seconds of all trials, where the search has ended.
         confirm_s: Wall seconds of the confirmation.
     """
     judged, winner = verdict(run), run.winner

@@ -26,8 +26,8 @@ class ComparedRun:
         finished: Whether it ended with its budget spent, its confirmation included.
         settings: What the study file says, dotted key to value.
         digests: Section to the digest of what must stay the same within a study.
-        search_s: Wall seconds of searching in the last call; ``None`` before it ended.
-        confirm_s: The same of confirming.
+        search_s: Wall seconds of all trials; ``None`` before the search ended.
+        confirm_s: Wall seconds of the last confirmation.
     """
 
     folder: str

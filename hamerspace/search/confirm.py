@@ -1,12 +1,11 @@
 """Measure the front again in fresh processes, on data the search never saw, and choose."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace import _html
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints, Objective, tradeoff
 from hamerspace.measure.measurement import Measurement
 from hamerspace.measure.statistics import Interval
 from hamerspace.search.record import LIMITED, Record, observed
@@ -85,23 +84,16 @@ def cost(
     constraints: Constraints,
     source: Mapping[str, float],
 ) -> float:
-    """One number to choose by; less is better.
-
-    The sum over the objectives of log2 of the ratio to the source model (one halving of latency
-    weighs as much as one halving of size), plus the drop of quality over its limit, or over one
-    point where there is no limit: using up the whole allowance costs as much as one doubling.
-    """
+    """One number to choose by; less is better. See :func:`hamerspace.constraints.tradeoff`."""
     values = observed(measurement)
-    total = 0.0
+    ratios = []
     for objective in objectives:
         name = objective.value
-        if objective is Objective.QUALITY:
-            allowance = constraints.max_accuracy_drop or 1.0
-            total += max(values.get("drop", 0.0), 0.0) / allowance
-        elif name in values and source.get(name):
+        if name in values and source.get(name) and objective is not Objective.QUALITY:
             ratio = max(values[name], 1e-9) / source[name]
-            total += -math.log2(ratio) if objective is Objective.THROUGHPUT else math.log2(ratio)
-    return total
+            ratios.append(1 / ratio if objective is Objective.THROUGHPUT else ratio)
+    drop = values.get("drop", 0.0) if Objective.QUALITY in objectives else 0.0
+    return tradeoff(ratios, drop, constraints.max_accuracy_drop)
 
 
 def choose(

@@ -53,7 +53,7 @@ def open_source(
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(name, "pytorch")
         raise SourceError(
-            f"reading a {name} model needs '{error.name}', which is not installed; "
+            f"reading {name} models needs '{error.name}', which is not installed; "
             f"run: pip install 'hamerspace[{extra}]'"
         ) from error
     return source.open(spec, example, folder)
