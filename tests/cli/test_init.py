@@ -63,6 +63,23 @@ def test_of_data_the_labels_tell_the_metric(call, onnx_task, tmp_path):
     assert arrays["image"].shape == (400, 3, 16, 16)
 
 
+def test_a_loader_of_the_users_own_is_kept(call, onnx_task, tmp_path):
+    data = str(onnx_task / "data.npz")
+    code = f"import numpy as np\ndef load():\n    return dict(np.load({data!r}))\n"
+    (tmp_path / "here" / "rows.py").write_text(code)
+    model = onnx_task / "model.onnx"
+    ended = call("init", model, "--data", "rows:load", "--json")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert told["files"] == ["study.yaml"]
+    assert not told["random_data"]
+    assert load_study(tmp_path / "here" / "study.yaml").config.task.data.load == "rows:load"
+    assert "RANDOM" not in searched(call, "study.yaml")
+    ended = call("init", model, "--data", "rows:load", "--output", "elsewhere")
+    assert ended.code == 2
+    assert "the module of 'rows:load' lies in" in ended.err
+
+
 def test_nothing_is_written_over_without_force(call, onnx_task, tmp_path):
     folder = tmp_path / "here" / "model-study"
     folder.mkdir()

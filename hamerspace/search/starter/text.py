@@ -23,13 +23,14 @@ class Facts:
     Attributes:
         name: Of the study.
         study: Path of the study file, as the user would type it.
-        module: Name of the module beside it.
+        module: Name of the module beside it: the one that is written, or that of the user's loader.
         schema: Name of the schema file beside it; empty where there is none.
         path: Of the model, from the study's folder; ``None`` where a builder makes it.
         builder: ``module:function``; ``None`` where the model is a file.
         weights: For the builder, from the study's folder.
         inputs: Shapes that the user gave, as the study file takes them.
         data: An ``.npz`` file, from the study's folder; ``None`` where there is none.
+        load: ``module:function`` of the user's own loader; ``None`` where there is none.
         metric: What the data and the output suggest.
         metric_with_classes: What integer labels would suggest.
         has_labels: Whether the data hold labels.
@@ -49,6 +50,7 @@ class Facts:
     weights: str | None
     inputs: Mapping[str, Any]
     data: str | None
+    load: str | None
     metric: str
     metric_with_classes: str
     has_labels: bool

@@ -57,8 +57,8 @@ def write_starter(
 
     Args:
         loaded: The study as flags alone describe it; its paths start from the current folder.
-        output: The folder to write into; default: ``NAME-study``, or the current folder where a
-            builder's module lies in it, since modules start from the study's folder.
+        output: The folder to write into; default: ``NAME-study``, or the current folder where the
+            module of a builder or a loader lies in it, since modules start from the study's folder.
         force: Write over files that stand there.
         schema: Write the JSON Schema beside the study and name it in the first line.
 
@@ -69,7 +69,9 @@ def write_starter(
     """
     folder = _folder(loaded, output)
     module = _module(loaded)
-    files = [STUDY_FILE, f"{module}.py", *([SCHEMA_FILE] if schema else [])]
+    data = loaded.config.task.data
+    loads = data is not None and data.load is not None
+    files = [STUDY_FILE, *([] if loads else [f"{module}.py"]), *([SCHEMA_FILE] if schema else [])]
     taken = [name for name in files if (folder / name).exists()]
     if taken and not force:
         raise ConfigError(
@@ -80,30 +82,36 @@ def write_starter(
     target = TARGETS.load(loaded.config.target.name)(1, 1.0)
     space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
     facts = _facts(loaded, folder, info, module, (space, why), SCHEMA_FILE if schema else "")
-    texts = {STUDY_FILE: study_text(facts), f"{module}.py": task_text(facts)}
-    if schema:
-        texts[SCHEMA_FILE] = json.dumps(study_schema(), indent=2) + "\n"
+    texts = {
+        STUDY_FILE: lambda: study_text(facts),
+        f"{module}.py": lambda: task_text(facts),
+        SCHEMA_FILE: lambda: json.dumps(study_schema(), indent=2) + "\n",
+    }
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return Starter(folder, tuple(texts), info, space, why, loaded.config.task.data is None)
+    for name in files:
+        (folder / name).write_text(texts[name](), encoding="utf-8")
+    return Starter(folder, tuple(files), info, space, why, data is None)
 
 
 def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
-    builder = loaded.config.task.source.builder
-    beside = builder is not None and reference_file(builder, loaded.root) is not None
+    data = loaded.config.task.data
+    references = (loaded.config.task.source.builder, None if data is None else data.load)
+    beside = [r for r in references if r is not None and reference_file(r, loaded.root) is not None]
     if not beside:
         return output or Path(f"{loaded.config.name}-study")
     if output is not None and output.absolute() != loaded.root:
         raise ConfigError(
-            f"--output: the module of '{builder}' lies in {loaded.root}, and a study's modules "
+            f"--output: the module of '{beside[0]}' lies in {loaded.root}, and a study's modules "
             "start from its own folder; leave --output out to write the study there"
         )
     return Path()
 
 
 def _module(loaded: LoadedStudy) -> str:
-    """Name of the module to write; it must not be that of the user's model."""
+    """Name of the loader's module: the user's, or one to write that is not the model's own."""
+    data = loaded.config.task.data
+    if data is not None and data.load is not None:
+        return data.load.partition(":")[0]
     builder = loaded.config.task.source.builder or ""
     return "task_data" if builder.partition(":")[0] == "task" else "task"
 
@@ -130,7 +138,8 @@ def _facts(
     space: tuple[str, str],
     schema: str,
 ) -> Facts:
-    source, data = loaded.config.task.source, loaded.data_path
+    source, section = loaded.config.task.source, loaded.config.task.data
+    data = loaded.data_path
     labels = None if data is None else _labels(data)
     return Facts(
         name=loaded.config.name,
@@ -145,6 +154,7 @@ def _facts(
             for name, value in source.inputs.items()
         },
         data=_relative(data, folder),
+        load=None if section is None else section.load,
         metric=default_metric(labels, info.outputs[0].shape),
         metric_with_classes=default_metric(np.zeros(1, int), info.outputs[0].shape),
         has_labels=labels is not None,

@@ -29,6 +29,7 @@ FACTS = Facts(
     weights=None,
     inputs={},
     data=None,
+    load=None,
     metric="agreement",
     metric_with_classes="accuracy",
     has_labels=False,
@@ -42,6 +43,7 @@ VARIANTS = {
     "file": FACTS,
     "builder": replace(FACTS, path=None, builder="net:build", weights="w.safetensors"),
     "data": replace(FACTS, data="../eval.npz", has_labels=True, metric="accuracy"),
+    "loader": replace(FACTS, load="rows:load", module="rows"),
     "schema": replace(FACTS, schema="study.schema.json", inputs={"x": {"shape": [None, 2]}}),
 }
 
