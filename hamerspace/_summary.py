@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from hamerspace._secrets import without_passwords
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe, Scalar
@@ -84,7 +85,7 @@ def summarize(study: "Study") -> RunData:
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
         environment=_environment(study, facts),
-        command=state.get("command", ""),
+        command=without_passwords(state.get("command", "")),
         study_yaml=_study_yaml(study),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
         sensitivity={

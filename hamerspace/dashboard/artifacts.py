@@ -21,7 +21,8 @@ from hamerspace.search.run_folder import RunFolder
 from hamerspace.space.describe import recipe_label
 
 _LOGS = ("build.log", "measure.log")
-_OF_STUDY = ("report.html", "run.json", "source.json", "facts.json", "result.json")
+# Not run.json: the address of its storage may hold a password.
+_OF_STUDY = ("report.html", "source.json", "facts.json", "result.json")
 Content = Path | Callable[[], bytes]
 
 _TEXT = "text/plain; charset=utf-8"

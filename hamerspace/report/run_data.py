@@ -182,7 +182,8 @@ class RunData:
         confirm_rows: Rows of the confirm split, where there is one.
         warnings: What nobody may overlook.
         environment: Facts about the device and the software.
-        command: How the command line was called; empty where a program made the study.
+        command: How the command line was called, without passwords; empty where a program made
+            the study.
         stopped_because: Why the search stopped, in one line.
         sensitivity: Scheme, such as ``openvino int8``, to layer and error, the most sensitive
             layer first. The error is the mean squared difference of the model's outputs, once

@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hamerspace._optuna import add_trial, open_storage, with_sorted_attributes
+from hamerspace._secrets import without_passwords
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Scalar
 from hamerspace.search.record import RECORD_KEY, Record
@@ -66,13 +67,13 @@ class Ledger:
         found = [direction.name.lower() for direction in self.kept.directions]
         if found != list(directions):
             raise RunFolderError(
-                f"storage {url} holds a study '{name}' with other objectives; "
+                f"storage {without_passwords(url)} holds a study '{name}' with other objectives; "
                 "give this study another name"
             )
         if self.kept.user_attrs.get(_IDENTITY, identity) != identity:
             raise RunFolderError(
-                f"storage {url} holds a study '{name}' with another model, data, space or limits; "
-                "give this study another name"
+                f"storage {without_passwords(url)} holds a study '{name}' with another model, "
+                "data, space or limits; give this study another name"
             )
         self._shared = shared
         self._records: dict[int, Record] = {}
@@ -156,6 +157,7 @@ def _unreadable(url: str, error: Exception) -> RunFolderError:
     cause = getattr(error, "orig", None) or error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause
     return RunFolderError(
-        f"storage {url} cannot be read, it is damaged or no Optuna storage: {cause}; restore it, "
-        "or start over in another folder (--out) or storage (--storage)"
+        f"storage {without_passwords(url)} cannot be read, it is damaged or no Optuna "
+        f"storage: {cause}; restore it, or start over in another folder (--out) "
+        "or storage (--storage)"
     )

@@ -74,6 +74,7 @@ def test_a_study_has_its_report_and_what_is_kept_of_it(study, store):
     artifacts = RunArtifacts(study.folder, store)
     found = _named(artifacts.of_study())
     assert _read(artifacts, found["report.html"]) == study.folder.report.read_bytes()
+    assert "run.json" not in found  # its storage URL may hold a password
     study.folder.report.unlink()
     assert "report.html" not in _named(artifacts.of_study())
 

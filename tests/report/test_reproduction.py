@@ -27,3 +27,13 @@ def test_the_study_can_be_searched_again_from_what_is_told(write_study, onnx_tas
     assert "optimize()" in told.program
     (tmp_path / "study.yaml").write_text(told.study_yaml)
     assert load_study(tmp_path / "study.yaml").config == study.loaded.config
+
+
+def test_the_command_is_told_without_the_password_of_a_storage(write_study, tmp_path):
+    study = Study.from_yaml(write_study(tmp_path / "study"), out=tmp_path / "run")
+    command = "hamerspace search study.yaml --storage mysql://me:secret@db/x"
+    with study.folder.held():
+        study.folder.begin(study.loaded, {}, None, command)
+    told = reproduction(study.run_data()).command
+    assert told == "hamerspace search study.yaml --storage mysql://me:***@db/x"
+    assert "secret" in study.folder.run_file.read_text()
