@@ -65,26 +65,31 @@ class Mirror:
     def outdated(self) -> bool:
         """Whether only a new copy can show what the run has become.
 
-        Before the task is read nobody knows whether more or less of its metric is better.
+        Before the task is read nobody knows whether more or less of its metric is better. With
+        another result, attributes of the winner before would stay.
         """
-        return self._study.goal.directions != self._directions
+        return self._study.goal.directions != self._directions or self._is_another(
+            self._study.result
+        )
+
+    def _is_another(self, result: Mapping[str, Any]) -> bool:
+        return self._result is not None and result != self._result
 
     def refresh(self) -> None:
-        """Take in the trials that have finished, and what confirmation found.
+        """Take in the trials that have finished; a copy that is outdated stays as it is.
 
         Raises:
             RunFolderError: The run cannot be read.
         """
         self._study.refresh()
         records, result = self._study.records(), self._study.result
-        if result == self._result and len(records) == len(self._records):
+        unchanged = result == self._result and len(records) == len(self._records)
+        if unchanged or self._is_another(result):
             return
         run = self._study.run_data()
         new = [trial for trial in run.trials if trial.number not in self._records]
         self._add(new, records)
-        # Confirmation tells something new of trials that are here already.
-        told_anew = new if result == self._result else run.trials
-        for trial in told_anew:
+        for trial in new:
             self._tell(run, trial, records[trial.number])
         self._tell_study(run)
         self._records, self._result = records, result

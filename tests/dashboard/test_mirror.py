@@ -1,4 +1,5 @@
 import contextlib
+import json
 import sqlite3
 
 import pytest
@@ -56,10 +57,21 @@ def test_the_best_trials_are_the_feasible_front(finished):
 def test_a_study_that_goes_on_is_followed(study_file, run):
     mirror = mirror_of(run)
     before = len(_trials(mirror))
+    result = (run / "result.json").read_bytes()
     Study.from_yaml(study_file, out=run).optimize(n_trials=before + 1)
+    (run / "result.json").write_bytes(result)  # as while it goes on
     mirror.refresh()
     assert len(_trials(mirror)) == before + 1
     assert not mirror.outdated
+
+
+def test_only_a_new_copy_shows_another_result(run):
+    mirror, result = mirror_of(run), json.loads((run / "result.json").read_text())
+    assert "winner" in mirror.storage.get_study_user_attrs(mirror.study_id)
+    (run / "result.json").write_text(json.dumps({**result, "winner": None}))
+    assert mirror.outdated
+    again = mirror_of(run)
+    assert "winner" not in again.storage.get_study_user_attrs(again.study_id)
 
 
 def test_nothing_is_written_to_the_run(run):
@@ -86,8 +98,8 @@ def test_a_run_whose_task_is_not_read_yet_is_empty_and_taken_up_later(run):
     assert mirror.best == ()
     for name, content in hidden.items():
         (run / name).write_bytes(content)
-    mirror.refresh()
-    assert len(_trials(mirror)) == len(Study.load(run).records())
+    assert mirror.outdated
+    assert len(_trials(mirror_of(run))) == len(Study.load(run).records())
 
 
 def test_a_copy_whose_directions_were_guessed_wrong_is_outdated(run):
