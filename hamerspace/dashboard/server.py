@@ -39,11 +39,11 @@ class DashboardServer(AbstractContextManager["DashboardServer"]):
         from hamerspace.dashboard.app import STUDY_PAGE, DashboardApp
 
         self.for_this_machine = _is_loopback(host)
-        app = DashboardApp(run, _LOOPBACK_NAMES if self.for_this_machine else None)
+        shown = f"[{host}]" if ":" in host else host
+        app = DashboardApp(run, _LOOPBACK_NAMES | {shown} if self.for_this_machine else None)
         self.study = app.study
         self._server = _listen(host, port)
         self._server.set_app(app)
-        shown = f"[{host}]" if ":" in host else host
         self.port = self._server.server_port
         self.url = f"http://{shown}:{self.port}{STUDY_PAGE}"
 

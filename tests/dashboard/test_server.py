@@ -1,4 +1,5 @@
 import socket
+import threading
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_an_address_of_another_machine_is_refused(finished, host):
 def test_it_knows_whether_others_can_reach_it(finished, host, local):
     with DashboardServer(finished, host, 0) as server:
         assert server.for_this_machine == local
+
+
+def test_it_answers_to_the_address_that_it_prints(finished):
+    with DashboardServer(finished, "127.0.0.2", 0) as server:
+        threading.Thread(target=server.serve, daemon=True).start()
+        assert ask(server.url).status == 200
+        server.stop()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
