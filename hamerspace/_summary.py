@@ -25,6 +25,7 @@ from hamerspace.search.facts import versions
 from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import BUILDS, LIMITED, Record, observed
 from hamerspace.space.describe import offered_parameters, recipe_label
+from hamerspace.tasks.user_code import SESSION
 
 if TYPE_CHECKING:
     from hamerspace.study import Study
@@ -87,6 +88,9 @@ def summarize(study: "Study") -> RunData:
         environment=_environment(study, facts),
         command=without_passwords(state.get("command", "")),
         study_yaml=_study_yaml(study),
+        only_backends=tuple(state.get("identity", {}).get("backends") or ()),
+        trust_pickle=study.loaded.trust_pickle,
+        session_metric=(config.task.quality.metric or "").startswith(f"{SESSION}:"),
         stopped_because=result.get("stopped_because", "it has not ended yet"),
         sensitivity={
             recipe_label(Recipe(ranking.parameters)): ranking.layers

@@ -8,7 +8,10 @@ from hamerspace.report.run_data import RunData
 
 _PROGRAM = """from hamerspace import Study
 
-Study.from_yaml("study.yaml").optimize()
+Study.from_yaml({arguments}).optimize()
+"""
+_SESSION_PROGRAM = """# The metric {metric} was a function of the Python session that made this.
+# Run that session's program again: a study file cannot hold the function.
 """
 
 
@@ -18,7 +21,8 @@ class Reproduction:
 
     Attributes:
         command: For the shell; empty where a program made the study.
-        program: For Python, with the study saved as ``study.yaml``.
+        program: For Python, with the study saved as ``study.yaml``; a comment where no other
+            program than the first can run the study.
         study_yaml: The study as a file, its seed included; empty where it is not known.
         recipe: The winner's recipe as indented JSON; empty where there is no winner.
     """
@@ -36,4 +40,16 @@ def reproduction(run: RunData) -> Reproduction:
     recipe = ""
     if trial is not None and "backend" in trial.parameters:
         recipe = json.dumps(json.loads(Recipe(trial.parameters).to_json()), indent=1)
-    return Reproduction(run.command, _PROGRAM if run.study_yaml else "", run.study_yaml, recipe)
+    program = _program(run) if run.study_yaml else ""
+    return Reproduction(run.command, program, run.study_yaml, recipe)
+
+
+def _program(run: RunData) -> str:
+    if run.session_metric:
+        return _SESSION_PROGRAM.format(metric=run.metric.name)
+    arguments = ['"study.yaml"']
+    if run.only_backends:
+        arguments.append(f"backends={run.only_backends!r}")
+    if run.trust_pickle:
+        arguments.append("trust_pickle=True")
+    return _PROGRAM.format(arguments=", ".join(arguments))

@@ -190,6 +190,10 @@ class RunData:
             that layer alone is quantised, over their mean square; infinite where the outputs are
             no numbers any more.
         study_yaml: The whole study as a study file.
+        only_backends: To which the space was restricted; empty where it was not.
+        trust_pickle: Whether pickled weights were allowed.
+        session_metric: Whether the metric is a function that only the Python session has that
+            made the study.
         depends_on: Choice to the choices whose values decide whether there is such a choice.
     """
 
@@ -209,6 +213,9 @@ class RunData:
     stopped_because: str = ""
     sensitivity: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     study_yaml: str = ""
+    only_backends: tuple[str, ...] = ()
+    trust_pickle: bool = False
+    session_metric: bool = False
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

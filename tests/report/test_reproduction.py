@@ -37,3 +37,21 @@ def test_the_command_is_told_without_the_password_of_a_storage(write_study, tmp_
     told = reproduction(study.run_data()).command
     assert told == "hamerspace search study.yaml --storage mysql://me:***@db/x"
     assert "secret" in study.folder.run_file.read_text()
+
+
+def test_the_program_says_what_the_study_file_does_not(run):
+    restricted = replace(run, study_yaml="name: x", only_backends=("openvino",), trust_pickle=True)
+    program = reproduction(restricted).program
+    assert "Study.from_yaml(\"study.yaml\", backends=('openvino',), trust_pickle=True)" in program
+
+
+def test_a_metric_of_a_python_session_is_told_instead_of_a_program_that_fails(onnx_task, tmp_path):
+    study = Study.from_model(
+        onnx_task / "model.onnx",
+        metric="hamerspace_session:mine_1",
+        direction="maximize",
+        out=tmp_path / "run",
+    )
+    program = reproduction(study.run_data()).program
+    assert "function of the Python session" in program
+    assert "from_yaml" not in program
