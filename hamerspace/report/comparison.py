@@ -46,7 +46,10 @@ class ComparedRun:
         trials = len(self.run.trials)
         if not trials:
             return "no trial has finished yet"
-        return f"half-finished: {trials:,} trial{'' if trials == 1 else 's'}, none confirmed"
+        told = f"half-finished: {trials:,} trial{'' if trials == 1 else 's'}"
+        if self.run.confirmations:
+            return f"{told}, confirmed before the last of them"
+        return f"{told}, none confirmed"
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,13 @@ def test_a_row_for_each_figure_and_a_text_for_each_run(side, infeasible_run):
     assert found.rows["winner"][1] == "none"
     assert found.rows["winner latency"][1] == "-"
     assert "ms (" in found.rows["winner latency"][0]
-    assert found.rows["state"][2].startswith("half-finished: 40 trials")
+    assert found.rows["state"][2] == "half-finished: 40 trials, confirmed before the last of them"
     assert any("c is not finished" in warning for warning in found.warnings)
+
+
+def test_an_interrupted_run_has_nothing_confirmed(side, run):
+    early = replace(run, confirmations=(), feasible_winner=False)
+    assert side("a", early, finished=False).state == "half-finished: 40 trials, none confirmed"
 
 
 def test_content_that_differs_under_equal_settings_is_told(side):
