@@ -54,7 +54,7 @@ def init(
         return
     from hamerspace.cli.console import print_json
     from hamerspace.config.flags import study_from_flags
-    from hamerspace.search.starter import write_starter
+    from hamerspace.search.starter import search_command, write_starter
 
     loaded = study_from_flags(
         str(model),
@@ -64,7 +64,7 @@ def init(
         weights=weights,
     )
     starter = write_starter(loaded, output, force=force, schema=schema)
-    command = f"hamerspace search {starter.study}{' --trust-pickle' if trust_pickle else ''}"
+    command = search_command(starter.study, trust_pickle=trust_pickle)
     if json:
         print_json(_document(starter, command))
     else:
@@ -73,10 +73,10 @@ def init(
 
 def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> None:
     from hamerspace.cli.console import print_json
-    from hamerspace.search.starter import copy_example
+    from hamerspace.search.starter import copy_example, search_command
 
     study = copy_example(name, output, force=force)
-    command = f"hamerspace search {study}"
+    command = search_command(study)
     if as_json:
         files = sorted(path.name for path in study.parent.iterdir())
         print_json({"folder": str(study.parent), "files": files, "command": command})
@@ -87,12 +87,13 @@ def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> N
 
 def _print(starter: "Starter", command: str) -> None:
     from hamerspace.cli.console import console
+    from hamerspace.report.formats import number
 
     info, out = starter.info, console()
     made_of = ", ".join(info.op_families) or "no layers with weights"
     out.print(
         f"model: {info.format}, {info.parameter_count:,} parameters, "
-        f"{info.size_bytes / 1e6:.3g} MB of weights ({made_of})"
+        f"{number(info.size_bytes / 1e6)} MB of weights ({made_of})"
     )
     out.print(f"inputs: {'; '.join(map(str, info.inputs))}")
     out.print(f"outputs: {'; '.join(map(str, info.outputs))}")

@@ -2,13 +2,16 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hamerspace._numbers import number
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
 
@@ -74,13 +77,23 @@ class Facts:
     @property
     def command(self) -> str:
         """What searches the study."""
-        trust = " --trust-pickle" if self.trust_pickle else ""
-        return f"hamerspace search {self.study}{trust}"
+        return search_command(self.study, trust_pickle=self.trust_pickle)
+
+    @property
+    def plan_command(self) -> str:
+        """What tells what a search would try first."""
+        return shlex.join(["hamerspace", "plan", self.study])
 
     @property
     def rows(self) -> int:
         """Rows of a random split: whole batches."""
         return 128 * self.batch_size
+
+
+def search_command(study: str | Path, *, trust_pickle: bool = False) -> str:
+    """The command that searches a study file, quoted for the shell."""
+    trust = ["--trust-pickle"] if trust_pickle else []
+    return shlex.join(["hamerspace", "search", str(study), *trust])
 
 
 def study_text(facts: Facts) -> str:
@@ -133,7 +146,12 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - YAML and Python, not HTML
     )
-    environment.filters |= {"json": _json, "random_array": random_array, "rounded": rounded}
+    environment.filters |= {
+        "json": _json,
+        "random_array": random_array,
+        "rounded": rounded,
+        "number": number,
+    }
     environment.globals["shapes"] = shapes
     return environment
 

@@ -111,3 +111,11 @@ def test_the_metric_runs_once_its_comment_is_taken_away():
     with warnings.catch_warnings():
         found = space["my_metric"](np.eye(3), np.array([0, 1, 0]))
     assert found.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_commands_are_quoted_and_sizes_have_no_exponent():
+    large = replace(INFO, size_bytes=1_234_000_000)
+    text = study_text(replace(FACTS, study="my studies/study.yaml", info=large))
+    assert "hamerspace plan 'my studies/study.yaml'" in text
+    assert "hamerspace search 'my studies/study.yaml'" in text
+    assert "1,234 MB of weights" in text
