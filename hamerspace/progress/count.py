@@ -4,9 +4,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from hamerspace._numbers import number, signed, times
+from hamerspace._numbers import number, signed
 from hamerspace.recipe import Recipe
-from hamerspace.report.formats import duration
+from hamerspace.report.formats import duration, measured
 from hamerspace.search.confirm import cost, front
 from hamerspace.search.loop import Goal
 from hamerspace.search.record import Record, observed
@@ -134,8 +134,8 @@ def figures(record: Record) -> str:
     if "size" in values:
         parts.append(f"{number(values['size'])} MB")
     if latency is not None:
-        speed = times(latency.ratio.estimate, "faster", "slower")
-        parts.append(f"{number(values['latency'])} ms" + (f" ({speed})" if speed else ""))
+        told = {"latency_ms": values["latency"], "latency_ratio": latency.ratio.estimate}
+        parts.append(measured("latency_ms", told, {}))
     if "drop" in values:
         parts.append(f"drop {signed(values['drop'], 2)}")
     return ", ".join(parts)

@@ -1,5 +1,10 @@
-from hamerspace.progress.count import Progress, cells, fate
+from dataclasses import replace
+
+from hamerspace.measure.statistics import Interval
+from hamerspace.progress.count import Progress, cells, fate, figures
 from hamerspace.recipe import Recipe
+from hamerspace.search.record import Record
+from hamerspace.testing.simulation import SimulatedEvaluator
 
 
 def test_trials_are_counted_against_the_budget_of_the_call(study, record):
@@ -48,3 +53,13 @@ def test_a_new_phase_ends_the_trial_that_was_shown(study):
     progress.trial_started(0, Recipe({"backend": "openvino"}), "baseline")
     progress.phase("confirming the front")
     assert (progress.text, progress.current) == ("confirming the front", "")
+
+
+def test_an_unknown_ratio_leaves_no_empty_brackets():
+    evaluation = SimulatedEvaluator(failing=0)(Recipe({"backend": "any"}))
+    latency = evaluation.measurement.latency
+    unknown = replace(latency, ratio=Interval(0.0, 0.0, 0.0))
+    measurement = replace(evaluation.measurement, latency=unknown)
+    record = Record(replace(evaluation, measurement=measurement), "sampled", {}, {})
+    assert " ms" in figures(record)
+    assert "()" not in figures(record)
