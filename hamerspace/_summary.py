@@ -255,7 +255,7 @@ def _environment(study: "Study", facts: Mapping[str, Any]) -> dict[str, str]:
     return {**saved.get("environment", {}), **(facts.get("versions") or versions())}
 
 
-def compared(study: "Study", folder: str) -> ComparedRun:
+def compared_run(study: "Study", folder: str) -> ComparedRun:
     """A study as one side of a comparison.
 
     Args:

@@ -28,7 +28,7 @@ def compare(
 
     A warning names figures that do not compare, such as latencies of two machines.
     """
-    from hamerspace._summary import compared
+    from hamerspace._summary import compared_run
     from hamerspace.cli.console import print_json
     from hamerspace.errors import ConfigError
     from hamerspace.report.comparison import compare as side_by_side
@@ -36,7 +36,7 @@ def compare(
 
     if len(runs) < 2:
         raise ConfigError(f"compare: {runs[0]} alone compares with nothing; name two or more runs")
-    found = side_by_side([compared(Study.load(run), str(run)) for run in runs])
+    found = side_by_side([compared_run(Study.load(run), str(run)) for run in runs])
     if json:
         print_json(_document(found))
     else:

@@ -31,7 +31,7 @@ def described_figures(run: RunData) -> list[Described]:
             "comparison",
             "Before and after",
             "Shorter is better. Lines at the ends: confidence intervals. Dashed: the limits.",
-            figures.comparison_figure,
+            figures.before_after_figure,
         ),
         Described(
             "front",

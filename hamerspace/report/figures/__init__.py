@@ -5,7 +5,7 @@ that it can be read on a light and on a dark page. Where there is nothing to dra
 so instead of being empty.
 """
 
-from hamerspace.report.figures.comparison import comparison_figure
+from hamerspace.report.figures.before_after import before_after_figure
 from hamerspace.report.figures.front import pareto_figure
 from hamerspace.report.figures.importance import importance_figure
 from hamerspace.report.figures.parallel import parallel_figure
@@ -13,7 +13,7 @@ from hamerspace.report.figures.progress import ended_figure, hypervolume_figure,
 from hamerspace.report.figures.sensitivity import sensitivity_figure
 
 __all__ = [
-    "comparison_figure",
+    "before_after_figure",
     "ended_figure",
     "hypervolume_figure",
     "importance_figure",

@@ -38,7 +38,7 @@ class _Group:
     limit_text: str = ""
 
 
-def comparison_figure(run: RunData) -> go.Figure:
+def before_after_figure(run: RunData) -> go.Figure:
     """Draw latency, size and memory as shares of the source model's, and the drop of quality.
 
     Error bars are confidence intervals; limits are dashed lines. Beside the winner stands the best

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.report.figures import comparison_figure
+from hamerspace.report.figures import before_after_figure
 
 
 def bars(figure, panel):
@@ -14,7 +14,7 @@ def texts(figure):
 
 
 def test_the_winner_stands_beside_the_source_as_a_share_of_it(run):
-    figure = comparison_figure(run)
+    figure = before_after_figure(run)
     source, winner, *_ = bars(figure, 1)
     assert set(source.x) == {1.0}
     values = run.winner.values
@@ -28,7 +28,7 @@ def test_bars_carry_their_intervals(run):
     winner = replace(
         run.winner, values={**run.winner.values, "latency_ratio_low": 0.01, "latency_ratio_high": 9}
     )
-    figure = comparison_figure(replace(run, confirmations=(winner,)))
+    figure = before_after_figure(replace(run, confirmations=(winner,)))
     _, shown, *_ = bars(figure, 1)
     ratio = winner.values["latency_ratio"]
     assert shown.error_x.array[0] == pytest.approx(9 - ratio)
@@ -40,7 +40,7 @@ def test_bars_carry_their_intervals(run):
 
 
 def test_limits_are_drawn_where_they_cut(run):
-    figure = comparison_figure(run)
+    figure = before_after_figure(run)
     lines = {(shape.yref, round(shape.x0, 3)) for shape in figure.layout.shapes}
     base = run.source.values
     assert ("y", round(0.6 / base["latency_ms"], 3)) in lines
@@ -50,18 +50,18 @@ def test_limits_are_drawn_where_they_cut(run):
 
 
 def test_a_limit_far_beyond_the_bars_does_not_squash_them(run):
-    figure = comparison_figure(replace(run, constraints={"max_size_mb": 1000.0}))
+    figure = before_after_figure(replace(run, constraints={"max_size_mb": 1000.0}))
     assert figure.layout.xaxis.range[1] < 2
     assert not figure.layout.shapes
     assert any("at most 1,000 MB" in text for text in figure.layout.yaxis.ticktext)
 
 
 def test_without_a_winner_the_nearest_is_compared(infeasible_run):
-    words = texts(comparison_figure(infeasible_run))
+    words = texts(before_after_figure(infeasible_run))
     assert any(text.startswith("nearest: ") for text in words)
     assert not any(text.startswith("winner") for text in words)
 
 
 def test_without_trials_it_says_so(shortened_run):
-    figure = comparison_figure(shortened_run(0))
+    figure = before_after_figure(shortened_run(0))
     assert "No candidate" in texts(figure)[0]
