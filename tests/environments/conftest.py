@@ -10,7 +10,7 @@ BROKEN = Environment("broken", "for tests", (), ("hamerspace_no_such_module",), 
 VAST = Environment("vast", "for tests", (), (), 10**12)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def known():
     """Register them."""
     for environment in (TINY, UNREACHABLE, BROKEN, VAST):
