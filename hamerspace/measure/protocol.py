@@ -1,64 +1,53 @@
 """The order of measuring one candidate: the cheapest gate first, ended once its fate is clear."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from hamerspace.backends.base import Candidate
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
-from hamerspace.measure.latency import LatencyPlan, LatencyRun
-from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
-from hamerspace.measure.process import ModelProcess
-from hamerspace.measure.quality import Judge, look_confidence, looks
-from hamerspace.measure.size import download_bytes
+from hamerspace.measure.latency import LatencyPlan
+from hamerspace.measure.measurement import Gate, Measurement, Quality
+from hamerspace.measure.quality import look_confidence
+from hamerspace.measure.steps import EvaluationSet, Steps
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
-    """A split on disk, and the judge of what a model makes of it.
-
-    Attributes:
-        inputs: Input name to the path of its ``.npy`` file.
-        rows: Number of rows.
-        judge: Knows the labels and the source model's outputs.
-        output: Name of the judged output.
-    """
-
-    inputs: dict[str, str]
-    rows: int
-    judge: Judge
-    output: str
-
-
-@dataclass(frozen=True)
-class MeasurementPlan:
+class Gates:
     """What to measure and when to stop.
 
     Attributes:
-        data: The split to evaluate on.
-        batch_size: The deployment batch size.
         constraints: Limits; with ``gated`` they end the measuring early.
+        looks: Row counts at which quality is looked at; the last is that of the split.
         gated: Whether a limit that is clearly missed ends the measuring.
-        reference_ms: The source model's latency in this study.
         short: Latency plan of the gate.
         full: Latency plan of what passes.
         download: Whether to measure the download size too.
     """
 
-    data: EvaluationSet
-    batch_size: int
     constraints: Constraints
-    reference_ms: float
+    looks: tuple[int, ...]
     gated: bool = True
     short: LatencyPlan = field(default_factory=lambda: LatencyPlan(0.1, 0.5, 0.0))
     full: LatencyPlan = field(default_factory=LatencyPlan)
     download: bool = False
+
+
+@dataclass(frozen=True)
+class MeasurementPlan:
+    """A measurement on a target.
+
+    Attributes:
+        data: The split to evaluate on.
+        batch_size: The deployment batch size.
+        reference_ms: The source model's latency in this study.
+        gates: What to measure and when to stop.
+    """
+
+    data: EvaluationSet
+    batch_size: int
+    reference_ms: float
+    gates: Gates
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
@@ -68,37 +57,24 @@ class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
 
 
 class Protocol:
-    """Measures one candidate beside a running source model.
+    """Takes the steps of one candidate through the gates.
 
     Args:
-        plan: What to measure.
-        reference: Process of the source model, loaded.
-        start: Starts a bare process for the candidate.
-        threads: Threads of one inference.
+        gates: What to measure and when to stop.
+        steps: Observe the candidate.
     """
 
-    def __init__(
-        self,
-        plan: MeasurementPlan,
-        reference: ModelProcess,
-        start: Callable[[], ModelProcess],
-        threads: int,
-    ) -> None:
-        self._plan = plan
-        self._reference = reference
-        self._start = start
-        self._threads = threads
+    def __init__(self, gates: Gates, steps: Steps) -> None:
+        self._gates = gates
+        self._take = steps
         self._seconds: dict[str, float] = {}
         self._found = Measurement(Gate.COMPLETE)
 
-    def measure(self, candidate: Candidate) -> Measurement:
+    def measure(self) -> Measurement:
         """Return what was observed; a crash, a hang or bad output is an observation."""
         try:
-            self._size(candidate)
-            with self._timed("start"):
-                process = self._start()
-            with process:
-                self._steps(process, candidate)
+            with self._take:
+                self._steps()
         except _Ended as end:
             self._found = replace(self._found, ended_at=end.gate, reason=str(end))
         except (SessionError, MetricError) as error:
@@ -107,48 +83,44 @@ class Protocol:
             self._found = replace(self._found, ended_at=gate, reason=str(error), failed=True)
         return replace(self._found, seconds=dict(self._seconds))
 
-    def _steps(self, process: ModelProcess, candidate: Candidate) -> None:
-        plan = self._plan
+    def _steps(self) -> None:
+        gates = self._gates
+        self._size()
+        with self._timed("start"):
+            self._take.start()
         with self._timed("load"):
-            loaded = process.load(candidate, plan.data.inputs, plan.batch_size)
-        self._found = replace(
-            self._found,
-            load_time_ms=loaded["load_time_ms"],
-            peak_memory_mb=loaded["peak_memory_mb"],
-        )
-        self._limit(Gate.MEMORY, loaded["peak_memory_mb"], plan.constraints.max_memory_mb, "MB")
+            load_time_ms, peak_memory_mb = self._take.load()
+        self._found = replace(self._found, load_time_ms=load_time_ms, peak_memory_mb=peak_memory_mb)
+        self._limit(Gate.MEMORY, peak_memory_mb, gates.constraints.max_memory_mb, "MB")
         with self._timed("latency"):
-            run = LatencyRun(
-                process, self._reference, self._threads, plan.reference_ms, plan.batch_size
-            )
-            self._short_latency(run)
+            self._short_latency()
         with self._timed("quality"):
-            self._quality(process)
+            self._quality()
         with self._timed("latency"):
-            self._found = replace(self._found, latency=run.extend(plan.full))
+            self._found = replace(self._found, latency=self._take.latency(gates.full))
 
-    def _size(self, candidate: Candidate) -> None:
-        size_mb = candidate.size_bytes / 1e6
+    def _size(self) -> None:
+        gates = self._gates
+        with self._timed("size"):
+            size_mb = self._take.size_mb()
         self._found = replace(self._found, size_mb=size_mb)
-        self._seconds["size"] = 0.0
-        self._limit(Gate.SIZE, size_mb, self._plan.constraints.max_size_mb, "MB")
-        if self._plan.download:
+        self._limit(Gate.SIZE, size_mb, gates.constraints.max_size_mb, "MB")
+        if gates.download:
             with self._timed("download"):
-                download_mb = download_bytes(candidate) / 1e6
+                download_mb = self._take.download_mb()
             self._found = replace(self._found, download_mb=download_mb)
-            limit = self._plan.constraints.max_download_mb
-            self._limit(Gate.DOWNLOAD, download_mb, limit, "MB")
+            self._limit(Gate.DOWNLOAD, download_mb, gates.constraints.max_download_mb, "MB")
 
     def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
-        if self._plan.gated and limit is not None and value > limit:
+        if self._gates.gated and limit is not None and value > limit:
             raise _Ended(gate, f"{gate} {value:.3g} {unit} is over the limit of {limit:g} {unit}")
 
-    def _short_latency(self, run: LatencyRun) -> None:
-        limit = self._plan.constraints.max_latency_ms
-        if not self._plan.gated or limit is None:
+    def _short_latency(self) -> None:
+        limit = self._gates.constraints.max_latency_ms
+        if not self._gates.gated or limit is None:
             return
-        latency: Latency = run.extend(
-            self._plan.short, lambda ms: ms.low > limit or ms.high < limit
+        latency = self._take.latency(
+            self._gates.short, lambda ms: ms.low > limit or ms.high < limit
         )
         self._found = replace(self._found, latency=latency)
         if latency.latency_ms.low > limit:
@@ -157,49 +129,37 @@ class Protocol:
                 f"latency {latency.latency_ms.estimate:.3g} ms is over the limit of {limit:g} ms",
             )
 
-    def _quality(self, process: ModelProcess) -> None:
-        plan, data = self._plan, self._plan.data
-        limit = plan.constraints.max_accuracy_drop
-        gated = plan.gated and limit is not None
-        counts = looks(data.rows, plan.batch_size) if gated else (data.rows,)
-        parts: list[npt.NDArray[Any]] = []
-        start = 0
-        for count in counts:
-            part = process.evaluate(data.inputs, plan.batch_size, start, count, data.output)
-            _refuse_bad_output(part, data.judge.source_outputs, data.output)
-            parts.append(part)
-            start = count
-            confidence = look_confidence(len(counts)) if gated else look_confidence(1)
+    def _quality(self) -> None:
+        limit = self._gates.constraints.max_accuracy_drop
+        gated = self._gates.gated and limit is not None
+        looks = self._gates.looks if gated else self._gates.looks[-1:]
+        for rows in looks:
             try:
-                quality: Quality = data.judge.judge(np.concatenate(parts), confidence)
+                quality = self._take.quality(rows, look_confidence(len(looks)))
             except MetricError:
-                if count < data.rows:
+                if rows < looks[-1]:
                     continue  # too few rows to judge yet: a class may be missing
                 raise
             self._found = replace(self._found, quality=quality)
-            if gated and limit is not None and quality.drop.low > limit and count < data.rows:
-                raise _Ended(
-                    Gate.QUALITY,
-                    f"drop of {quality.drop.estimate:.3g} after {count:,} of {data.rows:,} rows "
-                    f"is over the limit of {limit:g}",
-                )
+            if gated and limit is not None and rows < looks[-1]:
+                self._refuse_drop(quality, limit)
         if gated:
-            self._found = replace(self._found, quality=data.judge.judge(np.concatenate(parts)))
+            quality = self._take.quality(looks[-1], look_confidence(1))
+            self._found = replace(self._found, quality=quality)
+
+    def _refuse_drop(self, quality: Quality, limit: float) -> None:
+        if quality.drop.low > limit:
+            raise _Ended(
+                Gate.QUALITY,
+                f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
+                f"{quality.of_rows:,} rows is over the limit of {limit:g}",
+            )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
         self._seconds[step] = self._seconds.pop(step, 0.0)
-        started = time.monotonic()
+        started = self._take.now_s()
         try:
             yield
         finally:
-            self._seconds[step] += time.monotonic() - started
-
-
-def _refuse_bad_output(part: npt.NDArray[Any], source: npt.NDArray[Any], name: str) -> None:
-    if part.shape[1:] != source.shape[1:]:
-        raise SessionError(
-            f"output '{name}' has shape {part.shape[1:]} where the source gives {source.shape[1:]}"
-        )
-    if not np.all(np.isfinite(part)):
-        raise SessionError(f"output '{name}' holds values that are not finite")
+            self._seconds[step] += self._take.now_s() - started

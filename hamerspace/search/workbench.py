@@ -22,9 +22,10 @@ from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement
-from hamerspace.measure.protocol import EvaluationSet, MeasurementPlan
-from hamerspace.measure.quality import Judge
+from hamerspace.measure.protocol import Gates, MeasurementPlan
+from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
+from hamerspace.measure.steps import EvaluationSet
 from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.record import Evaluation, observed
@@ -134,7 +135,7 @@ class Workbench:
             budget.build_memory_mb,
         )
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""
         for worker in (self._worker, *self._tool_workers.values()):
             worker.settle()
@@ -165,7 +166,7 @@ class Workbench:
             return Measurement.from_dict(found["measurement"])
         self.start()
         data = self._data("search")
-        self._settle()
+        self.settle()
         plain = self.target.measure_reference(
             self._source, data.inputs, self.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
         )
@@ -260,20 +261,23 @@ class Workbench:
     def _measure(
         self, candidate: Candidate, recipe: Recipe, split: str, *, gated: bool
     ) -> Measurement:
+        log = self._folder.recipe_log(recipe, "measure.log")
+        self.settle()
+        return self.target.measure(candidate, self.plan(recipe, split, gated=gated), log)
+
+    def plan(self, recipe: Recipe, split: str, *, gated: bool) -> MeasurementPlan:
+        """How a candidate of ``recipe`` is measured on a split."""
         reference = self.source_measurement.latency
         assert reference is not None
-        plan = MeasurementPlan(
-            self._data(split),
-            self.task.batch_size,
+        data, batch_size = self._data(split), self.task.batch_size
+        gates = Gates(
             self.constraints,
-            reference.latency_ms.estimate,
+            looks(data.rows, batch_size),
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
             download=self._counts_download(recipe),
         )
-        log = self._folder.recipe_log(recipe, "measure.log")
-        self._settle()
-        return self.target.measure(candidate, plan, log)
+        return MeasurementPlan(data, batch_size, reference.latency_ms.estimate, gates)
 
     def _counts_download(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""

@@ -5,7 +5,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import psutil
 
@@ -14,12 +13,13 @@ from hamerspace.backends.base import Candidate, Host
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
+from hamerspace.measure.steps import Beside, LiveSteps
 from hamerspace.targets.base import Target
 from hamerspace.targets.gpu import find_gpu
 
-_LARGER_BATCH = 16
 _TELLING_INSTRUCTIONS = (
     "avx2",
     "avx512f",
@@ -104,16 +104,10 @@ class LocalTarget(Target):
     def reference_outputs(
         self, inputs: dict[str, str], rows: int, batch_size: int, output: str
     ) -> npt.NDArray[Any]:
-        process = self._running()
-        larger = _LARGER_BATCH * batch_size
-        if rows > larger and self._takes_any_batch():
-            exact = process.evaluate(inputs, batch_size, 0, larger, output)
-            batched = process.evaluate(inputs, larger, 0, larger, output)
-            # Nothing is timed here, and most models give the same at every batch size.
-            if _agree(exact, batched):
-                batch_size = larger
-        outputs: npt.NDArray[Any] = process.evaluate(inputs, batch_size, 0, rows, output)
-        return outputs
+        assert self._loaded is not None
+        readable = Readable(inputs, batch_size, output)
+        reader = OutputReader(self._running(), readable, self._loaded[0].inputs)
+        return reader.read(0, rows)
 
     def measure_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
@@ -157,18 +151,27 @@ class LocalTarget(Target):
             return source
         return source.with_runtime({**source.runtime, "device": "cuda"})
 
-    def _takes_any_batch(self) -> bool:
-        return self._loaded is not None and all(
-            s.constant or s.shape[0] is None for s in self._loaded[0].inputs
-        )
-
     def _measure_beside(
         self, reference: ModelProcess, candidate: Candidate, plan: MeasurementPlan, log: Path
     ) -> Measurement:
-        def start() -> ModelProcess:
-            return self._start(candidate.backend, log)
+        return Protocol(plan.gates, self.steps(candidate, plan, log, reference)).measure()
 
-        return Protocol(plan, reference, start, self._threads).measure(candidate)
+    def steps(
+        self,
+        candidate: Candidate,
+        plan: MeasurementPlan,
+        log: Path,
+        reference: ModelProcess | None = None,
+    ) -> LiveSteps:
+        """The single steps of measuring a candidate, for those who follow no gates."""
+        beside = Beside(reference or self._running(), plan.reference_ms, self._threads)
+        return LiveSteps(
+            candidate,
+            plan.data,
+            plan.batch_size,
+            beside,
+            lambda: self._start(candidate.backend, log),
+        )
 
     def _start(self, backend: str, log: Path) -> ModelProcess:
         """The process that was started ahead, where it is the one that is wanted."""
@@ -193,14 +196,6 @@ class LocalTarget(Target):
             source, inputs, batch_size = self._loaded
             self.set_reference(source, inputs, batch_size, self._log)
         return self._reference
-
-
-def _agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
-    """Whether outputs differ by rounding at most."""
-    scale = float(np.abs(exact).max(initial=0.0))
-    return exact.shape == batched.shape and np.allclose(
-        exact, batched, rtol=1e-4, atol=1e-5 * scale
-    )
 
 
 def _instructions() -> dict[str, str]:

@@ -9,7 +9,8 @@ from hamerspace.constraints import Constraints
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate
-from hamerspace.measure.protocol import MeasurementPlan
+from hamerspace.measure.protocol import Gates, MeasurementPlan
+from hamerspace.measure.quality import looks
 from hamerspace.targets import TARGETS
 from hamerspace.targets.local import LocalTarget
 
@@ -29,9 +30,8 @@ def measure(target, build_unruly, search_split, tmp_path):
     """``measure(behaviour, gated=True, **limits)`` measures an unruly candidate."""
 
     def measure(behaviour, gated=True, reference_ms=1.0, target=target, **limits):
-        plan = MeasurementPlan(
-            search_split, 1, Constraints(**limits), reference_ms, gated=gated, full=QUICK
-        )
+        gates = Gates(Constraints(**limits), looks(search_split.rows), gated, full=QUICK)
+        plan = MeasurementPlan(search_split, 1, reference_ms, gates)
         return target.measure(build_unruly(behaviour), plan, tmp_path / "measure.log")
 
     return measure
@@ -170,7 +170,7 @@ def test_a_candidate_that_fails_beside_a_living_source_model_is_tried_once(measu
 
 
 def test_measuring_needs_a_reference(build_unruly, search_split, tmp_path):
-    plan = MeasurementPlan(search_split, 1, Constraints(), 1.0)
+    plan = MeasurementPlan(search_split, 1, 1.0, Gates(Constraints(), (400,)))
     with pytest.raises(SessionError, match="set_reference"):
         LocalTarget(1, 5.0).measure(build_unruly("none"), plan, tmp_path / "log")
 

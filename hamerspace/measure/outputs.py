@@ -1,0 +1,101 @@
+"""What a model gives for the rows of a split, in larger batches where that changes nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hamerspace.errors import SessionError
+from hamerspace.measure.process import ModelProcess
+from hamerspace.tasks.model import TensorSpec
+
+_TIMES = 16
+"""A larger batch, in deployment batches. Beyond it, the cost of a call no longer matters."""
+
+
+@dataclass(frozen=True)
+class Readable:
+    """The rows that models are run on, and what is read of them.
+
+    Attributes:
+        inputs: Input name to the path of its ``.npy`` file.
+        batch_size: The deployment batch size.
+        output: Name of the output.
+    """
+
+    inputs: Mapping[str, str]
+    batch_size: int
+    output: str
+
+
+class OutputReader:
+    """Reads one model's outputs, which nobody times.
+
+    The first rows are read at the deployment batch size and again as one larger batch. Where the
+    two agree, the model treats each row alone, and the rest is read in larger batches; a scale
+    that is taken over a batch, as in dynamic quantisation, or a state that runs through its rows,
+    keeps it at the deployment batch size.
+
+    Args:
+        process: Of the model, loaded.
+        readable: What to read.
+        specs: Of the model's inputs.
+        large: Whether larger batches may be tried at all.
+    """
+
+    def __init__(
+        self,
+        process: ModelProcess,
+        readable: Readable,
+        specs: Sequence[TensorSpec],
+        *,
+        large: bool = True,
+    ) -> None:
+        self._process = process
+        self._readable = readable
+        free = all(spec.constant or spec.shape[0] is None for spec in specs)
+        self._batch_size = None if large and free else readable.batch_size
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Outputs ``[stop - start, ...]``; ``start`` is a multiple of the deployment batch.
+
+        Raises:
+            SessionError: The model crashed, hung or refused the rows.
+        """
+        larger = _TIMES * self._readable.batch_size
+        if self._batch_size is not None or stop - start <= larger:
+            batch_size = self._batch_size or self._readable.batch_size
+            return self._evaluate(start, stop, batch_size)
+        head = self._evaluate(start, start + larger, self._readable.batch_size)
+        agrees = self._agrees(head, start)
+        self._batch_size = larger if agrees else self._readable.batch_size
+        return np.concatenate([head, self._evaluate(start + larger, stop, self._batch_size)])
+
+    def _agrees(self, head: npt.NDArray[Any], start: int) -> bool:
+        try:
+            batched = self._evaluate(start, start + len(head), len(head))
+        except SessionError:
+            if not self._process.alive:
+                raise
+            return False  # it takes the deployment batch size only
+        return outputs_agree(head, batched)
+
+    def _evaluate(self, start: int, stop: int, batch_size: int) -> npt.NDArray[Any]:
+        given = self._readable
+        inputs = dict(given.inputs)
+        outputs: npt.NDArray[Any] = self._process.evaluate(
+            inputs, batch_size, start, stop, given.output
+        )
+        return outputs
+
+
+def outputs_agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
+    """Whether outputs differ by rounding at most."""
+    scale = float(np.abs(exact).max(initial=0.0))
+    if not np.isfinite(scale):
+        return False
+    return exact.shape == batched.shape and np.allclose(
+        exact, batched, rtol=1e-4, atol=1e-5 * scale
+    )

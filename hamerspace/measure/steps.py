@@ -1,0 +1,194 @@
+"""The steps of measuring one candidate, whoever takes them: a process, or a table of old ones."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hamerspace.backends.base import Candidate
+from hamerspace.errors import SessionError
+from hamerspace.measure.latency import LatencyPlan, LatencyRun
+from hamerspace.measure.measurement import Latency, Quality
+from hamerspace.measure.outputs import OutputReader, Readable
+from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.quality import Judge
+from hamerspace.measure.size import download_bytes
+from hamerspace.measure.statistics import Interval
+
+Clear = Callable[[Interval], bool]
+"""Told the interval of the latency in ms; true where the measuring can end at once."""
+
+
+class Steps(ABC):
+    """What can be observed of one candidate, cheapest first. Close it when done.
+
+    Every step may raise :class:`~hamerspace.errors.SessionError`: the candidate crashed, hung or
+    gave what cannot be used.
+    """
+
+    @abstractmethod
+    def now_s(self) -> float:
+        """Seconds on the clock that the steps take their time from."""
+
+    @abstractmethod
+    def size_mb(self) -> float:
+        """MB of every file that the runtime needs."""
+
+    @abstractmethod
+    def download_mb(self) -> float:
+        """MB of the same files under deflate."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start what runs the candidate; the steps below need it."""
+
+    @abstractmethod
+    def load(self) -> tuple[float, float]:
+        """Load time in ms, and peak resident MB over the bare runtime."""
+
+    @abstractmethod
+    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
+        """Time the candidate until the plan is met; what was timed before counts."""
+
+    @abstractmethod
+    def quality(self, rows: int, confidence: float) -> Quality:
+        """Judge the first ``rows`` rows; what was run before is not run again.
+
+        Raises:
+            MetricError: The metric cannot judge these rows.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what :meth:`start` started."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A split on disk, and the judge of what a model makes of it.
+
+    Attributes:
+        inputs: Input name to the path of its ``.npy`` file.
+        rows: Number of rows.
+        judge: Knows the labels and the source model's outputs.
+        output: Name of the judged output.
+    """
+
+    inputs: dict[str, str]
+    rows: int
+    judge: Judge
+    output: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The source model, beside which candidates are timed.
+
+    Attributes:
+        process: Of the source model, loaded.
+        latency_ms: Its latency in this study.
+        threads: Threads of one inference.
+    """
+
+    process: ModelProcess
+    latency_ms: float
+    threads: int
+
+
+class LiveSteps(Steps):
+    """A candidate in a process of its own.
+
+    Args:
+        candidate: What is measured.
+        data: The rows to judge it on.
+        batch_size: The deployment batch size.
+        beside: The source model.
+        start: Starts a bare process for the candidate.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        data: EvaluationSet,
+        batch_size: int,
+        beside: Beside,
+        start: Callable[[], ModelProcess],
+    ) -> None:
+        self._candidate = candidate
+        self._data = data
+        self._batch_size = batch_size
+        self._beside = beside
+        self._start = start
+        self._process: ModelProcess | None = None
+        self._run: LatencyRun | None = None
+        self._reader: OutputReader | None = None
+        self._outputs: list[npt.NDArray[Any]] = []
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def size_mb(self) -> float:
+        return self._candidate.size_bytes / 1e6
+
+    def download_mb(self) -> float:
+        return download_bytes(self._candidate) / 1e6
+
+    def start(self) -> None:
+        self._process = self._start()
+
+    def load(self) -> tuple[float, float]:
+        loaded = self._running.load(self._candidate, self._data.inputs, self._batch_size)
+        return loaded["load_time_ms"], loaded["peak_memory_mb"]
+
+    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
+        if self._run is None:
+            beside = self._beside
+            self._run = LatencyRun(
+                self._running,
+                beside.process,
+                beside.threads,
+                beside.latency_ms,
+                self._batch_size,
+            )
+        return self._run.extend(plan, clear)
+
+    def quality(self, rows: int, confidence: float) -> Quality:
+        data = self._data
+        if self._reader is None:
+            readable = Readable(data.inputs, self._batch_size, data.output)
+            self._reader = OutputReader(self._running, readable, self._candidate.inputs)
+        done = sum(len(part) for part in self._outputs)
+        if rows > done:
+            part = self._reader.read(done, rows)
+            _refuse_bad_output(part, data.judge.source_outputs, data.output)
+            self._outputs.append(part)
+        return data.judge.judge(np.concatenate(self._outputs)[:rows], confidence)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+
+    @property
+    def _running(self) -> ModelProcess:
+        if self._process is None:
+            raise SessionError("the candidate was not started")
+        return self._process
+
+
+def _refuse_bad_output(part: npt.NDArray[Any], source: npt.NDArray[Any], name: str) -> None:
+    if part.shape[1:] != source.shape[1:]:
+        raise SessionError(
+            f"output '{name}' has shape {part.shape[1:]} where the source gives {source.shape[1:]}"
+        )
+    if not np.all(np.isfinite(part)):
+        raise SessionError(f"output '{name}' holds values that are not finite")
