@@ -1,0 +1,218 @@
+"""Build and measure every recipe of a space in full, and keep what each step showed and cost.
+
+python scripts/tabulate.py studies/fashion_mnist/study.yaml --space studies/tables/fashion_mnist.yaml
+
+A search can then be replayed over the table in seconds: see scripts/benchmark_search.py. It takes a
+few seconds a recipe; after a break the same command goes on where it was. The table is written to
+``studies/tables/NAME.json.xz``.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hamerspace.build.stages import plan_build
+from hamerspace.build.store import Store, default_store_folder
+from hamerspace.config.flags import override
+from hamerspace.config.loading import load_study
+from hamerspace.errors import HamerspaceError, MetricError, SessionError
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.steps import LiveSteps
+from hamerspace.recipe import Recipe
+from hamerspace.search.facts import versions
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.workbench import Workbench
+from hamerspace.targets.local import LocalTarget
+from hamerspace.testing.tables.table import Look, Row, Setting, Table
+
+FOLDER = Path(__file__).parents[1] / "studies" / "tables"
+
+
+def look_counts(rows: int, batch_size: int) -> list[int]:
+    """Row counts at which quality is noted: whole batches, half as many again each time."""
+    counts, count = [], 50.0
+    while count < rows:
+        whole = -(-int(count) // batch_size) * batch_size
+        if whole < rows and whole not in counts:
+            counts.append(whole)
+        count *= 2**0.5
+    return [*counts, rows]
+
+
+class Tabulator:
+    """Measures recipes without gates.
+
+    Args:
+        bench: Of the study.
+        folder: Receives logs.
+    """
+
+    def __init__(self, bench: Workbench, folder: RunFolder) -> None:
+        self._bench = bench
+        self._folder = folder
+        target = bench.target
+        assert isinstance(target, LocalTarget)
+        self._target = target
+
+    def row(self, recipe: Recipe) -> tuple[Row, dict[str, tuple[str, float]]]:
+        """A recipe's row, and the stages that were run for it."""
+        bench = self._bench
+        bench.start()
+        log = self._folder.recipe_log(recipe, "measure.log")
+        self._target.expect(recipe.backend, log)
+        built = bench.build(recipe)
+        ran: dict[str, tuple[str, float]] = {}
+        keys: list[str] = []
+        try:
+            stages = plan_build(bench.task, recipe, bench.config.search.seed).stages
+        except HamerspaceError:
+            stages = ()
+        for stage in stages:
+            keys.append(stage.key)
+            if stage.label in built.seconds:
+                ran[stage.key] = (stage.label, built.seconds[stage.label])
+            elif stage.label not in built.reused:
+                keys.pop()  # the build did not get as far
+        if built.candidate is None:
+            failed = Measurement(Gate.BUILD, built.error, failed=True)
+            return Row(recipe, tuple(keys), failed), ran
+        plan = bench.plan(recipe, "search", gated=False)
+        counts = look_counts(plan.data.rows, plan.batch_size)
+        bench.settle()
+        with self._target.steps(built.candidate, plan, log) as steps:
+            return self._measured(
+                steps, Row(recipe, tuple(keys), Measurement(Gate.LOAD)), counts
+            ), ran
+
+    def _measured(self, steps: LiveSteps, row: Row, counts: Iterable[int]) -> Row:
+        """Every step of a candidate, with its seconds."""
+        short_plan, full_plan = self._plans
+        found: dict[str, Any] = {"size_mb": steps.size_mb()}
+        seconds: dict[str, float] = {}
+        looks: list[Look] = []
+        short = None
+        gate = Gate.LOAD
+        reason, failed = "", False
+        try:
+            with _timed(seconds, "start"):
+                steps.start()
+            with _timed(seconds, "load"):
+                found["load_time_ms"], found["peak_memory_mb"] = steps.load()
+            gate = Gate.LATENCY
+            with _timed(seconds, "short"):
+                short = steps.latency(short_plan)
+            gate = Gate.QUALITY
+            run_s = 0.0
+            for rows in counts:
+                look, run_s = self._look(steps, rows, run_s)
+                looks += [] if look is None else [look]
+            found["quality"] = looks[-1].quality
+            gate = Gate.LATENCY
+            with _timed(seconds, "full"):
+                found["latency"] = steps.latency(full_plan)
+            gate = Gate.COMPLETE
+        except (SessionError, MetricError) as error:
+            reason, failed = str(error), True
+        measurement = Measurement(gate, reason, failed, **found)
+        return Row(row.recipe, row.stages, measurement, short, tuple(looks), seconds)
+
+    @property
+    def _plans(self) -> tuple[Any, Any]:
+        gates = self._bench.plan(Recipe({"backend": "none"}), "search", gated=True).gates
+        return gates.short, gates.full
+
+    def _look(self, steps: LiveSteps, rows: int, run_s: float) -> tuple[Look | None, float]:
+        started = time.monotonic()
+        try:
+            steps.quality(rows, 0.95)
+            both_s = time.monotonic() - started
+            started = time.monotonic()
+            quality = steps.quality(rows, 0.95)
+        except MetricError:
+            return None, run_s + time.monotonic() - started  # a class may be missing yet
+        judge_s = time.monotonic() - started
+        run_s += max(both_s - judge_s, 0.0)
+        return Look(quality, run_s, judge_s), run_s
+
+
+class _timed:  # noqa: N801 - used like a function
+    """Adds the seconds of a block to a mapping."""
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self._seconds = seconds
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._name] = time.monotonic() - self._started
+
+
+def _read(path: Path) -> tuple[list[Row], dict[str, tuple[str, float]]]:
+    """What an earlier run of this command has measured."""
+    rows, stages = [], {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            value: Mapping[str, Any] = json.loads(line)
+            rows.append(Row.from_dict(value["row"]))
+            stages.update({key: (label, s) for key, (label, s) in value["ran"].items()})
+    return rows, stages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--space", type=Path, required=True)
+    parser.add_argument("--part", type=Path, help="where unfinished work is kept")
+    parser.add_argument("--count", action="store_true", help="only print the number of recipes")
+    arguments = parser.parse_args()
+    loaded = override(load_study(arguments.study), space=str(arguments.space.resolve()))
+    name = arguments.space.stem
+    part = arguments.part or Path(f"{name}.part.jsonl")
+    store = Store(default_store_folder())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch))
+        with Workbench(loaded, folder, store) as bench:
+            recipes = list(bench.space.recipes())
+            print(f"{name}: {len(recipes)} recipes", flush=True)
+            if arguments.count:
+                return
+            rows, stages = _read(part)
+            tabulator = Tabulator(bench, folder)
+            done = {row.recipe.id for row in rows}
+            for number, recipe in enumerate(recipes):
+                if recipe.id in done:
+                    continue
+                started = time.monotonic()
+                row, ran = tabulator.row(recipe)
+                rows.append(row)
+                stages.update(ran)
+                with part.open("a") as stream:
+                    stream.write(json.dumps({"row": row.to_dict(), "ran": ran}) + "\n")
+                took_s = time.monotonic() - started
+                print(f"{number} {recipe.id} {row.measurement!r} {took_s:.1f} s", flush=True)
+            setting = Setting(
+                loaded.config.name,
+                bench.space,
+                bench.task.info,
+                bench.constraints,
+                loaded.config.objectives,
+                bench.task.metric.direction == "minimize",
+                bench.source_values,
+                bench.target.environment(),
+                versions(),
+                datetime.now(UTC).date().isoformat(),
+            )
+    used = {key for row in rows for key in row.stages}
+    kept = {key: value for key, value in stages.items() if key in used}
+    Table(setting, tuple(rows), kept).save(FOLDER / f"{name}.json.xz")
+
+
+if __name__ == "__main__":
+    main()
