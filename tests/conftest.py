@@ -106,8 +106,8 @@ def build_unruly(plugins, onnx_task, tmp_path):
 def search_split(onnx_task, tmp_path_factory):
     """All rows of the tiny task as the split to measure on, judged by accuracy."""
     from hamerspace.config.study import QualitySection
-    from hamerspace.measure.steps import EvaluationSet
     from hamerspace.measure.quality import Judge
+    from hamerspace.measure.steps import EvaluationSet
     from hamerspace.tasks.metrics.resolve import resolve_metric
     from hamerspace.tasks.model import ModelArtifact
     from tests import onnx_models

@@ -130,7 +130,7 @@ class LiveSteps(Steps):
         self._beside = beside
         self._start = start
         self._process: ModelProcess | None = None
-        self._run: LatencyRun | None = None
+        self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
         self._outputs: list[npt.NDArray[Any]] = []
 
@@ -151,18 +151,23 @@ class LiveSteps(Steps):
         return loaded["load_time_ms"], loaded["peak_memory_mb"]
 
     def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
-        if self._run is None:
+        if self._timing is None:
             beside = self._beside
-            self._run = LatencyRun(
+            self._timing = LatencyRun(
                 self._running,
                 beside.process,
                 beside.threads,
                 beside.latency_ms,
                 self._batch_size,
             )
-        return self._run.extend(plan, clear)
+        return self._timing.extend(plan, clear)
 
     def quality(self, rows: int, confidence: float) -> Quality:
+        self.run(rows)
+        return self._data.judge.judge(np.concatenate(self._outputs)[:rows], confidence)
+
+    def run(self, rows: int) -> None:
+        """Run the first ``rows`` rows, as far as they were not run before."""
         data = self._data
         if self._reader is None:
             readable = Readable(data.inputs, self._batch_size, data.output)
@@ -172,7 +177,6 @@ class LiveSteps(Steps):
             part = self._reader.read(done, rows)
             _refuse_bad_output(part, data.judge.source_outputs, data.output)
             self._outputs.append(part)
-        return data.judge.judge(np.concatenate(self._outputs)[:rows], confidence)
 
     def close(self) -> None:
         if self._process is not None:
