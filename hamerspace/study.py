@@ -33,7 +33,8 @@ from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
 from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import Goal, SearchLoop
+from hamerspace.search.goal import Goal
+from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
 from hamerspace.search.samplers import make_sampler

@@ -13,7 +13,8 @@ from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
 from hamerspace.constraints import Constraints, Objective
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import Goal, SearchLoop
+from hamerspace.search.goal import Goal
+from hamerspace.search.loop import SearchLoop
 from hamerspace.search.samplers import make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.space import assemble_space, find_space_file

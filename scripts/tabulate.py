@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hamerspace.build.stages import plan_build
@@ -31,6 +32,10 @@ from hamerspace.targets.local import LocalTarget
 from hamerspace.testing.tables.table import Look, Row, Setting, Table
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
+
+
+_UNKNOWN = -1.0
+"""Seconds of a stage that the store had: an earlier row tells them, or, after a break, none."""
 
 
 def look_counts(rows: int, batch_size: int) -> list[int]:
@@ -76,7 +81,9 @@ class Tabulator:
             keys.append(stage.key)
             if stage.label in built.seconds:
                 ran[stage.key] = (stage.label, built.seconds[stage.label])
-            elif stage.label not in built.reused:
+            elif stage.label in built.reused:
+                ran[stage.key] = (stage.label, _UNKNOWN)
+            else:
                 keys.pop()  # the build did not get as far
         if built.candidate is None:
             failed = Measurement(Gate.BUILD, built.error, failed=True)
@@ -159,8 +166,27 @@ def _read(path: Path) -> tuple[list[Row], dict[str, tuple[str, float]]]:
         for line in path.read_text().splitlines():
             value: Mapping[str, Any] = json.loads(line)
             rows.append(Row.from_dict(value["row"]))
-            stages.update({key: (label, s) for key, (label, s) in value["ran"].items()})
+            note(stages, {key: (label, s) for key, (label, s) in value["ran"].items()})
     return rows, stages
+
+
+def note(stages: dict[str, tuple[str, float]], ran: Mapping[str, tuple[str, float]]) -> None:
+    """Add the stages of a row to those that are known."""
+    for key, (label, seconds) in ran.items():
+        if seconds != _UNKNOWN or key not in stages:
+            stages[key] = (label, seconds)
+
+
+def filled(stages: Mapping[str, tuple[str, float]]) -> dict[str, tuple[str, float]]:
+    """The same, with the mean of their kind for stages whose seconds are not known."""
+    known: dict[str, list[float]] = {}
+    for label, seconds in stages.values():
+        if seconds != _UNKNOWN:
+            known.setdefault(label, []).append(seconds)
+    return {
+        key: (label, fmean(known.get(label, [0.0])) if seconds == _UNKNOWN else seconds)
+        for key, (label, seconds) in stages.items()
+    }
 
 
 def main() -> None:
@@ -190,7 +216,7 @@ def main() -> None:
                 started = time.monotonic()
                 row, ran = tabulator.row(recipe)
                 rows.append(row)
-                stages.update(ran)
+                note(stages, ran)
                 with part.open("a") as stream:
                     stream.write(json.dumps({"row": row.to_dict(), "ran": ran}) + "\n")
                 took_s = time.monotonic() - started
@@ -208,7 +234,7 @@ def main() -> None:
                 datetime.now(UTC).date().isoformat(),
             )
     used = {key for row in rows for key in row.stages}
-    kept = {key: value for key, value in stages.items() if key in used}
+    kept = {key: value for key, value in filled(stages).items() if key in used}
     Table(setting, tuple(rows), kept).save(FOLDER / f"{name}.json.xz")
 
 

@@ -8,7 +8,7 @@ from hamerspace._numbers import number, signed
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration, measured
 from hamerspace.search.confirm import cost, front
-from hamerspace.search.loop import Goal
+from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record, observed
 from hamerspace.space.describe import recipe_label
 

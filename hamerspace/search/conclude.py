@@ -6,7 +6,7 @@ from typing import Protocol
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
-from hamerspace.search.loop import Goal
+from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record
 
 

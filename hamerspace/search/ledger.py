@@ -29,7 +29,7 @@ class Ledger:
     """The finished trials of a study, and a sampler that has seen them.
 
     Args:
-        url: Optuna storage URL.
+        url: Optuna storage URL; ``None`` keeps the study in memory, for simulations.
         name: Of the study, within the storage.
         directions: ``minimize`` or ``maximize`` for each objective.
         metric_names: Of the objectives, with their units.
@@ -45,7 +45,7 @@ class Ledger:
 
     def __init__(
         self,
-        url: str,
+        url: str | None,
         name: str,
         directions: Sequence[Direction],
         metric_names: Sequence[str],
@@ -55,24 +55,25 @@ class Ledger:
         shared: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        shown = "in memory" if url is None else without_passwords(url)
         try:
             self.kept = optuna.create_study(
-                storage=open_storage(url),
+                storage=None if url is None else open_storage(url),
                 study_name=name,
                 directions=list(directions),
                 load_if_exists=True,
             )
         except Exception as error:
-            raise _unreadable(url, error) from error
+            raise _unreadable(shown, error) from error
         found = [direction.name.lower() for direction in self.kept.directions]
         if found != list(directions):
             raise RunFolderError(
-                f"storage {without_passwords(url)} holds a study '{name}' with other objectives; "
+                f"storage {shown} holds a study '{name}' with other objectives; "
                 "give this study another name"
             )
         if self.kept.user_attrs.get(_IDENTITY, identity) != identity:
             raise RunFolderError(
-                f"storage {without_passwords(url)} holds a study '{name}' with another model, "
+                f"storage {shown} holds a study '{name}' with another model, "
                 "data, space or limits; give this study another name"
             )
         self._shared = shared
@@ -87,7 +88,7 @@ class Ledger:
                     self.kept.set_user_attr(_IDENTITY, identity)
                 self._take_in()
             except Exception as error:
-                raise _unreadable(url, error) from error
+                raise _unreadable(shown, error) from error
             self._work = optuna.create_study(
                 directions=list(directions), sampler=sampler(len(self._records))
             )
@@ -152,12 +153,12 @@ class Ledger:
         return new
 
 
-def _unreadable(url: str, error: Exception) -> RunFolderError:
+def _unreadable(shown: str, error: Exception) -> RunFolderError:
     """What is wrong with a storage, without the SQL that met it."""
     cause = getattr(error, "orig", None) or error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause
     return RunFolderError(
-        f"storage {without_passwords(url)} cannot be read, it is damaged or no Optuna "
+        f"storage {shown} cannot be read, it is damaged or no Optuna "
         f"storage: {cause}; restore it, or start over in another folder (--out) "
         "or storage (--storage)"
     )

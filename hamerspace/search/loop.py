@@ -4,14 +4,14 @@ import logging
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from optuna.trial import Trial
 
-from hamerspace.constraints import Constraints, Objective, penalized, penalty
+from hamerspace.constraints import penalized, penalty
 from hamerspace.recipe import Recipe
-from hamerspace.search.ledger import Direction, Ledger
+from hamerspace.search.goal import Goal
+from hamerspace.search.ledger import Ledger
 from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.warmstart import FirstTrial
 from hamerspace.space import Space
@@ -35,37 +35,12 @@ class Listener(Protocol):
     def trial_finished(self, number: int, record: Record) -> None: ...
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What the search improves and keeps.
+class Proposer(Protocol):
+    """Chooses what to try next."""
 
-    Attributes:
-        objectives: In the order of the study's directions.
-        constraints: The limits.
-        source: The source model's value of each objective.
-        minimize_quality: Whether less of the quality metric is better.
-    """
-
-    objectives: tuple[Objective, ...]
-    constraints: Constraints
-    source: Mapping[str, float]
-    minimize_quality: bool = False
-
-    def maximizes(self, objective: Objective) -> bool:
-        """Whether more of an objective is better."""
-        if objective is Objective.QUALITY:
-            return not self.minimize_quality
-        return objective is Objective.THROUGHPUT
-
-    @property
-    def maximize(self) -> dict[str, bool]:
-        """Name of each objective to whether more of it is better."""
-        return {objective.value: self.maximizes(objective) for objective in self.objectives}
-
-    @property
-    def directions(self) -> list[Direction]:
-        """Of the objectives, as Optuna names them."""
-        return ["maximize" if self.maximizes(o) else "minimize" for o in self.objectives]
+    def propose(self, records: Mapping[int, Record]) -> Recipe | None:
+        """A recipe that was not tried; ``None`` leaves it to the study's sampler."""
+        ...
 
 
 class SearchLoop:
@@ -79,6 +54,7 @@ class SearchLoop:
         first: Recipes to try before any sampling.
         listener: Is told of every trial.
         seed: Of the draws among unseen recipes.
+        proposer: Chooses after the first; without one the study's sampler does.
     """
 
     def __init__(
@@ -90,12 +66,14 @@ class SearchLoop:
         first: Sequence[FirstTrial],
         listener: Listener,
         seed: int,
+        proposer: Proposer | None = None,
     ) -> None:
         self._ledger = ledger
         self._space = space
         self._evaluate = evaluate
         self._goal = goal
         self._listener = listener
+        self._proposer = proposer
         self._first = tuple(first)
         self._entries = {entry.recipe.id: entry for entry in first}
         self._seen: dict[str, int] = {}
@@ -182,6 +160,8 @@ class SearchLoop:
         for entry in self._first:
             if entry.recipe.id not in self._seen:
                 return entry.recipe
+        if self._proposer is not None:
+            return self._proposer.propose(self._ledger.records)
         if self._met_again:
             return next((r for r in self._unseen if r.id not in self._seen), None)
         return None

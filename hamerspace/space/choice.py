@@ -1,5 +1,7 @@
 """One parameter of a space: what is declared, less what is masked."""
 
+import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,6 +60,23 @@ class Choice:
         if self.continuous:
             return not isinstance(value, str | bool) and self.low <= value <= self.high
         return value in self.values
+
+    @property
+    def listed(self) -> tuple[Scalar, ...]:
+        """Its values; of a continuous range the ends and the middle."""
+        if not self.continuous:
+            return self.values
+        if self.log:
+            return (self.low, math.sqrt(self.low * self.high), self.high)
+        return (self.low, (self.low + self.high) / 2, self.high)
+
+    def draw(self, source: random.Random) -> Scalar:
+        """A value drawn evenly."""
+        if not self.continuous:
+            return source.choice(self.values)
+        if self.log:
+            return math.exp(source.uniform(math.log(self.low), math.log(self.high)))
+        return source.uniform(self.low, self.high)
 
     def suggest(self, trial: BaseTrial) -> Scalar:
         """Ask the trial for a value where there is a choice."""

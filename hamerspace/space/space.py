@@ -1,5 +1,6 @@
 """The space of one study, as suggestions and as recipes."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from optuna.trial import BaseTrial
@@ -67,6 +68,44 @@ class Space:
                 value = choice.low if choice.continuous else choice.values[0]
             chosen[choice.name] = value
         return self._recipe(chosen) if partial.keys() <= chosen.keys() else None
+
+    def draw(self, source: random.Random) -> Recipe:
+        """A recipe whose choices are drawn one by one, each evenly."""
+        chosen: dict[str, Scalar] = {}
+        for choice in self.choices:
+            if choice.active(chosen):
+                chosen[choice.name] = choice.draw(source)
+        return self._recipe(chosen)
+
+    def neighbours(self, recipe: Recipe) -> Iterator[Recipe]:
+        """The recipes that differ in one choice, and in what that switches on or off.
+
+        What becomes active takes its default, or the first value left; of continuous ranges the
+        ends and the middle are tried.
+        """
+        own = self.suggestions(recipe)
+        for choice in self.choices:
+            if choice.name not in own:
+                continue
+            for value in choice.listed:
+                if value != own[choice.name]:
+                    changed = self._with({**own, choice.name: value})
+                    if changed is not None:
+                        yield changed
+
+    def _with(self, wanted: Mapping[str, Scalar]) -> Recipe | None:
+        """The recipe with these values, where they are active and legal."""
+        chosen: dict[str, Scalar] = {}
+        for choice in self.choices:
+            if not choice.active(chosen):
+                continue
+            value = wanted.get(choice.name, choice.parameter.default)
+            if not choice.contains(value):
+                if choice.empty:
+                    return None
+                value = choice.listed[0]
+            chosen[choice.name] = value
+        return self._recipe(chosen)
 
     def suggestions(self, recipe: Recipe) -> dict[str, Scalar]:
         """The part of a recipe that is asked of a trial: where there is a choice."""

@@ -9,7 +9,7 @@ from hamerspace.measure.measurement import Quality
 from hamerspace.measure.statistics import Interval
 from hamerspace.recipe import Recipe
 from hamerspace.search.conclude import confirm_front
-from hamerspace.search.loop import Goal
+from hamerspace.search.goal import Goal
 from hamerspace.search.record import Evaluation, Record
 from hamerspace.testing.simulation import SimulatedEvaluator
 

@@ -7,7 +7,7 @@ from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
 from hamerspace.constraints import Constraints, Objective, penalty
 from hamerspace.measure.measurement import Gate, Measurement
-from hamerspace.search.loop import Goal
+from hamerspace.search.goal import Goal
 from hamerspace.search.record import Evaluation
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator

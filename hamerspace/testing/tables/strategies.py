@@ -1,0 +1,167 @@
+"""Ways of searching a table, ours and Optuna's own, each run on the virtual clock."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import optuna
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from hamerspace.recipe import Recipe
+from hamerspace.search.ledger import Ledger
+from hamerspace.search.loop import Proposer, SearchLoop
+from hamerspace.search.record import Record
+from hamerspace.search.surrogate.proposer import Settings, Surrogate
+from hamerspace.search.warmstart import FirstTrial, first_trials
+from hamerspace.testing.tables.progress import Reach, goal_of
+from hamerspace.testing.tables.replay import Replay, VirtualClock, gates_of
+from hamerspace.testing.tables.table import Table
+
+
+class _Stock:
+    """Leaves every choice to the sampler."""
+
+    def propose(self, records: Mapping[int, Record]) -> Recipe | None:  # noqa: ARG002
+        return None
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way of searching.
+
+    Attributes:
+        name: For people.
+        sampler: Optuna's, from a seed.
+        gated: Whether trials end once their fate is clear; else each is measured in full.
+        first: How many of the ranked first trials begin the search; ``None`` for all of them.
+        settings: Of our own proposer; ``None`` leaves every choice to the sampler.
+    """
+
+    name: str
+    sampler: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed=seed)
+    gated: bool = False
+    first: int | None = 0
+    settings: Settings | None = None
+
+
+STOCK = (
+    Strategy("random"),
+    Strategy("nsgaii", lambda seed: NSGAIISampler(seed=seed)),
+    Strategy("tpe", lambda seed: TPESampler(seed=seed)),
+    Strategy("tpe group", lambda seed: TPESampler(seed=seed, multivariate=True, group=True)),
+    Strategy("gp", lambda seed: GPSampler(seed=seed)),
+)
+OURS = Strategy("hamerspace", gated=True, first=None, settings=Settings())
+
+
+@dataclass
+class Course:
+    """How one search went.
+
+    Attributes:
+        shares: Share of the exhaustive hypervolume after each trial.
+        seconds: Virtual seconds after each trial.
+        builds: Number of recipes that were evaluated; repeats are not.
+        repeats: Trials that met a recipe again.
+        sampling_s: Real seconds that choosing took.
+    """
+
+    shares: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    builds: int = 0
+    repeats: int = 0
+    sampling_s: float = 0.0
+
+    def reached(self, share: float) -> tuple[int, float] | None:
+        """Trials and virtual seconds until the share was reached."""
+        for index, found in enumerate(self.shares):
+            if found >= share:
+                return index + 1, self.seconds[index]
+        return None
+
+
+class _Enough(Exception):  # noqa: N818 - no error
+    """The search has reached all that was asked of it."""
+
+
+class _Watcher:
+    """Notes the course of a search and ends it when it has reached the share."""
+
+    def __init__(self, reach: Reach, clock: VirtualClock, share: float) -> None:
+        self.course = Course()
+        self._reach = reach
+        self._clock = clock
+        self._until = share
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        """Nothing is noted here."""
+
+    def trial_finished(self, number: int, record: Record) -> None:  # noqa: ARG002
+        course = self.course
+        course.repeats += record.reused_from is not None
+        course.shares.append(self._reach.add(record.evaluation))
+        course.seconds.append(self._clock.now_s)
+        if course.shares[-1] >= self._until:
+            raise _Enough
+
+
+class _TableStages:
+    def __init__(self, table: Table, replay: Replay) -> None:
+        self._table = table
+        self._replay = replay
+
+    def missing(self, recipe: Recipe) -> Sequence[str]:
+        stages = self._table.row(recipe).stages
+        return [self._table.stages[key][0] for key in stages if not self._replay.has(key)]
+
+
+def run(
+    table: Table, reach: Reach, strategy: Strategy, seed: int, trials: int, share: float = 2.0
+) -> Course:
+    """Search a table.
+
+    Args:
+        table: What is searched.
+        reach: Of the table; it is begun anew.
+        strategy: How.
+        seed: Of the sampler.
+        trials: Most trials.
+        share: Of the exhaustive hypervolume at which to end.
+    """
+    clock, setting = VirtualClock(), table.setting
+    reach.forget()
+    gates = replace(gates_of(table), gated=strategy.gated)
+    replay = Replay(table, clock, gates)
+    goal = goal_of(setting)
+    watcher = _Watcher(reach, clock, share)
+    first: Sequence[FirstTrial] = first_trials(setting.space, setting.source, setting.constraints)
+    must = sum(entry.origin != "known" for entry in first)
+    if strategy.first is not None:
+        first = first[: must + strategy.first] if strategy.settings else first[: strategy.first]
+    proposer: Proposer = _Stock()
+    if strategy.settings is not None:
+        stages = _TableStages(table, replay)
+        proposer = Surrogate(setting.space, goal, stages, seed, strategy.settings)
+    started, spent = time.perf_counter(), 0.0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        names = [objective.label for objective in goal.objectives]
+        ledger = Ledger(None, "replay", goal.directions, names, lambda _: strategy.sampler(seed))
+        loop = SearchLoop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
+        try:
+            loop.run(trials)
+        except _Enough:
+            pass
+    course = watcher.course
+    course.builds = replay.builds
+    course.sampling_s = time.perf_counter() - started - spent
+    return course
