@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from hamerspace.testing.tables.progress import Reach
-from hamerspace.testing.tables.strategies import OURS, STOCK, Course, Strategy, run
+from hamerspace.testing.tables.strategies import OURS, STOCK, THRIFTY_RANDOM, Course, run
 from hamerspace.testing.tables.table import Table
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
-BY_NAME = {strategy.name: strategy for strategy in (*STOCK, OURS)}
+BY_NAME = {strategy.name: strategy for strategy in (*STOCK, THRIFTY_RANDOM, OURS)}
 
 
 def courses(path: Path, name: str, seeds: Sequence[int], trials: int) -> list[Course]:
@@ -76,7 +76,7 @@ def line(name: str, found: Sequence[Course]) -> None:
     missed = sum(r is None for r in reached)
     shares = " ".join(f"{at(n):.2f}" for n in (10, 20, 40, 80, 160))
     print(
-        f"  {name:12} {shares}  95%: {trials:6.0f} trials {seconds:8.0f} s  ({missed} never) {each:6.1f} ms/trial",
+        f"  {name:16} {shares}  95%: {trials:6.0f} trials {seconds:8.0f} s  ({missed} never) {each:6.1f} ms/trial",
         flush=True,
     )
 

@@ -12,6 +12,7 @@ from hamerspace.constraints import penalized, penalty
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
+from hamerspace.search.proposal import Proposer
 from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.warmstart import FirstTrial
 from hamerspace.space import Space
@@ -33,14 +34,6 @@ class Listener(Protocol):
     def trial_started(self, number: int, recipe: Recipe, origin: str) -> None: ...
 
     def trial_finished(self, number: int, record: Record) -> None: ...
-
-
-class Proposer(Protocol):
-    """Chooses what to try next."""
-
-    def propose(self, records: Mapping[int, Record]) -> Recipe | None:
-        """A recipe that was not tried; ``None`` leaves it to the study's sampler."""
-        ...
 
 
 class SearchLoop:
@@ -161,7 +154,8 @@ class SearchLoop:
             if entry.recipe.id not in self._seen:
                 return entry.recipe
         if self._proposer is not None:
-            return self._proposer.propose(self._ledger.records)
+            proposal = self._proposer.propose(self._ledger.records)
+            return None if proposal is None else proposal.recipe
         if self._met_again:
             return next((r for r in self._unseen if r.id not in self._seen), None)
         return None

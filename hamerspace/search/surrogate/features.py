@@ -1,6 +1,7 @@
-"""Recipes as rows of numbers, so that models can tell which are alike."""
+"""Recipes as indicators of their values, and how alike two recipes are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +11,61 @@ from hamerspace.space import Space
 
 Floats = npt.NDArray[np.float64]
 
-_INACTIVE = -1.0
-_SCALED = 0.5
+_REACH = 0.5
+_BINS = 9
+
+
+@dataclass(frozen=True)
+class Column:
+    """A parameter that there is a choice of, or what several of them have in common.
+
+    Attributes:
+        names: Of the parameters.
+        levels: The values; numbers in their order. A level more stands for not being active.
+        ordered: Whether the values are numbers, so that near ones are alike.
+        default: Where it is not in a recipe but stands at this value; ``None`` where that means
+            that it is not active.
+    """
+
+    names: tuple[str, ...]
+    levels: tuple[Scalar, ...]
+    ordered: bool
+    default: Scalar | None = None
+
+    def level(self, parameters: Mapping[str, Scalar]) -> int:
+        """Index of the level that a recipe has."""
+        value = next((parameters[n] for n in self.names if n in parameters), self.default)
+        if value is None:
+            return len(self.levels)
+        if not self.ordered:
+            return self.levels.index(value)
+        return min(range(len(self.levels)), key=lambda i: abs(_number(self.levels[i], value)))
+
+    def similarity(self) -> Floats:
+        """How alike levels are, between 0 and 1: ``[levels + 1, levels + 1]``.
+
+        A level is like itself. Numbers are alike by ``exp(-2 distance)``, with all of them within
+        a distance of 1. Else levels have nothing in common.
+        """
+        count = len(self.levels)
+        found = np.eye(count + 1)
+        if self.ordered:
+            numbers = np.array([float(level) for level in self.levels])
+            scaled = (numbers - numbers.min()) / (np.ptp(numbers) or 1.0)
+            found[:count, :count] = np.exp(-np.abs(scaled[:, None] - scaled[None, :]) / _REACH)
+        return found
+
+
+def _number(level: Scalar, value: Scalar) -> float:
+    return float(level) - float(value)
 
 
 class Encoder:
-    """Turns the recipes of a space into rows.
+    """Turns the recipes of a space into rows of indicators, one for each level of each column.
 
-    A column is a parameter that there is a choice of. The parameters of several backends that share
-    their last word, such as ``quantization``, have one more column in common: what dynamic int8
-    does in one runtime says something of what it does in another. A parameter that is not active
-    holds -1; numbers lie between 0 and 1, in the order of their values; other values are counted.
+    The parameters of several backends that share their last word, such as ``quantization``, have a
+    column in common beside their own: what dynamic int8 does in one runtime says something of what
+    it does in another.
 
     Args:
         space: Whose recipes are encoded.
@@ -28,65 +73,38 @@ class Encoder:
 
     def __init__(self, space: Space) -> None:
         asked = [choice for choice in space.choices if choice.asked]
-        self._defaults = {c.name: c.parameter.default for c in asked if c.parameter.optional}
         by_word: dict[str, list[str]] = {}
+        values: dict[str, tuple[Scalar, ...]] = {}
+        columns = []
         for choice in asked:
             by_word.setdefault(choice.name.rpartition(".")[2], []).append(choice.name)
-        groups: list[tuple[str, ...]] = [(choice.name,) for choice in asked]
-        groups += [tuple(names) for names in by_word.values() if len(names) > 1]
-        values = {c.name: (c.low, c.high) if c.continuous else c.values for c in asked}
-        self._columns = [
-            (names, _Scale([value for name in names for value in values[name]])) for names in groups
-        ]
-
-    @property
-    def numeric(self) -> npt.NDArray[np.bool_]:
-        """Of each column, whether its values have an order."""
-        return np.array([scale.numeric for _, scale in self._columns], dtype=bool)
+            values[choice.name] = (
+                tuple(np.linspace(choice.low, choice.high, _BINS).tolist())
+                if choice.continuous
+                else choice.values
+            )
+            default = choice.parameter.default if choice.parameter.optional else None
+            columns.append(_column((choice.name,), values[choice.name], default))
+        for names in by_word.values():
+            if len(names) > 1:
+                columns.append(_column(tuple(names), [v for n in names for v in values[n]], None))
+        self.columns = tuple(columns)
+        sizes = [len(column.levels) + 1 for column in columns]
+        starts = np.cumsum([0, *sizes])
+        self.slices = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self._width = int(starts[-1])
 
     def encode(self, recipes: Sequence[Recipe]) -> Floats:
-        """Return ``[recipes, columns]``."""
-        rows = [
-            [self._cell(recipe.parameters, *column) for column in self._columns]
-            for recipe in recipes
-        ]
-        return np.array(rows, dtype=np.float64).reshape(len(recipes), len(self._columns))
-
-    def _cell(
-        self, parameters: Mapping[str, Scalar], names: Sequence[str], scale: "_Scale"
-    ) -> float:
-        for name in names:
-            value = parameters.get(name, self._defaults.get(name))
-            if value is not None:
-                return scale(value)
-        return _INACTIVE
+        """Return ``[recipes, levels of all columns]``, zeros and ones."""
+        rows = np.zeros((len(recipes), self._width))
+        for index, recipe in enumerate(recipes):
+            for column, place in zip(self.columns, self.slices, strict=True):
+                rows[index, place.start + column.level(recipe.parameters)] = 1.0
+        return rows
 
 
-class _Scale:
-    """Positions of the values of one column."""
-
-    def __init__(self, values: Sequence[Scalar]) -> None:
-        distinct = list(dict.fromkeys(values))
-        numbers = [v for v in distinct if isinstance(v, int | float) and not isinstance(v, bool)]
-        self.numeric = len(numbers) == len(distinct) and len(distinct) > 2
-        self._low = min(numbers, default=0.0)
-        self._width = (max(numbers, default=1.0) - self._low) or 1.0
-        self._codes = {value: float(code) for code, value in enumerate(distinct)}
-
-    def __call__(self, value: Scalar) -> float:
-        if self.numeric:
-            return (float(value) - self._low) / self._width
-        return self._codes.get(value, float(len(self._codes)))
-
-
-def similarities(a: Floats, b: Floats, numeric: npt.NDArray[np.bool_]) -> Floats:
-    """How alike rows are in each column, between 0 and 1: ``[columns, rows of a, rows of b]``.
-
-    Equal values are 1; ordered ones fall off exponentially with their distance; others are 0, and so
-    is a value beside none.
-    """
-    left, right = a.T[:, :, None], b.T[:, None, :]
-    same = (left == right).astype(np.float64)
-    both = (left >= 0) & (right >= 0)
-    near = np.exp(-np.abs(left - right) / _SCALED) * both
-    return np.where(numeric[:, None, None] & both, near, same)
+def _column(names: tuple[str, ...], values: Sequence[Scalar], default: Scalar | None) -> Column:
+    distinct = list(dict.fromkeys(values if default is None else [*values, default]))
+    numbers = [v for v in distinct if isinstance(v, int | float) and not isinstance(v, bool)]
+    ordered = len(numbers) == len(distinct) > 2  # noqa: PLR2004 - two are either equal or not
+    return Column(names, tuple(sorted(numbers) if ordered else distinct), ordered, default)

@@ -1,53 +1,75 @@
 """Gaussian processes over recipes, small enough to be fitted between two trials."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
-from hamerspace.search.surrogate.features import Floats, similarities
+from hamerspace.search.surrogate.features import Encoder, Floats
 
-_WEIGHTS = (0.05, 0.3, 1.0, 4.0)
-_NOISES = (1e-4, 1e-2, 5e-2)
+_WEIGHTS = (0.03, 0.15, 0.7, 3.0)
+_MOST_WORK = 3e7
+_MOST_TUNED = 150
+_NOISES = (1e-4, 1e-3, 1e-2, 5e-2)
 
 
-@dataclass
-class Fitted:
-    """Hyperparameters that survive from one fit to the next.
+class Kernel:
+    """The covariance of recipes: a product over columns of ``(1 + w s) / (1 + w)``.
 
-    Attributes:
-        weights: How much each column matters.
-        noise: Variance of the observations, over that of the values.
+    ``s`` is how alike two recipes are in a column, and ``w`` the column's weight. This is the ANOVA
+    kernel (Stitson et al. 1999, "Support vector regression with ANOVA decomposition kernels"):
+    columns act alone, in pairs, and so on. Over rows of indicators its logarithm is bilinear.
+
+    Args:
+        encoder: Whose rows are compared.
     """
 
-    weights: Floats
-    noise: float
+    def __init__(self, encoder: Encoder) -> None:
+        self._slices = encoder.slices
+        self._similarity = [column.similarity() for column in encoder.columns]
+        self.weights = np.full(len(encoder.columns), 0.5)
+
+    def __call__(self, a: Floats, b: Floats) -> Floats:
+        """Covariance of rows ``[n, levels]`` and ``[m, levels]``: ``[n, m]``."""
+        left = np.empty_like(a)
+        for column, place in enumerate(self._slices):
+            left[:, place] = a[:, place] @ self._logarithm(column, self.weights[column])
+        return np.exp(left @ b.T)
+
+    def factor(self, column: int, weight: float, rows: Floats) -> Floats:
+        """What one column contributes among ``rows``, were this its weight: ``[n, n]``."""
+        place = self._slices[column]
+        levels = rows[:, place].argmax(axis=1)
+        table = np.exp(self._logarithm(column, weight))
+        found: Floats = table[np.ix_(levels, levels)]
+        return found
+
+    def varied(self, rows: Floats) -> Sequence[int]:
+        """The columns in which rows differ at all."""
+        return [c for c, place in enumerate(self._slices) if np.ptp(rows[:, place], axis=0).any()]
+
+    def _logarithm(self, column: int, weight: float) -> Floats:
+        found: Floats = np.log1p(weight * self._similarity[column]) - math.log1p(weight)
+        return found
 
 
 class Process:
     """Predicts one figure of recipes from those that were tried.
 
-    The covariance of two recipes is the product over the columns of ``(1 + w s) / (1 + w)``, with
-    ``s`` how alike they are in the column and ``w`` its weight: the ANOVA kernel (Stitson et al.
-    1999, "Support vector regression with ANOVA decomposition kernels"), in which columns act
-    alone, in pairs, and so on. Weights are those of the largest marginal likelihood on a grid, one
-    column after the other (Rasmussen and Williams 2006, equation 2.30).
-
     Args:
-        numeric: Of each column, whether its values have an order.
+        encoder: Makes the rows.
     """
 
-    def __init__(self, numeric: npt.NDArray[np.bool_]) -> None:
-        self._numeric = numeric
-        self.fitted = Fitted(np.full(len(numeric), 0.5), 1e-2)
+    def __init__(self, encoder: Encoder) -> None:
+        self._kernel = Kernel(encoder)
+        self._noise = 1e-2
 
     def fit(self, rows: Floats, values: Floats, noise: Floats, *, tune: bool) -> None:
         """Take in what was observed.
 
         Args:
-            rows: ``[n, columns]``.
+            rows: ``[n, levels]``.
             values: ``[n]``.
             noise: ``[n]``, variance of each value on top of the common one.
             tune: Whether to choose the hyperparameters anew.
@@ -57,52 +79,62 @@ class Process:
         self._scale = float(np.std(values)) or 1.0
         self._values = (values - self._mean) / self._scale
         self._extra = noise / self._scale**2
-        alike = similarities(rows, rows, self._numeric)
         if tune:
-            self._tune(alike)
-        self._solve(self._covariance(alike))
+            self._tune()
+        self._solve(self._kernel(rows, rows), self._noise)
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the figure, ``[len(rows)]`` each."""
-        cross = self._covariance(similarities(self._rows, rows, self._numeric))
-        mean = cross.T @ self._alpha
+        """Mean and standard deviation of the figure, ``[len(rows)]`` each.
+
+        Deviations cost the square of the observations for each row. Where that is too much, rows of
+        a low mean get theirs, and the others that of their likes: the greatest among them.
+        """
+        cross = self._kernel(self._rows, rows)
+        mean = self._mean + self._scale * (cross.T @ self._alpha)
+        count = max(int(_MOST_WORK / len(self._rows) ** 2), 1)
+        if count >= len(rows):
+            return mean, self._deviation(cross)
+        closely = np.argpartition(mean, count)[:count]
+        exact = self._deviation(cross[:, closely])
+        deviation = np.full(len(rows), exact.max())
+        deviation[closely] = exact
+        return mean, deviation
+
+    def _deviation(self, cross: Floats) -> Floats:
         explained = linalg.solve_triangular(self._factor, cross, lower=True, check_finite=False)
-        variance = np.maximum(1.0 - np.sum(explained**2, axis=0), 1e-6)
-        return self._mean + self._scale * mean, self._scale * np.sqrt(variance)
+        variance = np.maximum(1.0 - np.einsum("ij,ij->j", explained, explained), 1e-6)
+        found: Floats = self._scale * np.sqrt(variance)
+        return found
 
-    def _covariance(self, alike: Floats) -> Floats:
-        weights = self.fitted.weights[:, None, None]
-        covariance: Floats = np.prod((1.0 + weights * alike) / (1.0 + weights), axis=0)
-        return covariance
+    def _solve(self, covariance: Floats, noise: float) -> None:
+        self._factor, self._alpha, _ = _solved(covariance, self._extra + noise, self._values)
 
-    def _solve(self, covariance: Floats) -> float:
-        """Factor the covariance; return the logarithm of the marginal likelihood."""
-        count = len(self._values)
-        noisy = covariance + np.diag(self._extra + self.fitted.noise)
-        self._factor = linalg.cholesky(noisy, lower=True, check_finite=False)
-        self._alpha = linalg.cho_solve((self._factor, True), self._values, check_finite=False)
-        fit = float(self._values @ self._alpha)
-        return -0.5 * (
-            fit + 2 * float(np.log(np.diag(self._factor)).sum()) + count * math.log(2 * math.pi)
-        )
-
-    def _tune(self, alike: Floats) -> None:
-        """Go once over the columns, and take the best weight of each; then the best noise."""
-        best = self._solve(self._covariance(alike))
-        for column, similar in enumerate(alike):
-            if similar.min() == similar.max():
-                continue  # nothing was varied yet
-            old = float(self.fitted.weights[column])
-            rest = self._covariance(alike) * (1.0 + old) / (1.0 + old * similar)
+    def _tune(self) -> None:
+        """Take the likeliest weight of each column, one after the other, then the noise."""
+        part = slice(None, None, -(-len(self._rows) // _MOST_TUNED))
+        rows, values, extra = self._rows[part], self._values[part], self._extra[part]
+        kernel = self._kernel
+        covariance = kernel(rows, rows)
+        best = _solved(covariance, extra + self._noise, values)[2]
+        for column in kernel.varied(rows):
+            rest = covariance / kernel.factor(column, float(kernel.weights[column]), rows)
             for weight in _WEIGHTS:
-                found = self._solve(rest * (1.0 + weight * similar) / (1.0 + weight))
+                changed = rest * kernel.factor(column, weight, rows)
+                found = _solved(changed, extra + self._noise, values)[2]
                 if found > best:
-                    best, self.fitted.weights[column] = found, weight
-        covariance = self._covariance(alike)
-        for noise in _NOISES:
-            old_noise, self.fitted.noise = self.fitted.noise, noise
-            found = self._solve(covariance)
-            if found > best:
-                best = found
-            else:
-                self.fitted.noise = old_noise
+                    best, covariance, kernel.weights[column] = found, changed, weight
+        noises = (*_NOISES, self._noise)
+        self._noise = max(noises, key=lambda n: _solved(covariance, extra + n, values)[2])
+
+
+def _solved(covariance: Floats, noise: Floats, values: Floats) -> tuple[Floats, Floats, float]:
+    """The factor, the weights of the observations, and the logarithm of the likelihood.
+
+    Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1.
+    """
+    noisy = covariance.copy()
+    noisy[np.diag_indices_from(noisy)] += noise
+    factor = linalg.cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
+    alpha = linalg.cho_solve((factor, True), values, check_finite=False)
+    likelihood = -0.5 * float(values @ alpha) - float(np.log(np.diag(factor)).sum())
+    return factor, alpha, likelihood

@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import BUILDS, Record
+from hamerspace.search.proposal import Proposal
+from hamerspace.search.record import Record
 from hamerspace.search.surrogate.costs import Costs, Stages
-from hamerspace.search.surrogate.features import Encoder, Floats, similarities
-from hamerspace.search.surrogate.figures import Figure, figures_of
-from hamerspace.search.surrogate.gain import Gain
+from hamerspace.search.surrogate.features import Encoder, Floats
+from hamerspace.search.surrogate.gain import dominated_share, expected_gain
+from hamerspace.search.surrogate.models import Forecast, Models
 from hamerspace.search.surrogate.pool import Pool
-from hamerspace.search.surrogate.process import Process
 from hamerspace.space import Space
+
+_SHORTLIST = 128
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Settings:
     Attributes:
         cost_exponent: Gains are divided by the expected seconds to this power.
         tune_growth: Hyperparameters are chosen anew when the trials have grown by this factor.
+        trials_a_fit: For each so many trials, one proposal more is made of one fit.
     """
 
     cost_exponent: float = 0.5
-    tune_growth: float = 1.15
+    tune_growth: float = 1.2
+    trials_a_fit: int = 50
 
 
 class Surrogate:
@@ -51,96 +55,76 @@ class Surrogate:
         settings: Settings | None = None,
     ) -> None:
         self._settings = settings or Settings()
-        self._encoder = Encoder(space)
-        self._pool = Pool(space, self._encoder, seed)
+        encoder = Encoder(space)
+        self._pool = Pool(space, encoder, seed)
+        self._models = Models(encoder, goal, self._settings.tune_growth)
         self._costs = Costs(stages)
-        figures = figures_of(goal)
-        self._objectives = [figure for figure in figures if figure.objective]
-        self._limits = [figure for figure in figures if not figure.objective]
-        self._processes = {figure.name: Process(self._encoder.numeric) for figure in figures}
-        self._gain = Gain(len(self._objectives))
-        self._tuned_at = 0.0
+        self._waiting: list[Proposal] = []
 
-    def propose(self, records: Mapping[int, Record]) -> Recipe | None:
-        """The recipe to try next; ``None`` where every one was tried."""
+    def propose(self, records: Mapping[int, Record]) -> Proposal | None:
+        """What to try next; ``None`` where every recipe was tried."""
         known = [record for record in records.values() if record.reused_from is None]
-        front = _Front(known, self._objectives)
-        recipes, rows = self._pool.untried({r.recipe.id for r in known}, front.recipes)
-        if not recipes or not known:
-            return recipes[0] if recipes else None
-        scores = self._gains(known, rows, front.points)
-        exponent = self._settings.cost_exponent
-        if exponent:
-            self._costs.learn(known)
-            seconds = np.array([self._costs.seconds(recipe) for recipe in recipes])
-            scores = scores / seconds**exponent
-        return recipes[int(np.argmax(scores))]
+        tried = {record.recipe.id for record in known}
+        self._waiting = [p for p in self._waiting if p.recipe.id not in tried]
+        if not self._waiting:
+            self._waiting = self._choose(known, tried)
+        return self._waiting[0] if self._waiting else None
 
-    def _gains(self, records: Sequence[Record], rows: Floats, front: Floats) -> Floats:
-        """Share of the box that each row is expected to add."""
-        seen = self._encoder.encode([record.recipe for record in records])
-        tune = len(records) >= self._tuned_at * self._settings.tune_growth
-        if tune:
-            self._tuned_at = len(records)
-        chance = self._buildable(seen, records, rows)
-        for figure in self._limits:
-            mean, deviation = self._predict(figure, seen, records, rows, tune=tune)
-            chance *= special.ndtr((figure.high - mean) / deviation)
-        means, deviations, low = [], [], []
-        for figure in self._objectives:
-            mean, deviation = self._predict(figure, seen, records, rows, tune=tune)
-            means.append(mean)
-            deviations.append(deviation)
-            best = float(np.min(mean - 2 * deviation))
-            low.append(figure.low if figure.low is not None else min(best, figure.high - 1.0))
-        high = np.array([figure.high for figure in self._objectives])
-        expected = self._gain.expected(
-            np.stack(means, axis=1), np.stack(deviations, axis=1), front, np.array(low), high
+    def _choose(self, records: Sequence[Record], tried: set[str]) -> list[Proposal]:
+        members, front = self._models.front(records)
+        recipes, rows = self._pool.untried(tried, members)
+        if not recipes or not records:
+            return [Proposal(recipe) for recipe in recipes[:1]]
+        self._models.learn(records)
+        forecast = self._models.forecast(rows)
+        gains = _gains(forecast, front)
+        best = np.argsort(-gains)[:_SHORTLIST]
+        shortlist = [recipes[index] for index in best]
+        dear = self._dear(shortlist, records)
+        return _greedily(
+            shortlist,
+            forecast.of(best),
+            front,
+            dear,
+            1 + len(records) // self._settings.trials_a_fit,
         )
-        return chance * expected
 
-    def _predict(
-        self,
-        figure: Figure,
-        seen: Floats,
-        records: Sequence[Record],
-        rows: Floats,
-        *,
-        tune: bool,
-    ) -> tuple[Floats, Floats]:
-        found = [figure.observe(record.measurement) for record in records]
-        known = [index for index, value in enumerate(found) if value is not None]
-        if len(known) < 2:  # noqa: PLR2004 - one value has no spread
-            return np.zeros(len(rows)), np.ones(len(rows))
-        values, noise = np.array([value for value in found if value is not None]).T
-        process = self._processes[figure.name]
-        process.fit(seen[known], values, noise, tune=tune)
-        return process.predict(rows)
-
-    def _buildable(self, seen: Floats, records: Sequence[Record], rows: Floats) -> Floats:
-        """Chance that recipes can be used at all, from those that are like them."""
-        failed = np.array([record.violations[BUILDS] > 0 for record in records], dtype=np.float64)
-        if not failed.any():
-            return np.ones(len(rows))
-        alike = similarities(seen, rows, self._encoder.numeric)
-        weights = np.prod((1.0 + 2.0 * alike) / 3.0, axis=0)
-        found: Floats = 1.0 - (weights.T @ failed) / (weights.sum(axis=0) + 0.1)
+    def _dear(self, recipes: Sequence[Recipe], records: Sequence[Record]) -> Floats:
+        """What gains are divided by, ``[recipes]``."""
+        exponent = self._settings.cost_exponent
+        if not exponent:
+            return np.ones(len(recipes))
+        self._costs.learn(records)
+        found: Floats = np.array([self._costs.seconds(r) for r in recipes]) ** exponent
         return found
 
 
-class _Front:
-    """The feasible records that no other dominates, by what was observed."""
+def _greedily(
+    recipes: Sequence[Recipe], forecast: Forecast, front: Floats, dear: Floats, count: int
+) -> list[Proposal]:
+    """Take the best, count it as if it had come out as expected, and so on."""
+    chosen: list[Proposal] = []
+    taken = np.zeros(len(recipes), dtype=bool)
+    share = dominated_share(front, forecast.low, forecast.high)
+    for _ in range(min(count, len(recipes))):
+        gains = np.where(taken, -1.0, _gains(forecast, front))
+        index = int(np.argmax(np.where(taken, -np.inf, gains / dear)))
+        taken[index] = True
+        chosen.append(Proposal(recipes[index], float(gains.max()) / max(share, _NOTHING)))
+        front = np.vstack([front, forecast.means[index]])
+    return chosen
 
-    def __init__(self, records: Sequence[Record], objectives: Sequence[Figure]) -> None:
-        recipes, points = [], []
-        for record in records:
-            if record.feasible:
-                values = [figure.observe(record.measurement) for figure in objectives]
-                recipes.append(record.recipe)
-                points.append([np.inf if value is None else value[0] for value in values])
-        found = np.array(points, dtype=np.float64).reshape(len(points), len(objectives))
-        no_worse = (found[:, None, :] <= found[None, :, :]).all(axis=2)
-        better = (found[:, None, :] < found[None, :, :]).any(axis=2)
-        kept = np.flatnonzero(~(no_worse & better).any(axis=0))
-        self.points: Floats = found[kept]
-        self.recipes: list[Recipe] = [recipes[index] for index in kept]
+
+def _gains(forecast: Forecast, front: Floats) -> Floats:
+    """Share of the box that recipes are expected to add.
+
+    Where nothing is expected to add anything, what is nearest to it comes first.
+    """
+    gains = forecast.chance * expected_gain(
+        forecast.means, forecast.deviations, front, forecast.low, forecast.high
+    )
+    if gains.max(initial=0.0) > _NOTHING:
+        return gains
+    nearness = -(forecast.means - forecast.deviations - forecast.high).clip(min=0.0).sum(axis=1)
+    found: Floats = _NOTHING * forecast.chance / (1.0 - nearness)
+    return found

@@ -52,7 +52,7 @@ class Replay:
         shares_stages: bool = True,
     ) -> None:
         self._table = table
-        self._clock = clock
+        self.clock = clock
         self._gates = gates or gates_of(table)
         self._shares_stages = shares_stages
         self._built: set[str] = set()
@@ -75,13 +75,13 @@ class Replay:
             label, stage_s = self._table.stages[key]
             if key not in self._built:
                 seconds[label] = stage_s
-                self._clock.advance(stage_s)
+                self.clock.advance(stage_s)
         if self._shares_stages:
             self._built.update(row.stages)
         key = row.stages[-1] if row.stages else ""
         if row.measurement.ended_at is Gate.BUILD:
             return Evaluation(recipe, row.measurement, seconds, key=key)
-        measurement = Protocol(self._gates, TableSteps(row, self._clock)).measure()
+        measurement = Protocol(self._gates, TableSteps(row, self.clock)).measure()
         return Evaluation(recipe, measurement, seconds, key=key)
 
 

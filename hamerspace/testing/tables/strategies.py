@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import optuna
 from optuna.samplers import (
@@ -16,7 +17,8 @@ from optuna.samplers import (
 
 from hamerspace.recipe import Recipe
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import Proposer, SearchLoop
+from hamerspace.search.loop import SearchLoop
+from hamerspace.search.proposal import Proposal, Proposer
 from hamerspace.search.record import Record
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.search.warmstart import FirstTrial, first_trials
@@ -28,7 +30,7 @@ from hamerspace.testing.tables.table import Table
 class _Stock:
     """Leaves every choice to the sampler."""
 
-    def propose(self, records: Mapping[int, Record]) -> Recipe | None:  # noqa: ARG002
+    def propose(self, records: Mapping[int, Record]) -> Proposal | None:  # noqa: ARG002
         return None
 
 
@@ -38,27 +40,33 @@ class Strategy:
 
     Attributes:
         name: For people.
-        sampler: Optuna's, from a seed.
-        gated: Whether trials end once their fate is clear; else each is measured in full.
+        sampler: Class of Optuna's sampler, called with a seed.
+        thrifty: Whether trials end once their fate is clear, build stages are shared, and a recipe
+            that is met again is not evaluated again; else each trial is built and measured in full.
         first: How many of the ranked first trials begin the search; ``None`` for all of them.
         settings: Of our own proposer; ``None`` leaves every choice to the sampler.
     """
 
     name: str
-    sampler: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed=seed)
-    gated: bool = False
+    sampler: Callable[..., BaseSampler] = RandomSampler
+    thrifty: bool = False
     first: int | None = 0
     settings: Settings | None = None
 
 
 STOCK = (
     Strategy("random"),
-    Strategy("nsgaii", lambda seed: NSGAIISampler(seed=seed)),
-    Strategy("tpe", lambda seed: TPESampler(seed=seed)),
-    Strategy("tpe group", lambda seed: TPESampler(seed=seed, multivariate=True, group=True)),
-    Strategy("gp", lambda seed: GPSampler(seed=seed)),
+    Strategy("nsgaii", NSGAIISampler),
+    Strategy("tpe", TPESampler),
+    Strategy("tpe group", partial(TPESampler, multivariate=True, group=True)),
+    Strategy("gp", GPSampler),
 )
-OURS = Strategy("hamerspace", gated=True, first=None, settings=Settings())
+"""Optuna's samplers as they are, over trials that are each evaluated in full."""
+
+THRIFTY_RANDOM = Strategy("random, thrifty", thrifty=True)
+"""Random search with all that makes a trial cheap: what is left is the choice of recipes."""
+
+OURS = Strategy("hamerspace", thrifty=True, first=None, settings=Settings())
 
 
 @dataclass
@@ -94,20 +102,23 @@ class _Enough(Exception):  # noqa: N818 - no error
 class _Watcher:
     """Notes the course of a search and ends it when it has reached the share."""
 
-    def __init__(self, reach: Reach, clock: VirtualClock, share: float) -> None:
+    def __init__(self, reach: Reach, replay: Replay, share: float, *, thrifty: bool) -> None:
         self.course = Course()
         self._reach = reach
-        self._clock = clock
+        self._replay = replay
         self._until = share
+        self._thrifty = thrifty
 
     def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
         """Nothing is noted here."""
 
     def trial_finished(self, number: int, record: Record) -> None:  # noqa: ARG002
         course = self.course
+        if record.reused_from is not None and not self._thrifty:
+            self._replay(record.recipe)
         course.repeats += record.reused_from is not None
         course.shares.append(self._reach.add(record.evaluation))
-        course.seconds.append(self._clock.now_s)
+        course.seconds.append(self._replay.clock.now_s)
         if course.shares[-1] >= self._until:
             raise _Enough
 
@@ -137,10 +148,10 @@ def run(
     """
     clock, setting = VirtualClock(), table.setting
     reach.forget()
-    gates = replace(gates_of(table), gated=strategy.gated)
-    replay = Replay(table, clock, gates)
+    gates = replace(gates_of(table), gated=strategy.thrifty)
+    replay = Replay(table, clock, gates, shares_stages=strategy.thrifty)
     goal = goal_of(setting)
-    watcher = _Watcher(reach, clock, share)
+    watcher = _Watcher(reach, replay, share, thrifty=strategy.thrifty)
     first: Sequence[FirstTrial] = first_trials(setting.space, setting.source, setting.constraints)
     must = sum(entry.origin != "known" for entry in first)
     if strategy.first is not None:
@@ -149,13 +160,14 @@ def run(
     if strategy.settings is not None:
         stages = _TableStages(table, replay)
         proposer = Surrogate(setting.space, goal, stages, seed, strategy.settings)
-    started, spent = time.perf_counter(), 0.0
-
+    started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         names = [objective.label for objective in goal.objectives]
-        ledger = Ledger(None, "replay", goal.directions, names, lambda _: strategy.sampler(seed))
+        ledger = Ledger(
+            None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed)
+        )
         loop = SearchLoop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
         try:
             loop.run(trials)
@@ -163,5 +175,5 @@ def run(
             pass
     course = watcher.course
     course.builds = replay.builds
-    course.sampling_s = time.perf_counter() - started - spent
+    course.sampling_s = time.perf_counter() - started
     return course

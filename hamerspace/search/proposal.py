@@ -1,0 +1,34 @@
+"""What chooses recipes, beside the samplers of Optuna."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from hamerspace.recipe import Recipe
+from hamerspace.search.record import Record
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A recipe to try.
+
+    Attributes:
+        recipe: What to try; no trial has tried it.
+        gain: What the best recipe left is expected to add to the hypervolume, over what feasible
+            trials dominate; infinite where that is not known.
+    """
+
+    recipe: Recipe
+    gain: float = float("inf")
+
+
+class Proposer(Protocol):
+    """Chooses what to try next."""
+
+    def propose(self, records: Mapping[int, Record]) -> Proposal | None:
+        """What to try next; ``None`` leaves it to the study's sampler.
+
+        Args:
+            records: Trial number to what it came to.
+        """
+        ...

@@ -1,0 +1,130 @@
+"""One model for each figure of a recipe, and what they foresee of recipes that were not tried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from hamerspace.recipe import Recipe
+from hamerspace.search.goal import Goal
+from hamerspace.search.record import BUILDS, Record
+from hamerspace.search.surrogate.features import Encoder, Floats
+from hamerspace.search.surrogate.figures import Figure, figures_of
+from hamerspace.search.surrogate.process import Kernel, Process
+
+_MOST_LEARNT = 500
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is expected of recipes; an axis for each objective, less is better.
+
+    Attributes:
+        means: ``[recipes, axes]``.
+        deviations: The same shape.
+        chance: ``[recipes]``, that a recipe can be built and keeps the limits on other figures.
+        low: ``[axes]``, the best to hope for.
+        high: ``[axes]``, beyond which nothing counts.
+    """
+
+    means: Floats
+    deviations: Floats
+    chance: Floats
+    low: Floats
+    high: Floats
+
+    def of(self, rows: npt.NDArray[np.intp]) -> "Forecast":
+        """The part of some recipes."""
+        return Forecast(
+            self.means[rows], self.deviations[rows], self.chance[rows], self.low, self.high
+        )
+
+
+class Models:
+    """Learns from trials.
+
+    Args:
+        encoder: Of the space.
+        goal: What is improved and kept.
+        tune_growth: Hyperparameters are chosen anew when the trials have grown by this factor.
+    """
+
+    def __init__(self, encoder: Encoder, goal: Goal, tune_growth: float) -> None:
+        figures = figures_of(goal)
+        self._encoder = encoder
+        self._objectives = [figure for figure in figures if figure.objective]
+        self._limits = [figure for figure in figures if not figure.objective]
+        self._processes = {figure.name: Process(encoder) for figure in figures}
+        self._alike = Kernel(encoder)
+        self._tune_growth = tune_growth
+        self._tune_at = 0.0
+        self._rows: dict[str, Floats] = {}
+        self._records: Sequence[Record] = ()
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Take in all trials; of very many, an even part."""
+        step = -(-len(records) // _MOST_LEARNT)
+        self._records = records[:: step or 1]
+        self._seen = np.stack([self._row(record.recipe) for record in self._records])
+        tune = len(records) >= self._tune_at
+        if tune:
+            self._tune_at = len(records) * self._tune_growth
+        self._known = {}
+        for figure in (*self._objectives, *self._limits):
+            found = [figure.observe(record.measurement) for record in self._records]
+            known = [index for index, value in enumerate(found) if value is not None]
+            self._known[figure.name] = len(known)
+            if len(known) > 1:
+                values, noise = np.array([value for value in found if value is not None]).T
+                self._processes[figure.name].fit(self._seen[known], values, noise, tune=tune)
+
+    def forecast(self, rows: Floats) -> Forecast:
+        """What is expected of the recipes of some rows ``[recipes, levels]``."""
+        chance = self._buildable(rows)
+        for figure in self._limits:
+            mean, deviation = self._predict(figure, rows)
+            chance = chance * special.ndtr((figure.high - mean) / deviation)
+        predicted = [self._predict(figure, rows) for figure in self._objectives]
+        means, deviations = (np.stack(values, axis=1) for values in zip(*predicted, strict=True))
+        best = (means - 2 * deviations).min(axis=0)
+        low = [
+            figure.low if figure.low is not None else min(reached, figure.high - 1.0)
+            for figure, reached in zip(self._objectives, best, strict=True)
+        ]
+        high = [figure.high for figure in self._objectives]
+        return Forecast(means, deviations, chance, np.array(low), np.array(high))
+
+    def front(self, records: Sequence[Record]) -> tuple[list[Recipe], Floats]:
+        """The feasible recipes that no other dominates, and their figures ``[members, axes]``."""
+        recipes, points = [], []
+        for record in records:
+            if record.feasible:
+                values = [figure.observe(record.measurement) for figure in self._objectives]
+                recipes.append(record.recipe)
+                points.append([np.inf if value is None else value[0] for value in values])
+        found = np.array(points, dtype=np.float64).reshape(len(points), len(self._objectives))
+        no_worse = (found[:, None, :] <= found[None, :, :]).all(axis=2)
+        better = (found[:, None, :] < found[None, :, :]).any(axis=2)
+        kept = np.flatnonzero(~(no_worse & better).any(axis=0))
+        return [recipes[index] for index in kept], found[kept]
+
+    def _row(self, recipe: Recipe) -> Floats:
+        if recipe.id not in self._rows:
+            self._rows[recipe.id] = self._encoder.encode([recipe])[0]
+        return self._rows[recipe.id]
+
+    def _predict(self, figure: Figure, rows: Floats) -> tuple[Floats, Floats]:
+        if self._known[figure.name] < 2:  # noqa: PLR2004 - one value has no spread
+            return np.zeros(len(rows)), np.ones(len(rows))
+        return self._processes[figure.name].predict(rows)
+
+    def _buildable(self, rows: Floats) -> Floats:
+        """Chance that recipes can be used at all, from those that are like them."""
+        failed = np.array([r.violations[BUILDS] > 0 for r in self._records], dtype=np.float64)
+        if not failed.any():
+            return np.ones(len(rows))
+        weights = self._alike(self._seen, rows)
+        found: Floats = 1.0 - (weights.T @ failed) / (weights.sum(axis=0) + 0.1)
+        return found
