@@ -37,7 +37,7 @@ from hamerspace.search.goal import Goal
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
-from hamerspace.search.samplers import make_sampler
+from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
 from hamerspace.tasks.model import ModelArtifact
@@ -341,7 +341,10 @@ class Study:
         watch.phase("searching")
         first = first_trials(space, bench.task.info, bench.constraints)
         seed = self.loaded.config.search.seed
-        loop = SearchLoop(self._open(), space, bench.evaluate, goal, first, watch, seed)
+        shared = self._shared_url is not None
+        sampler = self.loaded.config.search.sampler
+        proposer = make_proposer(sampler, space, goal, bench.stages, seed, shared=shared)
+        loop = SearchLoop(self._open(), space, bench.evaluate, goal, first, watch, seed, proposer)
         stopped = loop.run(n_trials, deadline_s)
         searched = time.monotonic()
         watch.phase("confirming the front")

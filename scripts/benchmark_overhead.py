@@ -15,11 +15,11 @@ from hamerspace.constraints import Constraints, Objective
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.goal import Goal
 from hamerspace.search.loop import SearchLoop
-from hamerspace.search.samplers import make_sampler
+from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.space import assemble_space, find_space_file
 from hamerspace.tasks.model import SourceInfo, TensorSpec
-from hamerspace.testing.simulation import SimulatedEvaluator
+from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 
 
 class _Clock:
@@ -64,7 +64,8 @@ def main() -> None:
         )
         clock = _Clock()
         first = first_trials(space, source, constraints)
-        loop = SearchLoop(ledger, space, SimulatedEvaluator(), goal, first, clock, 0)
+        proposer = make_proposer(arguments.sampler, space, goal, NothingBuilt(), 0)
+        loop = SearchLoop(ledger, space, SimulatedEvaluator(), goal, first, clock, 0, proposer)
         started = time.perf_counter()
         stopped = loop.run(arguments.trials)
         total_s = time.perf_counter() - started

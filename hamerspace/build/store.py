@@ -64,6 +64,10 @@ class Store:
             return None
         return path
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry; it does not count as used."""
+        return self.path(key).is_dir()
+
     def make(self, key: str, fill: Callable[[Path], None]) -> Path:
         """Return the entry of ``key``; where there is none, let ``fill`` make it.
 

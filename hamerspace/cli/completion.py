@@ -22,7 +22,7 @@ METRICS = (
     "cosine",
 )
 OBJECTIVES = ("quality", "latency", "size", "memory", "throughput", "download")
-SAMPLERS = ("auto", "tpe", "nsgaii", "gp", "random")
+SAMPLERS = ("auto", "surrogate", "tpe", "nsgaii", "gp", "random")
 GOALS = ("auto", "quantize", "prune", "distill")
 TARGET_HARDWARE = ("cpu", "arm", "edge", "gpu")
 TOOL_ENVIRONMENTS = ("litert-torch", "tvm")

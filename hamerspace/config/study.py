@@ -183,7 +183,7 @@ class TargetSection(Section):
 class SearchSection(Section):
     """How the space is searched."""
 
-    sampler: Literal["auto", "tpe", "nsgaii", "gp", "random"] = "auto"
+    sampler: Literal["auto", "surrogate", "tpe", "nsgaii", "gp", "random"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -1,4 +1,4 @@
-"""Optuna's samplers, set for conditional spaces with constraints and several objectives."""
+"""What chooses the recipes of a study: our own proposer, or one of Optuna's samplers."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -6,16 +6,19 @@ from importlib.util import find_spec
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from hamerspace.errors import ConfigError
+from hamerspace.search.goal import Goal
+from hamerspace.search.proposal import Proposer
+from hamerspace.search.surrogate.costs import Stages
+from hamerspace.search.surrogate.proposer import Settings, Surrogate
+from hamerspace.space import Space
 
-
-def _tpe(seed: int) -> BaseSampler:
-    # Grouping fits conditional spaces; multivariate sees that choices belong together.
-    return TPESampler(seed=seed, multivariate=True, group=True)
-
+_OWN = ("auto", "surrogate")
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "auto": _tpe,
-    "tpe": _tpe,
+    # Our own proposer names whole recipes, and Optuna only notes them.
+    **dict.fromkeys(_OWN, lambda seed: RandomSampler(seed=seed)),
+    # Grouping fits conditional spaces; multivariate sees that choices belong together.
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True),
     "nsgaii": lambda seed: NSGAIISampler(seed=seed, population_size=20),
     "gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
@@ -23,7 +26,7 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """The named sampler; ``auto`` is the one that did best on conditional spaces.
+    """Optuna's side of the named sampler.
 
     Raises:
         ConfigError: It needs a package that is not installed.
@@ -31,3 +34,23 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
     if name == "gp" and find_spec("torch") is None:
         raise ConfigError("sampler 'gp' needs PyTorch; pip install 'hamerspace[pytorch]'")
     return SAMPLERS[name](seed)
+
+
+def make_proposer(
+    name: str, space: Space, goal: Goal, stages: Stages, seed: int, *, shared: bool = False
+) -> Proposer | None:
+    """What names whole recipes, where the named sampler is our own; else ``None``.
+
+    Args:
+        name: Of the sampler; ``auto`` is our own, which did best on the tables of measurements.
+        space: What is searched.
+        goal: What is improved and kept.
+        stages: Knows how recipes are built.
+        seed: Of the draws.
+        shared: Whether other processes search with the same trials: then each draws from the best
+            few, so that they do not all try the same.
+    """
+    if name not in _OWN:
+        return None
+    settings = Settings(drawn_from=8) if shared else Settings()
+    return Surrogate(space, goal, stages, seed, settings)

@@ -30,6 +30,7 @@ from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.stages import StoredStages
 from hamerspace.space import (
     Space,
     assemble_space,
@@ -134,6 +135,11 @@ class Workbench:
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
+
+    @cached_property
+    def stages(self) -> StoredStages:
+        """Which build stages of a recipe are built already."""
+        return StoredStages(self.task, self._store, self.config.search.seed)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""

@@ -9,6 +9,15 @@ from hamerspace.recipe import Recipe
 from hamerspace.search.record import Evaluation
 
 
+class NothingBuilt:
+    """The build stages of a study whose store is empty."""
+
+    def missing(self, recipe: Recipe) -> tuple[str, ...]:
+        """Labels of the stages of a recipe, roughly as a real one has them."""
+        techniques = ("prune", "recover") if "prune.ratio" in recipe.parameters else ()
+        return (*techniques, f"build {recipe.backend}")
+
+
 @dataclass(frozen=True)
 class SimulatedEvaluator:
     """Stands in for building and measuring: figures that depend on the recipe alone.

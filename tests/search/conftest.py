@@ -8,11 +8,11 @@ from hamerspace.constraints import Constraints, Objective
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.goal import Goal
 from hamerspace.search.loop import SearchLoop
-from hamerspace.search.samplers import make_sampler
+from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.warmstart import first_trials
 from hamerspace.space import assemble_space, list_space_files
 from hamerspace.tasks.model import SourceInfo, TensorSpec
-from hamerspace.testing.simulation import SimulatedEvaluator
+from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 
 SOURCE = SourceInfo(
     "pytorch",
@@ -92,7 +92,8 @@ def simulate(spaces, tmp_path):
             return evaluate(recipe)
 
         first = first_trials(found, SOURCE, constraints)
-        loop = SearchLoop(ledger, found, counted, goal, first, watcher, seed)
+        proposer = make_proposer(sampler, found, goal, NothingBuilt(), seed, shared=shared)
+        loop = SearchLoop(ledger, found, counted, goal, first, watcher, seed, proposer)
         stopped = loop.run(n_trials, deadline_s)
         return SimpleNamespace(
             records=dict(ledger.records),

@@ -1,5 +1,6 @@
 """Propose the recipe that is expected to add most to the front for the time that it takes."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,11 +29,14 @@ class Settings:
         cost_exponent: Gains are divided by the expected seconds to this power.
         tune_growth: Hyperparameters are chosen anew when the trials have grown by this factor.
         trials_a_fit: For each so many trials, one proposal more is made of one fit.
+        drawn_from: At least so many proposals are made of one fit; one of them, drawn at random,
+            is the next.
     """
 
     cost_exponent: float = 0.5
     tune_growth: float = 1.2
     trials_a_fit: int = 50
+    drawn_from: int = 1
 
 
 class Surrogate:
@@ -59,6 +63,7 @@ class Surrogate:
         self._pool = Pool(space, encoder, seed)
         self._models = Models(encoder, goal, self._settings.tune_growth)
         self._costs = Costs(stages)
+        self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self._waiting: list[Proposal] = []
 
     def propose(self, records: Mapping[int, Record]) -> Proposal | None:
@@ -68,6 +73,9 @@ class Surrogate:
         self._waiting = [p for p in self._waiting if p.recipe.id not in tried]
         if not self._waiting:
             self._waiting = self._choose(known, tried)
+            if self._settings.drawn_from > 1:
+                self._random.shuffle(self._waiting)
+                del self._waiting[1:]
         return self._waiting[0] if self._waiting else None
 
     def _choose(self, records: Sequence[Record], tried: set[str]) -> list[Proposal]:
@@ -80,14 +88,10 @@ class Surrogate:
         gains = _gains(forecast, front)
         best = np.argsort(-gains)[:_SHORTLIST]
         shortlist = [recipes[index] for index in best]
+        settings = self._settings
+        count = max(1 + len(records) // settings.trials_a_fit, settings.drawn_from)
         dear = self._dear(shortlist, records)
-        return _greedily(
-            shortlist,
-            forecast.of(best),
-            front,
-            dear,
-            1 + len(records) // self._settings.trials_a_fit,
-        )
+        return _greedily(shortlist, forecast.of(best), front, dear, count)
 
     def _dear(self, recipes: Sequence[Recipe], records: Sequence[Record]) -> Floats:
         """What gains are divided by, ``[recipes]``."""
