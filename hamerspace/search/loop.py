@@ -71,7 +71,8 @@ class SearchLoop:
         self._entries = {entry.recipe.id: entry for entry in first}
         self._seen: dict[str, int] = {}
         self._count = space.count()
-        self._unseen = self._shuffled(seed) if self._count is not None else iter(())
+        can_draw = proposer is None and self._count is not None
+        self._unseen = self._shuffled(seed) if can_draw else iter(())
         self._met_again = False
 
     def run(self, n_trials: int, deadline_s: float | None = None) -> str:

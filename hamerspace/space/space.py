@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from optuna.trial import BaseTrial
 
@@ -48,6 +49,10 @@ class Space:
 
     def count(self) -> int | None:
         """Number of distinct recipes; ``None`` where a range is continuous."""
+        return self._count
+
+    @cached_property
+    def _count(self) -> int | None:
         if any(choice.continuous for choice in self.choices):
             return None
         return sum(1 for _ in self._walk({}, 0))
@@ -124,13 +129,16 @@ class Space:
         idle = {c.name: c.parameter.default for c in self.choices if c.parameter.optional}
         return Recipe({n: v for n, v in chosen.items() if n not in idle or v != idle[n]})
 
-    def _walk(self, chosen: dict[str, Scalar], position: int) -> Iterator[dict[str, Scalar]]:
+    def _walk(self, chosen: dict[str, Scalar], position: int) -> Iterator[Mapping[str, Scalar]]:
+        """Every way to choose from ``position`` on; ``chosen`` itself is changed and yielded."""
         if position == len(self.choices):
-            yield dict(chosen)
+            yield chosen
             return
         choice = self.choices[position]
         if not choice.active(chosen):
             yield from self._walk(chosen, position + 1)
             return
         for value in (choice.low, choice.high) if choice.continuous else choice.values:
-            yield from self._walk({**chosen, choice.name: value}, position + 1)
+            chosen[choice.name] = value
+            yield from self._walk(chosen, position + 1)
+        chosen.pop(choice.name, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +34,21 @@ class Column:
     default: Scalar | None = None
 
     def level(self, parameters: Mapping[str, Scalar]) -> int:
-        """Index of the level that a recipe has."""
-        value = next((parameters[n] for n in self.names if n in parameters), self.default)
-        if value is None:
-            return len(self.levels)
-        if not self.ordered:
-            return self.levels.index(value)
+        """Index of the level that a recipe has; of a continuous range the nearest."""
+        for name in self.names:
+            if name in parameters:
+                return self._index(parameters[name])
+        return len(self.levels) if self.default is None else self._index(self.default)
+
+    def _index(self, value: Scalar) -> int:
+        found = self._indices.get(value)
+        if found is not None:
+            return found
         return min(range(len(self.levels)), key=lambda i: abs(_number(self.levels[i], value)))
+
+    @cached_property
+    def _indices(self) -> dict[Scalar, int]:
+        return {level: index for index, level in enumerate(self.levels)}
 
     def similarity(self) -> Floats:
         """How alike levels are, between 0 and 1: ``[levels + 1, levels + 1]``.
@@ -97,9 +106,12 @@ class Encoder:
     def encode(self, recipes: Sequence[Recipe]) -> Floats:
         """Return ``[recipes, levels of all columns]``, zeros and ones."""
         rows = np.zeros((len(recipes), self._width))
-        for index, recipe in enumerate(recipes):
-            for column, place in zip(self.columns, self.slices, strict=True):
-                rows[index, place.start + column.level(recipe.parameters)] = 1.0
+        places = [
+            (column, place.start) for column, place in zip(self.columns, self.slices, strict=True)
+        ]
+        for row, recipe in zip(rows, recipes, strict=True):
+            parameters = recipe.parameters
+            row[[start + column.level(parameters) for column, start in places]] = 1.0
         return rows
 
 

@@ -3,20 +3,24 @@
 import random
 from collections.abc import Collection, Iterable, Iterator
 
+import numpy as np
+
 from hamerspace.recipe import Recipe
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.space import Space
 
 _LISTED = 2048
-_DRAWN = 512
+_DRAWN = 768
+_DRAWN_ANEW = 64
+_NEAR = 512
 
 
 class Pool:
     """Untried recipes, and the rows that stand for them.
 
     A space of at most 2,048 recipes is looked at whole. Of a larger one, or one with continuous
-    ranges, each proposal sees recipes drawn evenly choice by choice and every neighbour of those
-    that are on the front: one choice away, the others as they are.
+    ranges, each proposal sees recipes that were drawn choice by choice, some of them anew, and the
+    neighbours of those on the front: one choice away, the others as they are.
 
     Args:
         space: What is searched.
@@ -28,34 +32,49 @@ class Pool:
         self._space = space
         self._encoder = encoder
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
-        self._listed = _few(space.recipes(), _LISTED) if space.count() is not None else None
-        if self._listed is not None:
-            self._random.shuffle(self._listed)
-            self._rows = encoder.encode(self._listed)
+        count = space.count()
+        self._whole = count is not None and count <= _LISTED
+        self._recipes: dict[str, Recipe] = {}
+        self._rows: dict[str, Floats] = {}
+        self._near: dict[str, list[Recipe]] = {}
+        if self._whole:
+            recipes = list(space.recipes())
+            self._random.shuffle(recipes)
+            self._recipes = {recipe.id: recipe for recipe in recipes}
+        self._draw = _DRAWN
 
     def untried(
         self, tried: Collection[str], front: Iterable[Recipe]
     ) -> tuple[list[Recipe], Floats]:
-        """Recipes that are not among the ids ``tried``, and their rows ``[recipes, columns]``."""
-        if self._listed is not None:
-            left = [i for i, recipe in enumerate(self._listed) if recipe.id not in tried]
-            return [self._listed[i] for i in left], self._rows[left]
-        found = {recipe.id: recipe for recipe in self._drawn(front) if recipe.id not in tried}
-        recipes = list(found.values())
-        return recipes, self._encoder.encode(recipes)
+        """Recipes that are not among the ids ``tried``, and their rows ``[recipes, levels]``."""
+        found = self._recipes
+        if not self._whole:
+            self._draw_anew(tried)
+            found = {**self._recipes, **{r.id: r for r in self._neighbours(front)}}
+        left = [recipe for name, recipe in found.items() if name not in tried]
+        missing = [recipe for recipe in left if recipe.id not in self._rows]
+        for recipe, row in zip(missing, self._encoder.encode(missing), strict=True):
+            self._rows[recipe.id] = row
+        return left, np.array([self._rows[recipe.id] for recipe in left])
 
-    def _drawn(self, front: Iterable[Recipe]) -> Iterator[Recipe]:
-        for recipe in front:
-            yield from self._space.neighbours(recipe)
-        for _ in range(_DRAWN):
-            yield self._space.draw(self._random)
+    def _draw_anew(self, tried: Collection[str]) -> None:
+        """Replace the oldest draws; the first time, draw all."""
+        for _ in range(self._draw):
+            recipe = self._space.draw(self._random)
+            if recipe.id not in tried:
+                self._recipes[recipe.id] = recipe
+        for name in list(self._recipes)[: max(len(self._recipes) - _DRAWN, 0)]:
+            del self._recipes[name]
+            self._rows.pop(name, None)
+        self._draw = _DRAWN_ANEW
 
-
-def _few(recipes: Iterator[Recipe], most: int) -> list[Recipe] | None:
-    """All of them, or ``None`` where there are more than ``most``."""
-    found: list[Recipe] = []
-    for recipe in recipes:
-        if len(found) == most:
-            return None
-        found.append(recipe)
-    return found
+    def _neighbours(self, front: Iterable[Recipe]) -> Iterator[Recipe]:
+        """At most so many, those of the latest members first."""
+        given = 0
+        for recipe in reversed(list(front)):
+            if recipe.id not in self._near:
+                self._near[recipe.id] = list(self._space.neighbours(recipe))
+            yield from self._near[recipe.id]
+            given += len(self._near[recipe.id])
+            if given >= _NEAR:
+                return
