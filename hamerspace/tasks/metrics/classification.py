@@ -89,13 +89,15 @@ class RocAuc(_Classification):
 
     Two classes may be one score ``[N]`` or ``[N, 1]`` of class 1. Of two columns the difference
     ranks logits and probabilities alike. With more columns each ranks the rows by itself.
+
+    The area is that of the ranks (Hanley and McNeil 1982, "The meaning and use of the area under a
+    receiver operating characteristic curve"): drawing an interval takes hundreds of areas, and a
+    general function that checks and sorts its arguments each time makes them seconds.
     """
 
     name = "roc_auc"
 
     def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import roc_auc_score
-
         if outputs.size == len(outputs):
             score = outputs.reshape(-1)
             labels = integer_labels(reference, 2)
@@ -104,10 +106,21 @@ class RocAuc(_Classification):
             if scores.shape[1] > 2:
                 classes = np.arange(scores.shape[1])
                 _all_present(labels, len(classes))
-                return roc_auc_score(labels[:, None] == classes, scores, average="macro")
+                return _area(labels[:, None] == classes, scores).mean()
             score = scores[:, 1].astype(np.float64) - scores[:, 0]
         _all_present(labels, 2)
-        return roc_auc_score(labels, score)
+        return _area(labels[:, None] == 1, score[:, None])[0]
+
+
+def _area(positive: Array, scores: Array) -> Array:
+    """Of each column, the chance that a positive row scores above another, ties counted half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=0)
+    count = positive.sum(axis=0).astype(np.float64)
+    above = (ranks * positive).sum(axis=0) - count * (count + 1) / 2
+    found: Array = above / (count * (len(scores) - count))
+    return found
 
 
 def scores_and_labels(outputs: Array, labels: Array) -> tuple[Array, Array]:
