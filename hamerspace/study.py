@@ -32,8 +32,9 @@ from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
 from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
-from hamerspace.search.ledger import Ledger
 from hamerspace.search.goal import Goal
+from hamerspace.search.history import entry_of, history_of, recall_for
+from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
@@ -339,7 +340,9 @@ class Study:
         self.folder.write(FACTS_FILE, facts)
         goal = self.goal
         watch.phase("searching")
-        first = first_trials(space, bench.task.info, bench.constraints)
+        history = history_of(self.loaded)
+        recalled = recall_for(bench, history)
+        first = first_trials(space, bench.task.info, bench.constraints, recalled)
         seed = self.loaded.config.search.seed
         shared = self._shared_url is not None
         sampler = self.loaded.config.search.sampler
@@ -366,6 +369,9 @@ class Study:
                 "confirm_s": time.monotonic() - searched,
             },
         )
+        entry = entry_of(bench, self._identity_key, records, confirmed, winner, goal)
+        if history is not None and entry is not None:
+            history.add(entry)
         watch.phase("writing the report")
         self.report()
 
@@ -426,18 +432,22 @@ class Study:
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)
 
+    @property
+    def _identity_key(self) -> str:
+        """Digest of what must not change between runs."""
+        return content_key(identity=(self.folder.read(RUN_FILE) or {}).get("identity"))
+
     def _open(self) -> Ledger:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
-            state = self.folder.read(RUN_FILE) or {}
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
                 self.goal.directions,
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
-                identity=content_key(identity=state.get("identity")),
+                identity=self._identity_key,
                 shared=self._shared_url is not None,
             )
         return self._ledger

@@ -75,6 +75,7 @@ def optimize(
     ] = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
@@ -109,6 +110,7 @@ def optimize(
         "trials": trials,
         "timeout_s": timeout,
         "seed": seed,
+        "history": options.history(no_history=no_history),
     }
     if space is not None:
         flags["space"] = space

@@ -53,6 +53,7 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the outputs; default: runs/NAME.")
     ] = None,
+    no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
@@ -81,6 +82,7 @@ def search(
         "timeout_s": timeout,
         "sampler": sampler,
         "seed": seed,
+        "history": options.history(no_history=no_history),
         "batch_size": batch_size,
         "threads": threads,
         "hardware": target_hardware,
