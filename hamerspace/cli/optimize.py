@@ -75,6 +75,7 @@ def optimize(
     ] = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    force: options.Force = False,
     no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
@@ -121,7 +122,7 @@ def optimize(
     study = study_of(
         model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags
     )
-    searching(study)
+    searching(study, force=force)
     result = OptimizationResult(study)
     saved, failure = None, None
     if output is not None and result.succeeded:

@@ -86,6 +86,13 @@ Hardware = Annotated[
         autocompletion=completion.hardware,
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Where the run folder holds another study, set it aside and search anew.",
+    ),
+]
 NoHistory = Annotated[
     bool,
     typer.Option(

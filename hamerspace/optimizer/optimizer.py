@@ -204,6 +204,7 @@ class Optimizer:
         backends: tuple[str, ...] | None = None,
         seed: int | None = None,
         history: bool | None = None,
+        force: bool = False,
         listener: StudyListener | None = None,
     ) -> OptimizationResult:
         """Search, confirm and choose. Called again, it goes on where it was.
@@ -219,6 +220,7 @@ class Optimizer:
             backends: Search only these runtimes.
             seed: Of every random draw.
             history: Whether to begin with what earlier studies found and to keep what this does.
+            force: As in :meth:`Study.optimize <hamerspace.study.Study.optimize>`.
             listener: Is told how it goes on; default: a display in a notebook, else the log.
 
         Raises:
@@ -237,7 +239,7 @@ class Optimizer:
         with in_memory.inputs_of(folder) if self._writes else contextlib.nullcontext():
             loaded = self._make_study(folder.inputs, flags)
             study = Study(loaded, self.out, backends=backends, store=self._store)
-            study.optimize(listener=listener)
+            study.optimize(listener=listener, force=force)
         return OptimizationResult(study)
 
     def save_config(

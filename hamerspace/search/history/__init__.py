@@ -1,4 +1,4 @@
-"""What earlier studies found, kept in one file of the user's, for the first trials of later ones."""
+"""What studies found, kept in one file of the user's, for the first trials of later ones."""
 
 from hamerspace.search.history.alike import likeness, recall
 from hamerspace.search.history.entry import Entry, Setting, Tried

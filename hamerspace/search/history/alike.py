@@ -44,7 +44,8 @@ def recall(
     The recipes of each study are ordered by what is wanted now: those expected to keep the limits
     first, then by the cost that chooses the winner. A recipe's score is the sum of likeness over
     place, over the studies that hold it: reciprocal ranks (Cormack, Clarke and Buettcher 2009,
-    SIGIR), weighted. Recipes that the space does not hold are left out.
+    SIGIR), weighted. Recipes that the space does not hold are left out, and those that were worse
+    than the source model in all that is wanted.
 
     Args:
         entries: What is kept.
@@ -58,7 +59,8 @@ def recall(
         alike = likeness(setting, entry.setting)
         if alike < _LEAST_LIKENESS:
             continue
-        fitting = [(tried, r) for tried in entry.recipes if (r := fit(tried, space)) is not None]
+        able = [tried for tried in entry.recipes if _gains(tried, setting)]
+        fitting = [(tried, r) for tried in able if (r := fit(tried, space)) is not None]
         fitting.sort(key=lambda pair: _rank(pair[0], setting, size_mb))
         for place, (tried, recipe) in enumerate(fitting, start=1):
             share = alike / place
@@ -86,14 +88,22 @@ def _rank(tried: Tried, setting: Setting, size_mb: float) -> tuple[bool, float]:
     }
     limits = setting.limits
     misses = any(n in limits and violation(v, limits[n]) > 0 for n, v in foreseen.items())
+    drop = tried.drop_points if Objective.QUALITY in setting.objectives else 0.0
+    return misses, tradeoff(_ratios(tried, setting), drop, limits.get("max_accuracy_drop"))
+
+
+def _gains(tried: Tried, setting: Setting) -> bool:
+    return min(_ratios(tried, setting), default=0.0) < 1.0
+
+
+def _ratios(tried: Tried, setting: Setting) -> list[float]:
+    """Over the source model's, of the objectives of which less is better."""
     ratios = {
         Objective.LATENCY: tried.latency_ratio,
         Objective.THROUGHPUT: tried.latency_ratio,
         Objective.SIZE: tried.size_ratio,
     }
-    wanted = [ratio for objective, ratio in ratios.items() if objective in setting.objectives]
-    drop = tried.drop_points if Objective.QUALITY in setting.objectives else 0.0
-    return misses, tradeoff(wanted, drop, limits.get("max_accuracy_drop"))
+    return [ratio for objective, ratio in ratios.items() if objective in setting.objectives]
 
 
 def _first(recipe: Recipe, tried: Tried, entry: Entry) -> FirstTrial:
