@@ -10,7 +10,7 @@ _ABSENT = "not there"
 
 def refusal(what: str, changes: Sequence[str]) -> ChangedStudyError:
     """An error that names each change on a line of its own, and what to do."""
-    lines = [what, *(f"  {change}" for change in changes)]
+    lines = [f"{what}:", *(f"  {change}" for change in changes)]
     lines.append(
         "choose another folder with --out; or give --force (force=True), which sets the earlier "
         "run aside and searches anew"

@@ -103,7 +103,9 @@ def test_a_search_refuses_the_folder_of_another_study(call, run, onnx_task):
     before = {path: path.stat().st_mtime_ns for path in run.iterdir() if path.name != ".lock"}
     ended = call("search", onnx_task / "model.onnx", "--out", run)
     assert ended.code == 2
-    assert "holds another study: it differs in" in ended.err
+    assert "holds another study:\n  " in ended.err
+    assert "  constraints.max_accuracy_drop: 20 -> none\n" in ended.err
+    assert "--force" in ended.err
     assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} == before
 
 

@@ -44,7 +44,7 @@ def test_a_module_in_memory_becomes_a_smaller_model(optimizer, net, rows, tmp_pa
     before = result.study.records()
     again = optimizer.optimize("quantize", LIMITS, trials=5, backends=BACKENDS, output=".onnx")
     assert again.study.records() == before
-    with pytest.raises(RunFolderError, match="holds another study: it differs in space"):
+    with pytest.raises(RunFolderError, match="holds another study:\n  goal: quantize -> auto\n"):
         optimizer.optimize("auto", LIMITS, trials=5, backends=BACKENDS, output=".onnx")
 
     # What was saved is all that is needed.
