@@ -67,7 +67,9 @@ def test_what_several_studies_found_outweighs_what_one_did(spaces):
     both = tried("weights_int8")
     one = entry(both, tried("int8", latency=0.1), name="one")
     two = entry(both, tried("static_int8", "onnxruntime", latency=0.1), name="two")
-    assert _recalled(spaces, one, two)[0] == ("openvino", "weights_int8")
+    three = entry(both, name="three")
+    assert _recalled(spaces, one, two)[0] != ("openvino", "weights_int8")
+    assert _recalled(spaces, one, two, three)[0] == ("openvino", "weights_int8")
 
 
 def test_recipes_of_one_study_are_ordered_by_what_is_wanted_now(spaces):
