@@ -109,14 +109,14 @@ def test_a_search_refuses_the_folder_of_another_study(call, run, onnx_task):
     assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} == before
 
 
-def test_force_sets_the_earlier_run_aside_and_says_where(call, run, onnx_task, own_history):
+def test_force_sets_the_earlier_run_aside_and_says_where(call, run, onnx_task, own_history, caplog):
     own_history.write_text("nobody looks at it")
     model = ("search", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--out", run)
     few = ("--backends", "onnxruntime", "--trials", "1", "--no-history")
     ended = call(*model, *few, "--force")
     assert ended.code == 0, ended.err
     aside = run.with_name("run.before-1")
-    assert f"the earlier run was set aside: {aside}" in ended.err
+    assert f"the earlier run was set aside: {aside}" in caplog.text
     assert "\ntrial 0 (1/1)" in ended.err
     assert len(json.loads(call("show", aside, "--json").out)["trials"]) == 3
     assert len(json.loads(call("show", run, "--json").out)["trials"]) == 1
