@@ -104,7 +104,7 @@ def test_a_search_refuses_the_folder_of_another_study(call, run, onnx_task):
     ended = call("search", onnx_task / "model.onnx", "--out", run)
     assert ended.code == 2
     assert "holds another study:\n  " in ended.err
-    assert "  constraints.max_accuracy_drop: 20 -> none\n" in ended.err
+    assert "  constraints.max_accuracy_drop: 20 -> not set\n" in ended.err
     assert "--force" in ended.err
     assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} == before
 
@@ -130,7 +130,7 @@ def test_force_does_not_touch_trials_that_others_may_share(call, onnx_task, tmp_
     assert call(*model, *few, *shared).code == 0
     ended = call(*model, *few, *shared, "--max-size-mb", "1", "--force")
     assert ended.code == 2
-    assert "constraints.max_size_mb: none -> 1" in ended.err
+    assert "constraints.max_size_mb: not set -> 1" in ended.err
     assert "give this study another name, or another --storage" in ended.err
     assert not (tmp_path / "run.before-1").exists()
     ended = call(*model, *few, "--max-size-mb", "1", "--force")

@@ -38,13 +38,19 @@ def _kept(identity, *, task=TASK, files=FILES, space=None, root="/studies", **co
             "constraints",
             {"max_size_mb": None, "max_accuracy_drop": 1.0},
             {"max_size_mb": 0.5, "max_accuracy_drop": 1.0},
-            "constraints.max_size_mb: none -> 0.5",
+            "constraints.max_size_mb: not set -> 0.5",
         ),
         (
             "constraints",
             {"max_size_mb": 2.0},
             {"max_size_mb": None},
-            "constraints.max_size_mb: 2 -> none",
+            "constraints.max_size_mb: 2 -> not set",
+        ),
+        (
+            "constraints",
+            {"max_size_mb": 1234567.0},
+            {"max_size_mb": 1234567.5},
+            "constraints.max_size_mb: 1234567 -> 1234567.5",
         ),
         ("objectives", ["quality", "size"], ["size"], "objectives: quality, size -> size"),
         ("target", {"threads": 1}, {"threads": 2}, "target.threads: 1 -> 2"),
@@ -83,6 +89,10 @@ def test_values_are_told_old_and_new(key, before, now, line):
         ({"files": {**FILES, "more.py": "u"}}, ["more.py: is new"]),
         ({"files": {k: v for k, v in FILES.items() if k != "task.py"}}, ["task.py: is gone"]),
         ({"search": {"seed": 3}}, ["search.seed: 0 -> 3"]),
+        (
+            {"task": {**TASK, "quality": {"metric": "accuracy", "loss": "none"}}},
+            ["task.quality.loss: not set -> none"],
+        ),
         ({"root": "/elsewhere"}, ["folder of the study: /studies -> /elsewhere"]),
     ],
 )

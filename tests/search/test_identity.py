@@ -58,11 +58,11 @@ def test_budget_and_sampler_may_change(folder, study):
 @pytest.mark.parametrize(
     ("flags", "change"),
     [
-        ({"max_size_mb": 0.5}, "constraints.max_size_mb: none -> 0.5"),
+        ({"max_size_mb": 0.5}, "constraints.max_size_mb: not set -> 0.5"),
         ({"objectives": ["size"]}, "objectives: quality, latency, size -> size"),
         ({"threads": 2}, "target.threads: 1 -> 2"),
         ({"batch_size": 4}, "task.batch_size: 1 -> 4"),
-        ({"metric": "f1_macro"}, "task.quality.metric: none -> f1_macro"),
+        ({"metric": "f1_macro"}, "task.quality.metric: not set -> f1_macro"),
         ({"goal": "quantize"}, "goal: auto -> quantize"),
         ({"space": "quick"}, "space: space.yaml -> quick"),
         ({"seed": 1}, "search.seed: 0 -> 1"),
