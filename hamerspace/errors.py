@@ -38,6 +38,10 @@ class RunFolderError(HamerspaceError):
     """A run folder cannot be written, is in use, or holds another study."""
 
 
+class ChangedStudyError(RunFolderError):
+    """A run folder holds another study than the one that shall go on in it."""
+
+
 class FigureError(HamerspaceError):
     """Figures cannot be drawn as pictures: Kaleido or a browser is missing."""
 

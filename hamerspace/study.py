@@ -18,7 +18,7 @@ from hamerspace.build.store import Store, content_key, default_store_folder
 from hamerspace.config.flags import StudyFlags, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import ConfigError, RunFolderError
+from hamerspace.errors import ChangedStudyError, ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.progress import StudyListener, listening
 from hamerspace.recipe import Recipe
@@ -31,9 +31,11 @@ from hamerspace.report.tables import trials_frame
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import export_candidate, new_folder
-from hamerspace.search.facts import facts_of, identity_of, refuse_other_choices
-from hamerspace.search.ledger import Ledger
+from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
+from hamerspace.search.history import entry_of, history_of, recall_for
+from hamerspace.search.identity import begin, changes_since, make_room, refuse_other_choices
+from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
@@ -166,6 +168,7 @@ class Study:
         listener: StudyListener | None = None,
         *,
         progress: bool = True,
+        force: bool = False,
     ) -> "Study":
         """Search until the budget is spent, confirm the front, choose the winner, and report.
 
@@ -175,6 +178,8 @@ class Study:
             listener: Is told how it goes on, in place of what follows.
             progress: Whether a notebook shows a live display. Elsewhere nothing is printed; the
                 log has it at level INFO.
+            force: Where the folder holds another study, such as this one before something was
+                changed, set it aside as a whole and search anew, rather than refuse.
 
         Returns:
             The study itself.
@@ -188,22 +193,30 @@ class Study:
         if n_trials < 1 or (timeout is not None and timeout <= 0):
             raise ConfigError("n_trials must be at least 1, and timeout above 0 seconds")
         deadline_s = None if timeout is None else time.monotonic() + timeout
+        with listening(self, listener, n_trials, timeout, display=progress) as watch:
+            try:
+                self._go_on(n_trials, deadline_s, watch)
+            except ChangedStudyError as changed:
+                if not force:
+                    raise
+                make_room(self.folder, self.loaded.config.name, self._shared_url, changed)
+                self._ledger = None
+                self._go_on(n_trials, deadline_s, watch)
+        return self
+
+    def _go_on(self, n_trials: int, deadline_s: float | None, watch: StudyListener) -> None:
+        """Begin the search, or go on with it, with the folder held."""
         try:
-            with (
-                listening(self, listener, n_trials, timeout, display=progress) as watch,
-                self.folder.held(worth_keeping=self._has_trials),
-            ):
-                identity = identity_of(self.loaded, self._backends)
-                self.folder.begin(self.loaded, identity, self._shared_url, _command())
+            with self.folder.held(worth_keeping=self._has_trials):
+                begin(self.folder, self.loaded, self._backends, self._shared_url, _command())
                 if self._is_done(n_trials):
-                    return self
+                    return
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
                     self._search(bench, n_trials, deadline_s, watch)
         except BaseException:
             if not self._has_trials():
                 self._ledger = None  # its file may be gone
             raise
-        return self
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report, by default ``report.html`` in the folder; return its path."""
@@ -321,11 +334,13 @@ class Study:
             return bench.technique_model(self.records()[trial].recipe, model_format)
 
     def _refuse_changed(self) -> None:
-        began = (self.folder.read(RUN_FILE) or {}).get("identity")
-        if began != identity_of(self.loaded, self._backends):
+        changes = changes_since(self.folder.read(RUN_FILE) or {}, self.loaded, self._backends)
+        if changes:
+            lines = "".join(f"\n  {change}" for change in changes)
             raise RunFolderError(
                 f"the model, the data or the space of {self.folder.path} have changed since it was "
-                "searched, so its trials cannot be built again; restore them, or search anew"
+                f"searched, so its trials cannot be built again:{lines}\n"
+                "restore them, or search anew"
             )
 
     def _search(
@@ -335,11 +350,13 @@ class Study:
         space = bench.space
         watch.phase("measuring the source model")
         facts = facts_of(bench)
-        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder.path)
+        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder)
         self.folder.write(FACTS_FILE, facts)
         goal = self.goal
         watch.phase("searching")
-        first = first_trials(space, bench.task.info, bench.constraints)
+        history = history_of(self.loaded)
+        recalled = recall_for(bench, history)
+        first = first_trials(space, bench.task.info, bench.constraints, recalled)
         seed = self.loaded.config.search.seed
         shared = self._shared_url is not None
         sampler = self.loaded.config.search.sampler
@@ -366,6 +383,9 @@ class Study:
                 "confirm_s": time.monotonic() - searched,
             },
         )
+        entry = entry_of(bench, self._identity_key, records, confirmed, winner, goal)
+        if history is not None and entry is not None:
+            history.add(entry)
         watch.phase("writing the report")
         self.report()
 
@@ -426,18 +446,22 @@ class Study:
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)
 
+    @property
+    def _identity_key(self) -> str:
+        """Digest of what must not change between runs."""
+        return content_key(identity=(self.folder.read(RUN_FILE) or {}).get("identity"))
+
     def _open(self) -> Ledger:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
-            state = self.folder.read(RUN_FILE) or {}
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
                 self.goal.directions,
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
-                identity=content_key(identity=state.get("identity")),
+                identity=self._identity_key,
                 shared=self._shared_url is not None,
             )
         return self._ledger

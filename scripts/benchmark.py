@@ -73,7 +73,7 @@ def print_search(trials: int, folder: Path) -> None:
     os.environ["HAMERSPACE_CACHE"] = str(folder / "cache")
     phases = _Phases()
     started = time.perf_counter()
-    study = Study.from_yaml(STUDY, trials=trials, out=run).optimize(listener=phases)
+    study = Study.from_yaml(STUDY, trials=trials, out=run, history=False).optimize(listener=phases)
     wall_s = time.perf_counter() - started
     parts = phases.seconds()
     building_s = measuring_s = 0.0

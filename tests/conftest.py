@@ -1,8 +1,9 @@
-"""Fixtures of all tests: a cache of their own, a tiny model with data, and studies of it."""
+"""Fixtures of all tests: a cache and a history of their own, a tiny model, studies of it."""
 
 import os
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,29 @@ QUICK_SPACE = {
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Keep what tests build out of the user's cache."""
+    """Keep what tests build out of the user's cache, and what they find out of the history."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAMERSPACE_CACHE", str(folder))
+        patch.setenv("HAMERSPACE_HISTORY", str(folder / "history.json"))
         yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def history_of_module(own_cache):
+    """Keep what the searches of a module's fixtures find from the user and from other modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAMERSPACE_HISTORY", str(own_cache / f"{uuid.uuid4()}.json"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_history(own_cache):
+    """Begin every test without a history; the file that its searches write."""
+    path = own_cache / f"{uuid.uuid4()}.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HAMERSPACE_HISTORY", str(path))
+        yield path
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Whole searches of a tiny ONNX model, with the real runtimes."""
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.worker import Worker
 from hamerspace.errors import ConfigError, HamerspaceError, RunFolderError
+from hamerspace.search.history import Entry, HistoryFile, Setting, Tried
 from tests import onnx_models
 
 LIMITS = {"max_size_mb": 1.0, "max_accuracy_drop": 60.0}
@@ -124,31 +126,117 @@ def test_more_trials_go_on_where_the_search_was(study_file, finished, tmp_path):
     assert all(not r.evaluation.build_seconds for r in records.values())  # built by 'finished'
 
 
-@pytest.mark.parametrize(
-    ("flags", "section"),
-    [
-        ({"max_size_mb": 0.5}, "constraints"),
-        ({"objectives": ["size"]}, "objectives"),
-        ({"threads": 2}, "target"),
-        ({"batch_size": 4}, "task"),
-        ({"backends": ("onnxruntime",)}, "backends"),
-    ],
-)
-def test_another_study_in_the_folder_is_refused_by_section(finished, study_file, flags, section):
+def test_another_study_in_the_folder_is_refused_with_what_has_changed(finished, study_file):
+    flags = {"max_size_mb": 0.5, "backends": ("onnxruntime",)}
     study = Study.from_yaml(study_file, out=finished.folder.path, **flags)
-    with pytest.raises(RunFolderError, match=rf"holds another study: it differs in {section}"):
+    with pytest.raises(RunFolderError, match="holds another study") as refused:
         study.optimize()
+    assert "  constraints.max_size_mb: 1 -> 0.5\n" in str(refused.value)
+    assert "  backends: all -> onnxruntime\n" in str(refused.value)
+    with pytest.raises(RunFolderError, match=r"cannot be built again:\n  constraints\.max_size_mb"):
+        study.build(0)
 
 
-def test_another_space_in_the_folder_is_refused(finished, study_file, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(study_file.parent, folder)
-    space = yaml.safe_load((folder / "space.yaml").read_text())
-    space["parameters"]["backend"] = ["onnxruntime"]
-    (folder / "space.yaml").write_text(yaml.safe_dump(space))
-    study = Study.from_yaml(folder / "study.yaml", out=finished.folder.path)
-    with pytest.raises(RunFolderError, match=r"differs in .*space"):
+def test_a_changed_study_sets_the_earlier_run_aside_and_begins_anew(
+    finished, study_file, tmp_path, caplog
+):
+    out = tmp_path / "run"
+    shutil.copytree(finished.folder.path, out)
+    flags = {"max_size_mb": 0.5, "trials": 2}
+    study = Study.from_yaml(study_file, out=out, **flags)
+    assert study.records()  # of the earlier run
+    study.optimize(force=True)
+    assert len(study.records()) == study.result["finished"] == 2
+    assert all(not r.evaluation.build_seconds for r in study.records().values()), "it was kept"
+    aside = tmp_path / "run.before-1"
+    assert f"the earlier run was set aside: {aside}" in caplog.text
+    assert Study.load(aside).records() == finished.records()
+    assert Study.load(aside).best == finished.best
+
+    # What has not changed goes on, whatever is said.
+    study.optimize(n_trials=3, force=True)
+    assert len(study.records()) == 3
+    assert not (tmp_path / "run.before-2").exists()
+
+
+def test_other_choices_set_the_earlier_run_aside_too(finished, study_file, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished.folder.path, out)
+    facts = json.loads((out / "facts.json").read_text())
+    facts["choices"]["openvino.precision"] = "f32, bf16"
+    (out / "facts.json").write_text(json.dumps(facts))
+    study = Study.from_yaml(study_file, out=out, trials=50)
+    (out / "result.json").unlink()  # or it would not be looked at
+    with pytest.raises(RunFolderError, match="precision: f32, bf16 -> not there"):
         study.optimize()
+    study.optimize(n_trials=1, force=True)
+    assert len(study.records()) == 1
+    assert len(Study.load(tmp_path / "run.before-1").records()) == len(finished.records())
+
+
+def test_a_study_begins_with_what_an_earlier_one_found_and_keeps_what_it_finds(
+    finished, study_file, tmp_path, own_history
+):
+    weights = {"backend": "openvino", "openvino.quantization": "weights_int8"}
+    figures = {"latency_ratio": 0.5, "size_ratio": 0.3, "drop_points": 0.1}
+    setting = Setting(
+        format="onnx",
+        op_families=("conv", "linear", "norm"),
+        parameters=3000,
+        hardware="cpu",
+        machine=platform.machine(),
+        gpu="",
+        threads=1,
+        batch_size=1,
+        metric="accuracy",
+        objectives=("quality", "latency", "size"),
+        limits={},
+    )
+    earlier = Entry(
+        name="earlier",
+        finished="2026-01-02T03:04:05+00:00",
+        identity="another",
+        setting=setting,
+        recipes=(Tried(parameters=weights, **figures),),
+    )
+    HistoryFile(own_history).add(earlier)
+    study = Study.from_yaml(study_file, out=tmp_path / "run", trials=5).optimize()
+    origins = [record.origin for record in study.records().values()]
+    assert "history" in origins
+    assert origins == sorted(origins, key=["baseline", "default", "history", "known"].index)
+    (found,) = (r for r in study.records().values() if r.origin == "history")
+    assert found.recipe["openvino.quantization"] == "weights_int8"
+    assert "history, recipe" in study.folder.report.read_text()
+
+    kept, own = HistoryFile(own_history).read()
+    assert kept == earlier
+    assert own.name == "tiny"
+    assert own.setting.op_families == setting.op_families
+    assert own.setting.limits == LIMITS
+    best, first = study.best, own.recipes[0]
+    assert first.winner
+    assert first.parameters == dict(study.records()[best.number].recipe.parameters)
+    assert first.size_ratio == pytest.approx(best.measurement.size_mb / study.source.size_mb)
+    assert first.drop_points == best.measurement.quality.drop.estimate
+    assert len(own.recipes) == sum(c.rank < 2 for c in study.confirmed)
+    assert str(tmp_path) not in own_history.read_text()
+
+
+def test_a_study_without_data_keeps_nothing(onnx_task, tmp_path, own_history):
+    study = Study.from_model(
+        onnx_task / "model.onnx", out=tmp_path / "run", trials=1, backends=("onnxruntime",)
+    )
+    assert study.optimize().best is not None
+    assert not own_history.exists()
+
+
+def test_no_history_is_neither_read_nor_written(study_file, tmp_path, own_history):
+    flags = {"trials": 2, "history": False}
+    Study.from_yaml(study_file, out=tmp_path / "one", **flags).optimize()
+    assert not own_history.exists()
+    own_history.write_text("this is no history")
+    Study.from_yaml(study_file, out=tmp_path / "two", **flags).optimize()
+    assert own_history.read_text() == "this is no history"
 
 
 def test_an_exported_model_runs_alone_and_gives_what_the_session_gave(

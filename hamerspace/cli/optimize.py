@@ -75,6 +75,8 @@ def optimize(
     ] = None,
     seed: options.Seed = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
+    force: options.Force = False,
+    no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
@@ -109,6 +111,7 @@ def optimize(
         "trials": trials,
         "timeout_s": timeout,
         "seed": seed,
+        "history": options.history(no_history=no_history),
     }
     if space is not None:
         flags["space"] = space
@@ -119,7 +122,7 @@ def optimize(
     study = study_of(
         model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags
     )
-    searching(study)
+    searching(study, force=force)
     result = OptimizationResult(study)
     saved, failure = None, None
     if output is not None and result.succeeded:

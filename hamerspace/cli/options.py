@@ -86,6 +86,20 @@ Hardware = Annotated[
         autocompletion=completion.hardware,
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Where the run folder holds another study, set it aside and search anew.",
+    ),
+]
+NoHistory = Annotated[
+    bool,
+    typer.Option(
+        "--no-history",
+        help="Neither begin with what earlier studies found nor keep what this does.",
+    ),
+]
 TrustPickle = Annotated[
     bool,
     typer.Option(
@@ -110,6 +124,11 @@ def is_study(target: str, **only_for_models: object) -> bool:
         if value:
             raise ConfigError(f"--{flag}: is for a model; {target} says this itself, under 'task'")
     return True
+
+
+def history(*, no_history: bool) -> bool | None:
+    """What ``--no-history`` means for a study; without it, the study file decides."""
+    return False if no_history else None
 
 
 def words(flag: str, text: str | None) -> tuple[str, ...] | None:

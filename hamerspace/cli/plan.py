@@ -27,13 +27,15 @@ def plan(
     max_download_mb: options.MaxDownload = None,
     batch_size: options.BatchSize = None,
     target_hardware: options.Hardware = None,
+    no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
     """Print what a search would try first and what it leaves out, without running anything.
 
     The model and the data are read; nothing is built or measured. The ratios are what is known of
-    recipes of this kind on other models: they order the first trials and promise nothing.
+    recipes of this kind, or what an earlier study found, on other models: they order the first
+    trials and promise nothing.
     """
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
@@ -56,6 +58,7 @@ def plan(
         max_download_mb=max_download_mb,
         batch_size=batch_size,
         hardware=target_hardware,
+        history=options.history(no_history=no_history),
     )
     found = plan_search(study.loaded, Store(default_store_folder()), only)
     if json:
@@ -123,6 +126,8 @@ def _table(found: "Plan", width: int) -> "Table":
 def _what(entry: "Planned") -> str:
     if entry.origin == "baseline":
         return "uncompressed"
+    if entry.origin == "history":
+        return f"found by study {entry.learned_from}"
     return f"{entry.default_of} default" if entry.default_of else "known to be good"
 
 
@@ -155,6 +160,7 @@ def _document(found: "Plan") -> dict[str, Any]:
                 "parameters": dict(entry.recipe.parameters),
                 "origin": entry.origin,
                 "default_of": entry.default_of,
+                "learned_from": entry.learned_from,
                 "latency_ratio": entry.latency_ratio,
                 "size_ratio": entry.size_ratio,
                 "drop_points": entry.drop_points,

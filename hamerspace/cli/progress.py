@@ -65,7 +65,7 @@ class LiveProgress(TerminalProgress):
             refresh_per_second=4,
             transient=True,
             redirect_stdout=False,
-            redirect_stderr=False,
+            redirect_stderr=True,  # warnings of the log stay above the display
         )
 
     def __enter__(self) -> Self:

@@ -53,6 +53,8 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the outputs; default: runs/NAME.")
     ] = None,
+    force: options.Force = False,
+    no_history: options.NoHistory = False,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
@@ -81,6 +83,7 @@ def search(
         "timeout_s": timeout,
         "sampler": sampler,
         "seed": seed,
+        "history": options.history(no_history=no_history),
         "batch_size": batch_size,
         "threads": threads,
         "hardware": target_hardware,
@@ -94,14 +97,18 @@ def search(
         storage=storage,
         **flags,
     )
-    searching(study)
+    searching(study, force=force)
     print_outcome(study, as_json=json)
     if study.best is None:
         raise typer.Exit(NOTHING_FEASIBLE)
 
 
-def searching(study: "Study") -> None:
+def searching(study: "Study", *, force: bool) -> None:
     """Search with a display of how it goes on.
+
+    Args:
+        study: To begin or to go on with.
+        force: Whether another study in its folder is set aside.
 
     Raises:
         typer.Exit: The search was interrupted.
@@ -110,7 +117,7 @@ def searching(study: "Study") -> None:
 
     with progress_display(study) as display:
         try:
-            study.optimize(listener=display)
+            study.optimize(listener=display, force=force)
         except (KeyboardInterrupt, SystemExit) as ended:
             display.interrupted()
             raise typer.Exit(_exit_code(ended)) from ended

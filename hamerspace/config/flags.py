@@ -46,6 +46,7 @@ class StudyFlags(TypedDict, total=False):
     threads: int | None
     sampler: str | None
     seed: int | None
+    history: bool | None
 
 
 LOCATIONS: dict[str, Location] = {
@@ -75,6 +76,7 @@ LOCATIONS: dict[str, Location] = {
     "threads": ("target", "threads"),
     "sampler": ("search", "sampler"),
     "seed": ("search", "seed"),
+    "history": ("search", "history"),
 }
 """Where in a study file the value of each flag stands."""
 

@@ -68,6 +68,14 @@ class DeclaredParameter(Section):
     log: bool = False
     when: tuple[Condition, ...] = ()
 
+    def __str__(self) -> str:
+        if self.choices is not None:
+            text = ", ".join(map(str, self.choices))
+        else:
+            step = "" if self.step is None else f" by {self.step}"
+            text = f"{self.low} to {self.high}{step}{' (log)' if self.log else ''}"
+        return f"{text} where {' and '.join(map(str, self.when))}" if self.when else text
+
     @property
     def integer(self) -> bool:
         """Whether a range holds whole numbers only."""

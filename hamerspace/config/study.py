@@ -185,6 +185,11 @@ class SearchSection(Section):
 
     sampler: Literal["auto", "surrogate", "tpe", "nsgaii", "gp", "random"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
+    history: bool = Field(
+        default=True,
+        description="Whether to begin with what earlier studies of similar models found, and to "
+        "keep what this one finds.",
+    )
 
 
 class StudyConfig(Section):

@@ -33,6 +33,7 @@ _LESS_IS_BETTER = {
 _ORIGINS = {
     "baseline": "the uncompressed model on this runtime",
     "default": "what a single tool does by default",
+    "history": "found by an earlier study of a similar model",
     "known": "known to be good",
     "sampled": "the sampler's choice",
 }

@@ -8,6 +8,7 @@ packages installed beside it.
 from hamerspace.environments.base import (
     ENVIRONMENTS,
     Environment,
+    data_folder,
     environment_python,
     environment_versions,
     install_hint,
@@ -16,6 +17,7 @@ from hamerspace.environments.base import (
 __all__ = [
     "ENVIRONMENTS",
     "Environment",
+    "data_folder",
     "environment_python",
     "environment_versions",
     "install_hint",

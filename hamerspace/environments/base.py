@@ -43,14 +43,19 @@ ENVIRONMENTS: Registry[Environment] = Registry(
 """Tool environments by name. A new one is one line here, or an entry point."""
 
 
-def environments_folder() -> Path:
-    """``$HAMERSPACE_DATA``, or the user's data folder; within it ``environments``."""
+def data_folder() -> Path:
+    """``$HAMERSPACE_DATA``, or the user's data folder: what is kept until the user deletes it."""
     chosen = os.environ.get("HAMERSPACE_DATA")
     if chosen:
-        return Path(chosen).absolute() / "environments"
+        return Path(chosen).absolute()
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("hamerspace")) / "environments"
+    return Path(platformdirs.user_data_dir("hamerspace"))
+
+
+def environments_folder() -> Path:
+    """Where tool environments lie."""
+    return data_folder() / "environments"
 
 
 def environment_python(name: str) -> Path | None:

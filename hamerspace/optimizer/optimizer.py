@@ -203,6 +203,8 @@ class Optimizer:
         space: str | Path | None = None,
         backends: tuple[str, ...] | None = None,
         seed: int | None = None,
+        history: bool | None = None,
+        force: bool = False,
         listener: StudyListener | None = None,
     ) -> OptimizationResult:
         """Search, confirm and choose. Called again, it goes on where it was.
@@ -217,6 +219,8 @@ class Optimizer:
             space: A space's name or file, instead of the one for model and hardware.
             backends: Search only these runtimes.
             seed: Of every random draw.
+            history: Whether to begin with what earlier studies found and to keep what this does.
+            force: As in :meth:`Study.optimize <hamerspace.study.Study.optimize>`.
             listener: Is told how it goes on; default: a display in a notebook, else the log.
 
         Raises:
@@ -226,6 +230,7 @@ class Optimizer:
             "trials": trials,
             "timeout_s": timeout_s,
             "seed": seed,
+            "history": history,
             "space": None if space is None else str(space),
         }
         flags = merged(study_flags(goal, constraints), chosen)
@@ -234,7 +239,7 @@ class Optimizer:
         with in_memory.inputs_of(folder) if self._writes else contextlib.nullcontext():
             loaded = self._make_study(folder.inputs, flags)
             study = Study(loaded, self.out, backends=backends, store=self._store)
-            study.optimize(listener=listener)
+            study.optimize(listener=listener, force=force)
         return OptimizationResult(study)
 
     def save_config(

@@ -15,7 +15,7 @@ from hamerspace.recipe import Scalar
 
 Values = Mapping[str, float | None]
 EndedAt = Literal["build", "size", "latency", "quality", "complete", "reused"]
-Origin = Literal["baseline", "default", "known", "sampled"]
+Origin = Literal["baseline", "default", "history", "known", "sampled"]
 LimitVerdict = Literal["kept", "missed", "not shown"]
 
 VALUE_KEYS = (
@@ -92,8 +92,8 @@ class TrialRecord:
             same recipe lent its results.
         reason: Why it ended there, in one line.
         feasible: Whether it was measured in full and keeps every limit.
-        origin: ``baseline``, ``default`` (a single tool's own), ``known`` (known to be good) or
-            ``sampled``.
+        origin: ``baseline``, ``default`` (a single tool's own), ``history`` (found by an earlier
+            study), ``known`` (known to be good) or ``sampled``.
         values: Measurements; see the module.
         violations: Limit name to ``(value - limit) / limit``; at most 0 is kept.
         seconds: Where the time went: ``build`` and the parts of measuring.

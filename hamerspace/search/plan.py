@@ -10,6 +10,7 @@ from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints, violation
 from hamerspace.recipe import KnownRecipe, Mask, Recipe
+from hamerspace.search.history import history_of, recall_for
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.warmstart import FirstTrial, first_trials
 from hamerspace.search.workbench import Workbench
@@ -22,8 +23,9 @@ class Planned:
 
     Attributes:
         recipe: What would be tried.
-        origin: ``baseline``, ``default`` or ``known``.
+        origin: ``baseline``, ``default``, ``history`` or ``known``.
         default_of: The single tool whose own default it is; empty where it is none.
+        learned_from: The earlier study that found it; empty where none did.
         latency_ratio: Expected latency over that of the source model.
         size_ratio: Expected size over that of the source model.
         drop_points: Expected loss of quality, in points.
@@ -33,6 +35,7 @@ class Planned:
     recipe: Recipe
     origin: str
     default_of: str
+    learned_from: str
     latency_ratio: float
     size_ratio: float
     drop_points: float
@@ -70,7 +73,7 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
     """Read the model and the data of a study and tell what a search would begin with.
 
     Nothing is built or measured. The expectations are what the backends know of recipes of this
-    kind, measured on other models.
+    kind, or what an earlier study found; both were measured on other models.
 
     Raises:
         HamerspaceError: The model, the data or the space is wrong.
@@ -81,7 +84,8 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
     ):
         info, limits = bench.task.info, bench.constraints
         space = bench.space
-        first = first_trials(space, info, limits)
+        recalled = recall_for(bench, history_of(loaded))
+        first = first_trials(space, info, limits, recalled)
         return Plan(
             info,
             space.name,
@@ -113,6 +117,7 @@ def _planned(entry: FirstTrial, source: SourceInfo, constraints: Constraints) ->
         entry.recipe,
         entry.origin,
         entry.default_of,
+        entry.learned_from,
         expected.latency_ratio,
         expected.size_ratio,
         expected.drop_points,

@@ -40,7 +40,7 @@ class Record:
 
     Attributes:
         evaluation: What was built and measured.
-        origin: ``baseline``, ``default``, ``known`` or ``sampled``.
+        origin: ``baseline``, ``default``, ``history``, ``known`` or ``sampled``.
         violations: ``builds``, then each limit in a fixed order; at most 0 is kept.
         values: Objectives as measured, without a penalty.
         imputed: Objectives and limits that were not measured and stand at a guess.

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -13,13 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hamerspace._optuna import sqlite_url
-from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
 
 RUN_FILE = "run.json"
 STUDY_DB = "study.db"
-_VERSION = 1
 _LOCK_FILE = ".lock"
 
 
@@ -87,44 +86,42 @@ class RunFolder:
         scratch.write_text(json.dumps(value, indent=1))
         scratch.replace(path)
 
-    def begin(
-        self, loaded: LoadedStudy, identity: Mapping[str, Any], storage: str | None, command: str
-    ) -> None:
-        """Make the folder the home of a study, or find the same study in it.
-
-        Args:
-            loaded: The study.
-            identity: What must not change between runs, by section of the study file.
-            storage: Optuna storage URL; ``None`` for the folder's own database.
-            command: How the user started it.
+    def refuse_strangers(self) -> None:
+        """Refuse a folder without a run that holds anything but what a run may find there.
 
         Raises:
-            RunFolderError: The folder is not writable or holds another study.
+            RunFolderError: There are other files in it.
         """
-        found = self.read(RUN_FILE)
-        if found is None:
-            strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-            if set(strangers) - {"artifacts", self.inputs.name}:
-                raise RunFolderError(
-                    f"{self.path} holds files that are no study ({', '.join(strangers[:3])}); "
-                    "choose another folder with --out"
-                )
-            found = {
-                "version": _VERSION,
-                "name": loaded.config.name,
-                "identity": dict(identity),
-                "study": loaded.model_dump(mode="json"),
-                "storage": storage,
-                "command": command,
-            }
-            self.write(RUN_FILE, found)
-        known = found.get("identity", {})
-        changed = [key for key, value in identity.items() if known.get(key) != value]
-        if changed:
+        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+        if set(strangers) - {"artifacts", self.inputs.name}:
             raise RunFolderError(
-                f"{self.path} holds another study: it differs in {', '.join(changed)}; "
-                "choose another folder with --out, or delete it to start over"
+                f"{self.path} holds files that are no study ({', '.join(strangers[:3])}); "
+                "choose another folder with --out"
             )
+
+    def set_aside(self) -> Path:
+        """Rename the folder, with all that is in it, and return where it is now.
+
+        Models and data that were given in memory are in the folder anew: the next run may have
+        put its own there already.
+
+        Raises:
+            RunFolderError: It cannot be renamed, or another search is running in it.
+        """
+        numbers = itertools.count(1)
+        names = (self.path.with_name(f"{self.path.name}.before-{number}") for number in numbers)
+        aside = next(name for name in names if not name.exists())
+        with self.held():
+            try:
+                self.path.rename(aside)
+                if (aside / self.inputs.name).is_dir():
+                    shutil.copytree(aside / self.inputs.name, self.inputs)
+            except OSError as error:
+                raise RunFolderError(
+                    f"cannot set {self.path} aside as {aside} ({error.strerror}); choose another "
+                    "folder with --out"
+                ) from error
+        return aside
 
     @contextmanager
     def held(self, worth_keeping: Callable[[], bool] = lambda: True) -> Iterator[None]:

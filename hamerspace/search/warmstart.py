@@ -1,4 +1,4 @@
-"""The first trials are not random: each backend's baseline, then recipes known to be good."""
+"""The first trials are not random: baselines and defaults, then what was found or is known good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,24 +16,41 @@ class FirstTrial:
 
     Attributes:
         recipe: What to try.
-        origin: ``baseline``, ``default`` or ``known``.
+        origin: ``baseline``, ``default``, ``history`` or ``known``.
         default_of: The tool whose own default it is, where it is one.
         expected: Its expected effect, where it is known.
+        learned_from: The earlier study that found it, where one did.
     """
 
     recipe: Recipe
     origin: str
     default_of: str = ""
     expected: KnownRecipe | None = None
+    learned_from: str = ""
+
+
+MOST_RECALLED = 6
+"""Recipes of earlier studies that a search begins with."""
 
 
 def first_trials(
-    space: Space, source: SourceInfo, constraints: Constraints
+    space: Space,
+    source: SourceInfo,
+    constraints: Constraints,
+    recalled: Sequence[FirstTrial] = (),
 ) -> tuple[FirstTrial, ...]:
-    """The fp32 baseline of each backend, the tools' defaults, then what is known to be good.
+    """Each backend's fp32 baseline, the tools' defaults, what was found before, what is known.
 
     Recipes that the space does not hold are left out. The known are ranked by the expected product
     of latency and size ratios; those expected to lose more than is allowed come last.
+
+    Args:
+        space: What is searched.
+        source: The inspected model.
+        constraints: The limits.
+        recalled: What earlier studies found, the most promising first. At most
+            :data:`MOST_RECALLED` are taken, after baselines and defaults: whatever history says,
+            a search gets past these first.
     """
     baselines: list[FirstTrial] = []
     defaults: list[FirstTrial] = []
@@ -58,7 +75,9 @@ def first_trials(
                 entry = FirstTrial(recipe, "known", expected=candidate)
                 known.append((_rank(candidate, constraints), entry))
     known.sort(key=lambda pair: pair[0])
-    ordered = [*baselines, *defaults, *(entry for _, entry in known)]
+    surely = {first.recipe.id for first in (*baselines, *defaults)}
+    new = [first for first in recalled if first.recipe.id not in surely][:MOST_RECALLED]
+    ordered = [*baselines, *defaults, *new, *(entry for _, entry in known)]
     by_id = {first.recipe.id: first for first in reversed(ordered)}
     return tuple(first for first in ordered if by_id[first.recipe.id] is first)
 

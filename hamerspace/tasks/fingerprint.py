@@ -30,10 +30,7 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
     for path in (loaded.source_path, loaded.weights_path, loaded.data_path):
         if path is not None:
             _update_with_named(digest, path)
-    load = None if task.data is None else task.data.load
-    metric = task.quality.metric
-    named = (task.source.builder, load, metric if metric and ":" in metric else None)
-    files = [file for r in named if r is not None and (file := reference_file(r, loaded.root))]
+    files = _user_code(loaded)
     for file in files:
         _update(digest, file, loaded.root)
     if files or loaded.trust_pickle:
@@ -43,6 +40,46 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
             if _is_data(path):
                 _update(digest, path, loaded.root)
     return digest.hexdigest()
+
+
+def part_digests(loaded: LoadedStudy) -> dict[str, str]:
+    """Digest of each thing behind a task, to tell which has changed.
+
+    Returns:
+        The key of the study file that names a file or folder to its digest, and the path of each
+        file beside the study that counts, relative to its folder, to that file's.
+    """
+    named = {
+        "task.source.path": loaded.source_path,
+        "task.source.weights": loaded.weights_path,
+        "task.data.path": loaded.data_path,
+    }
+    found = {}
+    for key, path in named.items():
+        if path is not None:
+            digest = hashlib.sha256()
+            _update_with_named(digest, path)
+            found[key] = digest.hexdigest()
+    files = _user_code(loaded)
+    beside = set(files)
+    if files or loaded.trust_pickle:
+        beside.update(_code_files(loaded.root))
+    if files:
+        beside.update(path for path in loaded.root.iterdir() if _is_data(path))
+    for path in sorted(beside - set(named.values())):
+        digest = hashlib.sha256()
+        _update(digest, path, loaded.root)
+        found[path.relative_to(loaded.root).as_posix()] = digest.hexdigest()
+    return found
+
+
+def _user_code(loaded: LoadedStudy) -> list[Path]:
+    """The files of the functions that a study names."""
+    task = loaded.config.task
+    load = None if task.data is None else task.data.load
+    metric = task.quality.metric
+    named = (task.source.builder, load, metric if metric and ":" in metric else None)
+    return [file for r in named if r is not None and (file := reference_file(r, loaded.root))]
 
 
 def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:

@@ -103,8 +103,39 @@ def test_a_search_refuses_the_folder_of_another_study(call, run, onnx_task):
     before = {path: path.stat().st_mtime_ns for path in run.iterdir() if path.name != ".lock"}
     ended = call("search", onnx_task / "model.onnx", "--out", run)
     assert ended.code == 2
-    assert "holds another study: it differs in" in ended.err
+    assert "holds another study:\n  " in ended.err
+    assert "  constraints.max_accuracy_drop: 20 -> not set\n" in ended.err
+    assert "--force" in ended.err
     assert {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} == before
+
+
+def test_force_sets_the_earlier_run_aside_and_says_where(call, run, onnx_task, own_history, caplog):
+    own_history.write_text("nobody looks at it")
+    model = ("search", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--out", run)
+    few = ("--backends", "onnxruntime", "--trials", "1", "--no-history")
+    ended = call(*model, *few, "--force")
+    assert ended.code == 0, ended.err
+    aside = run.with_name("run.before-1")
+    assert f"the earlier run was set aside: {aside}" in caplog.text
+    assert "\ntrial 0 (1/1)" in ended.err
+    assert len(json.loads(call("show", aside, "--json").out)["trials"]) == 3
+    assert len(json.loads(call("show", run, "--json").out)["trials"]) == 1
+    assert own_history.read_text() == "nobody looks at it"
+
+
+def test_force_does_not_touch_trials_that_others_may_share(call, onnx_task, tmp_path):
+    model = ("search", onnx_task / "model.onnx", "--data", onnx_task / "data.npz")
+    few = ("--backends", "onnxruntime", "--trials", "1", "--out", tmp_path / "run")
+    shared = ("--storage", f"sqlite:///{tmp_path / 'shared.db'}")
+    assert call(*model, *few, *shared).code == 0
+    ended = call(*model, *few, *shared, "--max-size-mb", "1", "--force")
+    assert ended.code == 2
+    assert "constraints.max_size_mb: not set -> 1" in ended.err
+    assert "give this study another name, or another --storage" in ended.err
+    assert not (tmp_path / "run.before-1").exists()
+    ended = call(*model, *few, "--max-size-mb", "1", "--force")
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "run.before-1").is_dir()
 
 
 def test_export_refuses_what_is_not_there_and_what_is(call, run, tmp_path):

@@ -1,6 +1,7 @@
 """A plan tells what a search would begin with, and builds nothing."""
 
 import json
+import platform
 
 import pytest
 
@@ -61,3 +62,30 @@ def test_it_fits_the_terminal(call, study, columns):
 def test_bad_input_is_refused(refused, onnx_task):
     assert "no such file" in refused("plan", "missing.onnx")
     assert "unknown backend" in refused("plan", onnx_task / "model.onnx", "--backends", "onnxrt")
+
+
+def test_what_an_earlier_study_found_is_told_with_its_name(call, study, own_history):
+    from hamerspace.search.history import HistoryFile
+    from tests.search.history.conftest import entry
+
+    found = entry(name="fashion", machine=platform.machine(), format="onnx", parameters=3000)
+    HistoryFile(own_history).add(found)
+    ended = call("plan", study)
+    (line,) = (line for line in ended.out.splitlines() if "weights_int8" in line)
+    assert "openvino weights_int8 (found by study fashion)" in line
+    assert "x0.50" in line
+    document = json.loads(call("plan", study, "--json").out)
+    (first,) = (entry for entry in document["first"] if entry["origin"] == "history")
+    assert first["learned_from"] == "fashion"
+
+    ended = call("plan", study, "--no-history")
+    assert "openvino weights_int8 (known to be good)" in ended.out
+
+
+def test_a_damaged_history_is_told_and_the_plan_is_there(call, study, own_history):
+    own_history.write_text("{")
+    ended = call("plan", study)
+    assert ended.code == 0
+    assert "openvino weights_int8 (known to be good)" in ended.out
+    assert not own_history.exists()
+    assert own_history.with_name(f"{own_history.name}.damaged-1").read_text() == "{"

@@ -23,6 +23,19 @@ def test_short_forms_become_choices():
     assert declared["d"].choices == (0.5,)
 
 
+def test_declared_values_read_as_a_line():
+    declared = space(
+        a=[1, "x"],
+        i={"low": 1, "high": 8, "step": 2},
+        f={"low": 0.1, "high": 1.0, "log": True, "when": {"backend": ["a", "b"], "a": 1}},
+    ).parameters
+    assert [str(declared[name]) for name in "aif"] == [
+        "1, x",
+        "1 to 8 by 2",
+        "0.1 to 1.0 (log) where backend is a, b and a is 1",
+    ]
+
+
 def test_ranges_tell_integers_from_floats():
     declared = space(i={"low": 1, "high": 8}, f={"low": 0, "high": 0.7, "step": 0.1}).parameters
     assert declared["i"].integer

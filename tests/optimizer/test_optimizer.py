@@ -44,7 +44,7 @@ def test_a_module_in_memory_becomes_a_smaller_model(optimizer, net, rows, tmp_pa
     before = result.study.records()
     again = optimizer.optimize("quantize", LIMITS, trials=5, backends=BACKENDS, output=".onnx")
     assert again.study.records() == before
-    with pytest.raises(RunFolderError, match="holds another study: it differs in space"):
+    with pytest.raises(RunFolderError, match="holds another study:\n  goal: quantize -> auto\n"):
         optimizer.optimize("auto", LIMITS, trials=5, backends=BACKENDS, output=".onnx")
 
     # What was saved is all that is needed.
@@ -91,6 +91,20 @@ def test_nothing_feasible_is_told_and_saves_no_model(onnx_task, tmp_path):
         result.save_model(tmp_path / "folder")
     with pytest.raises(ConfigError, match="no candidate in this format keeps the limits"):
         result.save_model(tmp_path / "model.onnx")
+
+
+def test_what_is_in_memory_is_there_for_the_run_that_was_set_aside_too(onnx_task, tmp_path):
+    with np.load(onnx_task / "data.npz") as archive:
+        data = dict(archive)
+    model = onnx.load(onnx_task / "model.onnx")
+    optimizer = Optimizer.from_onnx(model, data=data, out=tmp_path / "run")
+    few = {"trials": 1, "backends": ("onnxruntime",)}
+    optimizer.optimize(constraints=Constraints(max_size_mb=1.0), **few)
+    optimizer.optimize(constraints=Constraints(max_size_mb=2.0), force=True, **few)
+    for name in ("run", "run.before-1"):
+        study = Study.load(tmp_path / name)
+        assert study.loaded.source_path.is_file()
+        assert study.export(tmp_path / "exported" / name).is_dir()
 
 
 def test_a_configuration_is_saved_and_loaded(onnx_task, tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from hamerspace.config.loading import load_study
 from hamerspace.recipe import Recipe
 from hamerspace.report.reproduction import reproduction
+from hamerspace.search.identity import begin
 from hamerspace.study import Study
 
 
@@ -33,7 +34,7 @@ def test_the_command_is_told_without_the_password_of_a_storage(write_study, tmp_
     study = Study.from_yaml(write_study(tmp_path / "study"), out=tmp_path / "run")
     command = "hamerspace search study.yaml --storage mysql://me:secret@db/x"
     with study.folder.held():
-        study.folder.begin(study.loaded, {}, None, command)
+        begin(study.folder, study.loaded, None, None, command)
     told = reproduction(study.run_data()).command
     assert told == "hamerspace search study.yaml --storage mysql://me:***@db/x"
     assert "secret" in study.folder.run_file.read_text()

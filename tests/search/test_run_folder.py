@@ -2,14 +2,8 @@ import json
 
 import pytest
 
-from hamerspace.config.loading import load_study
 from hamerspace.errors import RunFolderError
 from hamerspace.search.run_folder import RunFolder, open_run
-
-
-@pytest.fixture
-def loaded(write_study, tmp_path):
-    return load_study(write_study(tmp_path / "study"))
 
 
 @pytest.fixture
@@ -19,24 +13,46 @@ def folder(tmp_path):
     return RunFolder(path)
 
 
-def test_the_same_study_comes_back_to_its_folder(folder, loaded):
-    for _ in range(2):
-        folder.begin(loaded, {"space": "x", "task": "y"}, "sqlite://", "hamerspace search")
+def test_a_run_is_found_by_its_folder_and_by_its_file(folder):
+    folder.write("run.json", {})
     assert open_run(folder.path) == folder
     assert open_run(folder.run_file) == folder
 
 
-def test_another_study_is_refused_and_what_differs_is_named(folder, loaded):
-    folder.begin(loaded, {"space": "x", "constraints": {"a": 1}}, "sqlite://", "")
-    with pytest.raises(RunFolderError, match=r"it differs in constraints; .*--out"):
-        folder.begin(loaded, {"space": "x", "constraints": {"a": 2}}, "sqlite://", "")
-
-
-def test_a_folder_of_strangers_is_left_alone(folder, loaded):
+def test_a_folder_of_strangers_is_left_alone(folder):
+    (folder.path / "artifacts").mkdir()
+    folder.refuse_strangers()
     (folder.path / "thesis.txt").write_text("precious")
-    with pytest.raises(RunFolderError, match=r"holds files that are no study \(thesis.txt\)"):
-        folder.begin(loaded, {}, "sqlite://", "")
-    assert [p.name for p in folder.path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(RunFolderError, match=r"holds files that are no study \(.*thesis.txt.*\)"):
+        folder.refuse_strangers()
+    assert (folder.path / "thesis.txt").read_text() == "precious"
+
+
+def test_a_run_is_set_aside_as_a_whole_as_often_as_need_be(folder):
+    for number, text in enumerate(("one", "two"), start=1):
+        folder.path.mkdir(exist_ok=True)
+        folder.write("run.json", {"text": text})
+        aside = folder.set_aside()
+        assert aside == folder.path.with_name(f"run.before-{number}")
+        assert RunFolder(aside).read("run.json") == {"text": text}
+        assert not folder.path.exists()
+
+
+def test_what_was_given_in_memory_is_there_for_the_next_run_too(folder):
+    folder.inputs.mkdir()
+    (folder.inputs / "model.onnx").write_text("a model")
+    folder.write("run.json", {})
+    aside = folder.set_aside()
+    assert [path.name for path in folder.path.iterdir()] == ["inputs"]
+    for path in (folder.inputs, aside / "inputs"):
+        assert (path / "model.onnx").read_text() == "a model"
+
+
+def test_a_run_that_goes_on_is_not_set_aside(folder):
+    folder.write("run.json", {})
+    with folder.held(), pytest.raises(RunFolderError, match="another search is running"):
+        RunFolder(folder.path).set_aside()
+    assert folder.has("run.json")
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 
 from hamerspace.backends import BACKENDS
 from hamerspace.constraints import Constraints
-from hamerspace.search.warmstart import first_trials
+from hamerspace.search.warmstart import MOST_RECALLED, FirstTrial, first_trials
 from tests.search.conftest import SOURCE
 
 
@@ -45,3 +45,19 @@ def test_recipes_that_are_expected_to_lose_too_much_come_last(spaces):
     lossy = [_drop(f.recipe) > limit for f in first if f.origin == "known"]
     assert lossy == sorted(lossy)
     assert any(lossy)
+
+
+def test_what_was_found_before_comes_after_what_tools_do_and_before_what_is_known(spaces):
+    space = spaces("cpu")
+    plain = first_trials(space, SOURCE, Constraints())
+    ids = [f.recipe.id for f in plain]
+    new = [r for r in space.recipes() if r.id not in ids][: MOST_RECALLED + 1]
+    last = plain[-1].recipe
+    recalled = [FirstTrial(r, "history") for r in (plain[0].recipe, last, *new)]
+    first = first_trials(space, SOURCE, Constraints(), recalled)
+    origins = [f.origin for f in first]
+    assert origins == sorted(origins, key=["baseline", "default", "history", "known"].index)
+    found = [f.recipe for f in first if f.origin == "history"]
+    assert found == [last, *new[: MOST_RECALLED - 1]], "a baseline takes no place"
+    assert {f.recipe.id for f in first} >= set(ids), "nothing is tried less for it"
+    assert len({f.recipe.id for f in first}) == len(first)

@@ -4,7 +4,7 @@ import pytest
 
 from hamerspace.config.loading import load_study
 from hamerspace.tasks import fingerprint
-from hamerspace.tasks.fingerprint import study_fingerprint
+from hamerspace.tasks.fingerprint import part_digests, study_fingerprint
 
 STUDY = """\
 name: mine
@@ -85,3 +85,22 @@ def test_the_users_metric_is_part_of_it(folder):
     before = digest(folder, "own.yaml")
     (folder / "judge.py").write_text("b")
     assert digest(folder, "own.yaml") != before
+
+
+def test_each_file_behind_a_task_is_told_apart(folder):
+    before = part_digests(load_study(folder / "study.yaml"))
+    assert set(before) == {"task.py", "net.py", "weights.bin", "layers/block.py"}
+    write(folder, "net.py", "WIDTH = 2\n")
+    write(folder, "notes.md", "x")
+    after = part_digests(load_study(folder / "study.yaml"))
+    assert {name for name in after if after[name] != before[name]} == {"net.py"}
+
+
+def test_a_file_that_the_study_names_is_told_by_its_key(folder):
+    (folder / "data.npz").write_bytes(b"rows")
+    (folder / "named.yaml").write_text(
+        STUDY.replace("budget:", "  data: {path: data.npz}\nbudget:")
+    )
+    parts = part_digests(load_study(folder / "named.yaml"))
+    assert "task.data.path" in parts
+    assert "data.npz" not in parts

@@ -1,0 +1,136 @@
+"""The file that keeps what earlier studies found. Whatever is wrong with it stops no search."""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hamerspace.environments import data_folder
+from hamerspace.search.history.entry import VERSION, Document, Entry
+
+logger = logging.getLogger(__name__)
+
+MOST_STUDIES = 200
+"""The oldest go first."""
+
+
+def default_history_file() -> Path:
+    """``$HAMERSPACE_HISTORY``, or ``history.json`` in the user's data folder."""
+    chosen = os.environ.get("HAMERSPACE_HISTORY")
+    return Path(chosen).absolute() if chosen else data_folder() / "history.json"
+
+
+class HistoryFile:
+    """Finished studies, the latest last.
+
+    A file that cannot be understood is renamed, with a warning, and a new one begun. Where even
+    that fails, there is a warning once and then no history.
+
+    Args:
+        path: Need not exist; its folder is made when something is kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._usable = True
+
+    def read(self) -> tuple[Entry, ...]:
+        """The studies that are kept; empty without a file."""
+        if not self._usable:
+            return ()
+        with contextlib.suppress(_DamagedError):
+            return self._load()
+        with self._or_give_up(), self._locked():
+            return self._load_or_set_aside()
+        return ()
+
+    def add(self, entry: Entry) -> None:
+        """Keep a study, in place of what was kept of it before."""
+        if not self._usable:
+            return
+        with self._or_give_up(), self._locked():
+            others = [e for e in self._load_or_set_aside() if e.identity != entry.identity]
+            self._write(Document(studies=(*others, entry)[-MOST_STUDIES:]))
+
+    def _load(self) -> tuple[Entry, ...]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            return Document.model_validate_json(text).studies
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError) as error:
+            raise _DamagedError(_what_is_wrong(error)) from error
+
+    def _load_or_set_aside(self) -> tuple[Entry, ...]:
+        """What there is; the lock is held, so another process does not do the same."""
+        try:
+            return self._load()
+        except _DamagedError as error:
+            if not (self.path.is_file() or self.path.is_dir()):
+                raise OSError(errno.EINVAL, "it is neither a file nor a folder") from error
+            aside = _free_name(self.path)
+            self.path.rename(aside)
+            logger.warning(
+                "%s: the history of earlier studies cannot be used (%s); it was set aside as %s "
+                "and a new one is begun",
+                self.path,
+                error,
+                aside.name,
+            )
+            return ()
+
+    def _write(self, document: Document) -> None:
+        """Whole or not at all."""
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            draft.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            draft.replace(self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from changing the file meanwhile; they take milliseconds."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name(f".{self.path.name}.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _or_give_up(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._usable = False
+            logger.warning(
+                "%s: the history of earlier studies cannot be used (%s); the search goes on "
+                "without it",
+                self.path,
+                error.strerror,
+            )
+
+
+class _DamagedError(Exception):
+    """The file holds no history that this version knows."""
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        if first["loc"] == ("version",) and isinstance(first["input"], int):
+            which = "a newer" if first["input"] > VERSION else "another"
+            return f"it is of {which} version of Hamerspace"
+        where = ".".join(str(step) for step in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in range(1, 1_000_000))
+    return next(name for name in names if not name.exists())

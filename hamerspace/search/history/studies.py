@@ -1,0 +1,93 @@
+"""A study as the history keeps it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from hamerspace.config.study import LoadedStudy
+from hamerspace.search.confirm import Confirmed
+from hamerspace.search.goal import Goal
+from hamerspace.search.history.alike import recall
+from hamerspace.search.history.entry import Entry, Setting, Tried
+from hamerspace.search.history.file import HistoryFile, default_history_file
+from hamerspace.search.record import Record, observed
+from hamerspace.search.warmstart import FirstTrial
+from hamerspace.search.workbench import Workbench
+
+
+def history_of(loaded: LoadedStudy) -> HistoryFile | None:
+    """The user's history; ``None`` where the study wants none."""
+    return HistoryFile(default_history_file()) if loaded.config.search.history else None
+
+
+def recall_for(bench: Workbench, history: HistoryFile | None) -> tuple[FirstTrial, ...]:
+    """What the history holds for a study, the most promising first."""
+    if history is None:
+        return ()
+    size_mb = bench.task.info.size_bytes / 1e6
+    return recall(history.read(), setting_of(bench), bench.space, size_mb)
+
+
+def setting_of(bench: Workbench) -> Setting:
+    """What a study is about; nothing is built or measured for it."""
+    info, config, host = bench.task.info, bench.config, bench.target.host()
+    return Setting(
+        format=info.format,
+        op_families=info.op_families,
+        parameters=info.parameter_count,
+        hardware=config.target.hardware,
+        machine=host.machine,
+        gpu=host.gpu,
+        threads=config.target.threads,
+        batch_size=bench.task.batch_size,
+        metric=bench.task.metric.name,
+        objectives=tuple(objective.value for objective in config.objectives),
+        limits=bench.constraints.limits(),
+    )
+
+
+def entry_of(
+    bench: Workbench,
+    identity: str,
+    records: Mapping[int, Record],
+    confirmed: Sequence[Confirmed],
+    winner: Confirmed | None,
+    goal: Goal,
+) -> Entry | None:
+    """A study that has ended; ``None`` where it found nothing that later ones could use.
+
+    That is so without a winner, and without data: what is lost of quality is not known then.
+
+    Args:
+        bench: Of the study.
+        identity: Digest of what must not change between its runs.
+        records: Its finished trials.
+        confirmed: What was confirmed.
+        winner: What was chosen.
+        goal: Holds the source model's figures.
+    """
+    if winner is None or bench.task.splits.synthetic:
+        return None
+    usable = sorted(
+        (c for c in confirmed if c.rank < 2), key=lambda c: (c.number != winner.number, c.rank)
+    )
+    return Entry(
+        name=bench.config.name,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        identity=identity,
+        setting=setting_of(bench),
+        recipes=tuple(
+            _tried(records[c.number], c, goal.source, winner=c.number == winner.number)
+            for c in usable
+        ),
+    )
+
+
+def _tried(record: Record, again: Confirmed, source: Mapping[str, float], *, winner: bool) -> Tried:
+    values = observed(again.measurement)
+    return Tried(
+        parameters=dict(record.recipe.parameters),
+        latency_ratio=values["latency"] / source["latency"],
+        size_ratio=values["size"] / source["size"],
+        drop_points=values["drop"],
+        winner=winner,
+    )
