@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -21,34 +20,34 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ChangedStudyError, ConfigError, RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.progress import StudyListener, listening
-from hamerspace.recipe import Recipe
 from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
 from hamerspace.report.markdown import write_markdown
 from hamerspace.report.pictures import save_figures
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import trials_frame
-from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed, front
-from hamerspace.search.export import export_candidate, new_folder
-from hamerspace.search.facts import facts_of
+from hamerspace.search.export import new_folder
 from hamerspace.search.goal import Goal
-from hamerspace.search.history import entry_of, history_of, recall_for
-from hamerspace.search.identity import begin, changes_since, make_room, refuse_other_choices
+from hamerspace.search.identity import begin, changes_since, make_room
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record, observed
-from hamerspace.search.run_folder import RUN_FILE, STUDY_DB, RunFolder, open_run
-from hamerspace.search.samplers import make_proposer, make_sampler
-from hamerspace.search.warmstart import first_trials
+from hamerspace.search.run_folder import (
+    FACTS_FILE,
+    RESULT_FILE,
+    RUN_FILE,
+    STUDY_DB,
+    RunFolder,
+    open_run,
+)
+from hamerspace.search.running import Search, export_trial
+from hamerspace.search.samplers import make_sampler
+from hamerspace.search.stop import Budget
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
 from hamerspace.tasks.model import ModelArtifact
 
 if TYPE_CHECKING:
     import pandas as pd
-
-RESULT_FILE = "result.json"
-FACTS_FILE = "facts.json"
 
 
 class Study:
@@ -193,26 +192,31 @@ class Study:
         if n_trials < 1 or (timeout is not None and timeout <= 0):
             raise ConfigError("n_trials must be at least 1, and timeout above 0 seconds")
         deadline_s = None if timeout is None else time.monotonic() + timeout
+        allowed = Budget(n_trials, deadline_s, budget.min_gain_percent)
         with listening(self, listener, n_trials, timeout, display=progress) as watch:
             try:
-                self._go_on(n_trials, deadline_s, watch)
+                self._go_on(allowed, watch)
             except ChangedStudyError as changed:
                 if not force:
                     raise
                 make_room(self.folder, self.loaded.config.name, self._shared_url, changed)
                 self._ledger = None
-                self._go_on(n_trials, deadline_s, watch)
+                self._go_on(allowed, watch)
         return self
 
-    def _go_on(self, n_trials: int, deadline_s: float | None, watch: StudyListener) -> None:
+    def _go_on(self, budget: Budget, watch: StudyListener) -> None:
         """Begin the search, or go on with it, with the folder held."""
         try:
             with self.folder.held(worth_keeping=self._has_trials):
                 begin(self.folder, self.loaded, self._backends, self._shared_url, _command())
-                if self._is_done(n_trials):
+                if budget.met_by(self.result, len(self.records())):
                     return
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-                    self._search(bench, n_trials, deadline_s, watch)
+                    shared = self._shared_url is not None
+                    opened = (self._open, self._identity_key, shared)
+                    Search(bench, self.folder, *opened, watch).run(budget)
+                watch.phase("writing the report")
+                self.report()
         except BaseException:
             if not self._has_trials():
                 self._ledger = None  # its file may be gone
@@ -302,7 +306,7 @@ class Study:
         folder = new_folder(output)
         self._refuse_changed()
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-            self._export(bench, records, trial, folder)
+            export_trial(bench, records, trial, self._measured(trial, records), folder)
         return folder
 
     def build(self, trial: int) -> Candidate:
@@ -316,7 +320,7 @@ class Study:
         """
         self._refuse_changed()
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-            return _built(bench, self.records()[trial].recipe, trial)
+            return bench.candidate(self.records()[trial].recipe, f"trial {trial}")
 
     def technique_model(self, trial: int, model_format: str) -> ModelArtifact | None:
         """The model that a trial's techniques left before its backend converted it.
@@ -343,75 +347,10 @@ class Study:
                 "restore them, or search anew"
             )
 
-    def _search(
-        self, bench: Workbench, n_trials: int, deadline_s: float | None, watch: StudyListener
-    ) -> None:
-        watch.phase("reading the model and the data")
-        space = bench.space
-        watch.phase("measuring the source model")
-        facts = facts_of(bench)
-        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder)
-        self.folder.write(FACTS_FILE, facts)
-        goal = self.goal
-        watch.phase("searching")
-        history = history_of(self.loaded)
-        recalled = recall_for(bench, history)
-        first = first_trials(space, bench.task.info, bench.constraints, recalled)
-        seed = self.loaded.config.search.seed
-        shared = self._shared_url is not None
-        sampler = self.loaded.config.search.sampler
-        proposer = make_proposer(sampler, space, goal, bench.stages, seed, shared=shared)
-        loop = SearchLoop(self._open(), space, bench.evaluate, goal, first, watch, seed, proposer)
-        stopped = loop.run(n_trials, deadline_s)
-        searched = time.monotonic()
-        watch.phase("confirming the front")
-        records = self.records()
-        confirmed, winner = confirm_front(bench, records, goal)
-        if winner is None:
-            shutil.rmtree(self.folder.best, ignore_errors=True)
-        else:
-            self._replace_best(bench, records, winner)
-        self.folder.write(
-            RESULT_FILE,
-            {
-                "trials": n_trials,
-                "finished": len(records),
-                "stopped_because": stopped,
-                "winner": None if winner is None else winner.number,
-                "confirmed": [c.to_dict() for c in confirmed],
-                "search_s": sum(r.finished_s - r.started_s for r in records.values()),
-                "confirm_s": time.monotonic() - searched,
-            },
-        )
-        entry = entry_of(bench, self._identity_key, records, confirmed, winner, goal)
-        if history is not None and entry is not None:
-            history.add(entry)
-        watch.phase("writing the report")
-        self.report()
-
-    def _replace_best(
-        self, bench: Workbench, records: Mapping[int, Record], winner: Confirmed
-    ) -> None:
-        scratch = self.folder.path / ".best"
-        shutil.rmtree(scratch, ignore_errors=True)
-        self._export(bench, records, winner.number, scratch, winner.measurement)
-        shutil.rmtree(self.folder.best, ignore_errors=True)
-        scratch.rename(self.folder.best)
-
-    def _export(
-        self,
-        bench: Workbench,
-        records: Mapping[int, Record],
-        number: int,
-        folder: Path,
-        measurement: Measurement | None = None,
-    ) -> None:
-        recipe = records[number].recipe
-        candidate = _built(bench, recipe, number)
-        if measurement is None:
-            again = next((c for c in self.confirmed if c.number == number), None)
-            measurement = records[number].measurement if again is None else again.measurement
-        export_candidate(candidate, recipe, measurement, folder)
+    def _measured(self, trial: int, records: Mapping[int, Record]) -> Measurement:
+        """A trial as it was confirmed, else as the search saw it."""
+        again = next((c for c in self.confirmed if c.number == trial), None)
+        return records[trial].measurement if again is None else again.measurement
 
     @property
     def goal(self) -> Goal:
@@ -425,13 +364,6 @@ class Study:
             {} if source is None else observed(source),
             facts.get("metric", {}).get("direction") == "minimize",
         )
-
-    def _is_done(self, n_trials: int) -> bool:
-        """Whether an earlier call ended with this budget, its confirmation included."""
-        result = self.result
-        if not result or result["finished"] != (finished := len(self.records())):
-            return False
-        return finished >= n_trials or "every one" in result["stopped_because"]
 
     def _was_begun(self) -> bool:
         """Whether there is a storage to read; reading must not make one.
@@ -451,27 +383,20 @@ class Study:
         """Digest of what must not change between runs."""
         return content_key(identity=(self.folder.read(RUN_FILE) or {}).get("identity"))
 
-    def _open(self) -> Ledger:
+    def _open(self, goal: Goal | None = None) -> Ledger:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
-                self.goal.directions,
+                (goal or self.goal).directions,
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
                 identity=self._identity_key,
                 shared=self._shared_url is not None,
             )
         return self._ledger
-
-
-def _built(bench: Workbench, recipe: Recipe, trial: int) -> Candidate:
-    built = bench.build(recipe)
-    if built.candidate is None:
-        raise ConfigError(f"trial {trial} cannot be built: {built.error}")
-    return built.candidate
 
 
 def _command() -> str:

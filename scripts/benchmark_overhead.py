@@ -12,10 +12,11 @@ from hamerspace._optuna import sqlite_url
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
 from hamerspace.constraints import Constraints, Objective
-from hamerspace.search.ledger import Ledger
 from hamerspace.search.goal import Goal
+from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.samplers import make_proposer, make_sampler
+from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
 from hamerspace.space import assemble_space, find_space_file
 from hamerspace.tasks.model import SourceInfo, TensorSpec
@@ -67,7 +68,7 @@ def main() -> None:
         proposer = make_proposer(arguments.sampler, space, goal, NothingBuilt(), 0)
         loop = SearchLoop(ledger, space, SimulatedEvaluator(), goal, first, clock, 0, proposer)
         started = time.perf_counter()
-        stopped = loop.run(arguments.trials)
+        stopped = loop.run(Budget(arguments.trials)).text
         total_s = time.perf_counter() - started
     count = len(clock.marks)
     print(f"{space.count()} recipes, sampler {arguments.sampler}; {stopped}")

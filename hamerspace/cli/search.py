@@ -39,9 +39,18 @@ def search(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that this call may search.")
     ] = None,
+    min_gain_percent: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop once a trial more is expected to add less than this to the hypervolume."
+        ),
+    ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="auto, tpe, nsgaii, gp or random.", autocompletion=completion.samplers),
+        typer.Option(
+            help="auto (our own: surrogate), tpe, nsgaii, gp or random.",
+            autocompletion=completion.samplers,
+        ),
     ] = None,
     seed: options.Seed = None,
     batch_size: options.BatchSize = None,
@@ -81,6 +90,7 @@ def search(
         "max_download_mb": max_download_mb,
         "trials": trials,
         "timeout_s": timeout,
+        "min_gain_percent": min_gain_percent,
         "sampler": sampler,
         "seed": seed,
         "history": options.history(no_history=no_history),

@@ -38,6 +38,7 @@ class StudyFlags(TypedDict, total=False):
     max_download_mb: float | None
     trials: int | None
     timeout_s: float | None
+    min_gain_percent: float | None
     build_timeout_s: float | None
     build_memory_mb: float | None
     measure_timeout_s: float | None
@@ -68,6 +69,7 @@ LOCATIONS: dict[str, Location] = {
     "max_download_mb": ("constraints", "max_download_mb"),
     "trials": ("budget", "trials"),
     "timeout_s": ("budget", "timeout_s"),
+    "min_gain_percent": ("budget", "min_gain_percent"),
     "build_timeout_s": ("budget", "build_timeout_s"),
     "build_memory_mb": ("budget", "build_memory_mb"),
     "measure_timeout_s": ("budget", "measure_timeout_s"),

@@ -160,6 +160,11 @@ class BudgetSection(Section):
     timeout_s: Positive | None = Field(
         default=None, description="Wall seconds that one call searches; confirmation comes on top."
     )
+    min_gain_percent: Positive | None = Field(
+        default=None,
+        description="Stop once a trial more is expected to add less than this to the hypervolume "
+        "of the feasible trials, in percent of it. Left out, trials and time alone end a search.",
+    )
     build_timeout_s: Positive = Field(default=600.0, description="Wall seconds of one build.")
     build_memory_mb: Positive | None = Field(
         default=None,
@@ -178,6 +183,10 @@ class TargetSection(Section):
         default="cpu", description="Kind of device that models run on; gpu needs CUDA."
     )
     threads: Annotated[int, Field(ge=1)] = Field(default=1, description="Threads of one inference.")
+
+
+OWN_SAMPLERS = ("auto", "surrogate")
+"""Samplers that are our own; the others are Optuna's."""
 
 
 class SearchSection(Section):
@@ -212,6 +221,15 @@ class StudyConfig(Section):
     budget: BudgetSection = BudgetSection()
     target: TargetSection = TargetSection()
     search: SearchSection = SearchSection()
+
+    @model_validator(mode="after")
+    def _gains_are_foreseen(self) -> "StudyConfig":
+        if self.budget.min_gain_percent is not None and self.search.sampler not in OWN_SAMPLERS:
+            raise ValueError(
+                f"budget.min_gain_percent needs a sampler that foresees gains: "
+                f"{' or '.join(OWN_SAMPLERS)}, not {self.search.sampler}"
+            )
+        return self
 
     @field_validator("objectives")
     @classmethod

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from optuna.trial import Trial
@@ -12,8 +12,9 @@ from hamerspace.constraints import penalized, penalty
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.proposal import Proposer
+from hamerspace.search.proposal import Proposal, Proposer
 from hamerspace.search.record import Evaluation, Record, judge
+from hamerspace.search.stop import Budget, GainWatch, Stop, exhausted
 from hamerspace.search.warmstart import FirstTrial
 from hamerspace.space import Space
 
@@ -75,23 +76,22 @@ class SearchLoop:
         self._unseen = self._shuffled(seed) if can_draw else iter(())
         self._met_again = False
 
-    def run(self, n_trials: int, deadline_s: float | None = None) -> str:
-        """Go on until the study has ``n_trials`` finished trials; return why it stopped.
-
-        Args:
-            n_trials: Finished trials of the whole study, earlier runs included.
-            deadline_s: On the clock of :func:`time.monotonic`; no trial starts after it.
-        """
-        while len(self._ledger.records) < n_trials:
+    def run(self, budget: Budget) -> Stop:
+        """Go on until the budget is spent or nothing is left to try; return why it stopped."""
+        watch = GainWatch(budget.min_gain_percent)
+        while True:
+            stop = budget.spent(len(self._ledger.records))
             self._look_back()
-            if deadline_s is not None and time.monotonic() >= deadline_s:
-                return "the time limit was reached"
-            if self._count is not None and len(self._seen) >= self._count:
-                return f"every one of the {self._count} recipes was measured"
-            given = self._given()
-            asked = None if given is None else self._space.suggestions(given)
+            if stop is None and self._count is not None and len(self._seen) >= self._count:
+                stop = exhausted(self._count)
+            if stop is not None:
+                return stop
+            proposal = self._given()
+            stop = None if proposal is None else watch.stop(proposal.gain)
+            if stop is not None:
+                return stop
+            asked = None if proposal is None else self._space.suggestions(proposal.recipe)
             self._one(self._ledger.ask(asked))
-        return f"{n_trials} trials were finished"
 
     def _look_back(self) -> None:
         """Note the recipes of trials that are new: an earlier run's, or another process's."""
@@ -146,19 +146,19 @@ class SearchLoop:
             for objective in self._goal.objectives
         ]
 
-    def _given(self) -> Recipe | None:
-        """A recipe that the next trial tries without asking the sampler.
+    def _given(self) -> Proposal | None:
+        """What the next trial tries without asking the sampler.
 
-        That is one of the first; or, after a suggestion that was met before, one that was not.
+        That is one of the first, then what the proposer names; or, after a suggestion of the
+        sampler that was met before, a recipe that was not.
         """
         for entry in self._first:
             if entry.recipe.id not in self._seen:
-                return entry.recipe
+                return Proposal(entry.recipe)
         if self._proposer is not None:
-            proposal = self._proposer.propose(self._ledger.records)
-            return None if proposal is None else proposal.recipe
+            return self._proposer.propose(self._ledger.records)
         if self._met_again:
-            return next((r for r in self._unseen if r.id not in self._seen), None)
+            return next((Proposal(r) for r in self._unseen if r.id not in self._seen), None)
         return None
 
     def _shuffled(self, seed: int) -> Iterator[Recipe]:

@@ -18,6 +18,8 @@ from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
 
 RUN_FILE = "run.json"
+RESULT_FILE = "result.json"
+FACTS_FILE = "facts.json"
 STUDY_DB = "study.db"
 _LOCK_FILE = ".lock"
 

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
+from hamerspace.config.study import OWN_SAMPLERS
 from hamerspace.errors import ConfigError
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposer
@@ -12,11 +13,9 @@ from hamerspace.search.surrogate.costs import Stages
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.space import Space
 
-_OWN = ("auto", "surrogate")
-
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     # Our own proposer names whole recipes, and Optuna only notes them.
-    **dict.fromkeys(_OWN, lambda seed: RandomSampler(seed=seed)),
+    **dict.fromkeys(OWN_SAMPLERS, lambda seed: RandomSampler(seed=seed)),
     # Grouping fits conditional spaces; multivariate sees that choices belong together.
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True),
     "nsgaii": lambda seed: NSGAIISampler(seed=seed, population_size=20),
@@ -50,7 +49,7 @@ def make_proposer(
         shared: Whether other processes search with the same trials: then each draws from the best
             few, so that they do not all try the same.
     """
-    if name not in _OWN:
+    if name not in OWN_SAMPLERS:
         return None
     settings = Settings(drawn_from=8) if shared else Settings()
     return Surrogate(space, goal, stages, seed, settings)

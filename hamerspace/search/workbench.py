@@ -19,7 +19,7 @@ from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
 from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
-from hamerspace.errors import BackendUnavailableError, BuildError, SourceError
+from hamerspace.errors import BackendUnavailableError, BuildError, ConfigError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.measure.protocol import Gates, MeasurementPlan
@@ -235,6 +235,17 @@ class Workbench:
     def build(self, recipe: Recipe) -> BuildResult:
         """Build ``recipe``, or take it from the store."""
         return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
+
+    def candidate(self, recipe: Recipe, whose: str) -> Candidate:
+        """What :meth:`build` made.
+
+        Raises:
+            ConfigError: It cannot be built; ``whose`` says what it is.
+        """
+        built = self.build(recipe)
+        if built.candidate is None:
+            raise ConfigError(f"{whose} cannot be built: {built.error}")
+        return built.candidate
 
     def technique_model(self, recipe: Recipe, model_format: str) -> ModelArtifact | None:
         """What the recipe's techniques leave, where it has this format: see the builder."""

@@ -5,10 +5,11 @@ import pytest
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
 from hamerspace.constraints import Constraints, Objective
-from hamerspace.search.ledger import Ledger
 from hamerspace.search.goal import Goal
+from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.samplers import make_proposer, make_sampler
+from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
 from hamerspace.space import assemble_space, list_space_files
 from hamerspace.tasks.model import SourceInfo, TensorSpec
@@ -94,14 +95,15 @@ def simulate(spaces, tmp_path):
         first = first_trials(found, SOURCE, constraints)
         proposer = make_proposer(sampler, found, goal, NothingBuilt(), seed, shared=shared)
         loop = SearchLoop(ledger, found, counted, goal, first, watcher, seed, proposer)
-        stopped = loop.run(n_trials, deadline_s)
+        stopped = loop.run(Budget(n_trials, deadline_s))
         return SimpleNamespace(
             records=dict(ledger.records),
             trials=ledger.kept.trials,
             study=ledger.kept,
             calls=calls,
             watcher=watcher,
-            stopped=stopped,
+            stopped=stopped.text,
+            stop=stopped,
             first=first,
             space=found,
             goal=goal,

@@ -118,5 +118,5 @@ class Encoder:
 def _column(names: tuple[str, ...], values: Sequence[Scalar], default: Scalar | None) -> Column:
     distinct = list(dict.fromkeys(values if default is None else [*values, default]))
     numbers = [v for v in distinct if isinstance(v, int | float) and not isinstance(v, bool)]
-    ordered = len(numbers) == len(distinct) > 2  # noqa: PLR2004 - two are either equal or not
+    ordered = len(numbers) == len(distinct) > 2
     return Column(names, tuple(sorted(numbers) if ordered else distinct), ordered, default)

@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from hamerspace.constraints import Objective
 from hamerspace.measure.measurement import Measurement
 from hamerspace.search.goal import Goal

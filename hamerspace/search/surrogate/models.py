@@ -116,7 +116,7 @@ class Models:
         return self._rows[recipe.id]
 
     def _predict(self, figure: Figure, rows: Floats) -> tuple[Floats, Floats]:
-        if self._known[figure.name] < 2:  # noqa: PLR2004 - one value has no spread
+        if self._known[figure.name] < 2:
             return np.zeros(len(rows)), np.ones(len(rows))
         return self._processes[figure.name].predict(rows)
 

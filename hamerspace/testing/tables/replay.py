@@ -7,7 +7,7 @@ from scipy import stats
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
+from hamerspace.measure.measurement import Gate, Latency, Quality
 from hamerspace.measure.protocol import Gates, Protocol
 from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import Clear, Steps

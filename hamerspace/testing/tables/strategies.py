@@ -20,6 +20,7 @@ from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.proposal import Proposal, Proposer
 from hamerspace.search.record import Record
+from hamerspace.search.stop import Budget
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.search.warmstart import FirstTrial, first_trials
 from hamerspace.testing.tables.progress import Reach, goal_of
@@ -170,7 +171,7 @@ def run(
         )
         loop = SearchLoop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
         try:
-            loop.run(trials)
+            loop.run(Budget(trials))
         except _Enough:
             pass
     course = watcher.course

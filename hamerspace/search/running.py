@@ -1,0 +1,136 @@
+"""A search from its first trial to its winner."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hamerspace.measure.measurement import Measurement
+from hamerspace.search.conclude import confirm_front
+from hamerspace.search.confirm import Confirmed
+from hamerspace.search.export import export_candidate
+from hamerspace.search.facts import facts_of
+from hamerspace.search.goal import Goal
+from hamerspace.search.history import entry_of, history_of, recall_for
+from hamerspace.search.identity import refuse_other_choices
+from hamerspace.search.ledger import Ledger
+from hamerspace.search.loop import Listener, SearchLoop
+from hamerspace.search.record import Record
+from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
+from hamerspace.search.samplers import make_proposer
+from hamerspace.search.stop import Budget, Stop
+from hamerspace.search.warmstart import first_trials
+from hamerspace.search.workbench import Workbench
+
+
+class PhaseListener(Listener, Protocol):
+    """Is told of the parts of a search too."""
+
+    def phase(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of one study.
+
+    Attributes:
+        bench: Builds and measures.
+        folder: Of the outputs.
+        open_ledger: Opens the study's storage, once it is known what is improved.
+        identity: Digest of what must not change between runs.
+        shared: Whether other processes search with the same storage.
+        watch: Is told how it goes on.
+    """
+
+    bench: Workbench
+    folder: RunFolder
+    open_ledger: Callable[[Goal], Ledger]
+    identity: str
+    shared: bool
+    watch: PhaseListener
+
+    def run(self, budget: Budget) -> None:
+        """Search, confirm the front, choose the winner, and note the result.
+
+        Raises:
+            HamerspaceError: The model, the data, the space or the folder is wrong.
+        """
+        goal = self._prepare()
+        ledger = self.open_ledger(goal)
+        stop = self._try_recipes(ledger, goal, budget)
+        searched = time.monotonic()
+        self.watch.phase("confirming the front")
+        records = dict(ledger.records)
+        confirmed, winner = confirm_front(self.bench, records, goal)
+        if winner is None:
+            shutil.rmtree(self.folder.best, ignore_errors=True)
+        else:
+            self._replace_best(records, winner)
+        self.folder.write(
+            RESULT_FILE,
+            {
+                "trials": budget.trials,
+                "finished": len(records),
+                "stopped_because": stop.text,
+                "stopped": stop.to_dict(),
+                "winner": None if winner is None else winner.number,
+                "confirmed": [c.to_dict() for c in confirmed],
+                "search_s": sum(r.finished_s - r.started_s for r in records.values()),
+                "confirm_s": time.monotonic() - searched,
+            },
+        )
+        history = history_of(self.bench.loaded)
+        entry = entry_of(self.bench, self.identity, records, confirmed, winner, goal)
+        if history is not None and entry is not None:
+            history.add(entry)
+
+    def _prepare(self) -> Goal:
+        """Read the task and measure the source model."""
+        bench = self.bench
+        self.watch.phase("reading the model and the data")
+        _ = bench.space
+        self.watch.phase("measuring the source model")
+        facts = facts_of(bench)
+        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder)
+        self.folder.write(FACTS_FILE, facts)
+        minimize = bench.task.metric.direction == "minimize"
+        return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
+
+    def _try_recipes(self, ledger: Ledger, goal: Goal, budget: Budget) -> Stop:
+        bench, settings = self.bench, self.bench.config.search
+        self.watch.phase("searching")
+        recalled = recall_for(bench, history_of(bench.loaded))
+        first = first_trials(bench.space, bench.task.info, bench.constraints, recalled)
+        proposer = make_proposer(
+            settings.sampler, bench.space, goal, bench.stages, settings.seed, shared=self.shared
+        )
+        loop = SearchLoop(
+            ledger, bench.space, bench.evaluate, goal, first, self.watch, settings.seed, proposer
+        )
+        return loop.run(budget)
+
+    def _replace_best(self, records: Mapping[int, Record], winner: Confirmed) -> None:
+        scratch = self.folder.path / ".best"
+        shutil.rmtree(scratch, ignore_errors=True)
+        export_trial(self.bench, records, winner.number, winner.measurement, scratch)
+        shutil.rmtree(self.folder.best, ignore_errors=True)
+        scratch.rename(self.folder.best)
+
+
+def export_trial(
+    bench: Workbench,
+    records: Mapping[int, Record],
+    number: int,
+    measurement: Measurement,
+    folder: Path,
+) -> None:
+    """Write a trial's candidate into a new folder.
+
+    Raises:
+        ConfigError: It cannot be built.
+    """
+    recipe = records[number].recipe
+    candidate = bench.candidate(recipe, f"trial {number}")
+    export_candidate(candidate, recipe, measurement, folder)
