@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Measurement, Quality
-from hamerspace.measure.quality import look_confidence
+from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided_confidence
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
 
 
@@ -23,6 +24,8 @@ class Gates:
         short: Latency plan of the gate.
         full: Latency plan of what passes.
         download: Whether to measure the download size too.
+        boundary: How far over the limit a drop must lie at each look before the last, in standard
+            errors, to end the measuring.
     """
 
     constraints: Constraints
@@ -31,6 +34,7 @@ class Gates:
     short: LatencyPlan = field(default_factory=lambda: LatencyPlan(0.1, 0.5, 0.0))
     full: LatencyPlan = field(default_factory=LatencyPlan)
     download: bool = False
+    boundary: Boundary = constant_boundary
 
 
 @dataclass(frozen=True)
@@ -131,29 +135,25 @@ class Protocol:
 
     def _quality(self) -> None:
         limit = self._gates.constraints.max_accuracy_drop
-        gated = self._gates.gated and limit is not None
-        looks = self._gates.looks if gated else self._gates.looks[-1:]
-        for rows in looks:
-            try:
-                quality = self._take.quality(rows, look_confidence(len(looks)))
-            except MetricError:
-                if rows < looks[-1]:
-                    continue  # too few rows to judge yet: a class may be missing
-                raise
-            self._found = replace(self._found, quality=quality)
-            if gated and limit is not None and rows < looks[-1]:
-                self._refuse_drop(quality, limit)
-        if gated:
-            quality = self._take.quality(looks[-1], look_confidence(1))
-            self._found = replace(self._found, quality=quality)
+        if self._gates.gated and limit is not None:
+            self._early_looks(limit)
+        quality = self._take.quality(self._gates.looks[-1], CONFIDENCE)
+        self._found = replace(self._found, quality=quality)
 
-    def _refuse_drop(self, quality: Quality, limit: float) -> None:
-        if quality.drop.low > limit:
-            raise _Ended(
-                Gate.QUALITY,
-                f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
-                f"{quality.of_rows:,} rows is over the limit of {limit:g}",
-            )
+    def _early_looks(self, limit: float) -> None:
+        early = self._gates.looks[:-1]
+        for rows, bound in zip(early, self._gates.boundary(early), strict=True):
+            try:
+                quality = self._take.quality(rows, two_sided_confidence(bound), limit)
+            except MetricError:
+                continue  # too few rows to judge yet: a class may be missing
+            if quality.drop.low > limit:
+                self._found = replace(self._found, quality=quality)
+                raise _Ended(
+                    Gate.QUALITY,
+                    f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
+                    f"{quality.of_rows:,} rows is over the limit of {limit:g}",
+                )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

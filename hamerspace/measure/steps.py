@@ -55,8 +55,10 @@ class Steps(ABC):
         """Time the candidate until the plan is met; what was timed before counts."""
 
     @abstractmethod
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         """Judge the first ``rows`` rows; what was run before is not run again.
+
+        The ends of a drop that does not exceed ``limit`` may be left unknown.
 
         Raises:
             MetricError: The metric cannot judge these rows.
@@ -162,9 +164,9 @@ class LiveSteps(Steps):
             )
         return self._timing.extend(plan, clear)
 
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         self.run(rows)
-        return self._data.judge.judge(np.concatenate(self._outputs)[:rows], confidence)
+        return self._data.judge.judge(np.concatenate(self._outputs)[:rows], confidence, limit)
 
     def run(self, rows: int) -> None:
         """Run the first ``rows`` rows, as far as they were not run before."""

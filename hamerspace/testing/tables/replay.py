@@ -134,7 +134,7 @@ class TableSteps(Steps):
         self._spend("full")
         return self._known(self._row.measurement.latency, "latency")
 
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:  # noqa: ARG002
         look = self._look(rows)
         self._clock.advance(max(look.run_s - self._run_s, 0.0) + look.judge_s)
         self._run_s = max(self._run_s, look.run_s)
