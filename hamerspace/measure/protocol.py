@@ -96,12 +96,18 @@ class Protocol:
             load_time_ms, peak_memory_mb = self._take.load()
         self._found = replace(self._found, load_time_ms=load_time_ms, peak_memory_mb=peak_memory_mb)
         self._limit(Gate.MEMORY, peak_memory_mb, gates.constraints.max_memory_mb, "MB")
-        with self._timed("latency"):
-            self._short_latency()
+        if gates.gated:
+            self._early()
         with self._timed("quality"):
-            self._quality()
+            quality = self._take.quality(gates.looks[-1], CONFIDENCE)
+        self._found = replace(self._found, quality=quality)
         with self._timed("latency"):
             self._found = replace(self._found, latency=self._take.latency(gates.full))
+
+    def _early(self) -> None:
+        """The gates that need the candidate to run."""
+        self._short_latency()
+        self._looks(self._gates.looks[:-1])
 
     def _size(self) -> None:
         gates = self._gates
@@ -121,11 +127,12 @@ class Protocol:
 
     def _short_latency(self) -> None:
         limit = self._gates.constraints.max_latency_ms
-        if not self._gates.gated or limit is None:
+        if limit is None:
             return
-        latency = self._take.latency(
-            self._gates.short, lambda ms: ms.low > limit or ms.high < limit
-        )
+        with self._timed("latency"):
+            latency = self._take.latency(
+                self._gates.short, lambda ms: ms.low > limit or ms.high < limit
+            )
         self._found = replace(self._found, latency=latency)
         if latency.latency_ms.low > limit:
             raise _Ended(
@@ -133,27 +140,29 @@ class Protocol:
                 f"latency {latency.latency_ms.estimate:.3g} ms is over the limit of {limit:g} ms",
             )
 
-    def _quality(self) -> None:
+    def _looks(self, counts: tuple[int, ...]) -> None:
+        """Look at the first rows, as often as told."""
         limit = self._gates.constraints.max_accuracy_drop
-        if self._gates.gated and limit is not None:
-            self._early_looks(limit)
-        quality = self._take.quality(self._gates.looks[-1], CONFIDENCE)
-        self._found = replace(self._found, quality=quality)
-
-    def _early_looks(self, limit: float) -> None:
+        if limit is None:
+            return
         early = self._gates.looks[:-1]
-        for rows, bound in zip(early, self._gates.boundary(early), strict=True):
-            try:
-                quality = self._take.quality(rows, two_sided_confidence(bound), limit)
-            except MetricError:
-                continue  # too few rows to judge yet: a class may be missing
-            if quality.drop.low > limit:
-                self._found = replace(self._found, quality=quality)
-                raise _Ended(
-                    Gate.QUALITY,
-                    f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
-                    f"{quality.of_rows:,} rows is over the limit of {limit:g}",
-                )
+        bounds = dict(zip(early, self._gates.boundary(early), strict=True))
+        for rows in counts:
+            with self._timed("quality"):
+                self._look(rows, two_sided_confidence(bounds[rows]), limit)
+
+    def _look(self, rows: int, confidence: float, limit: float) -> None:
+        try:
+            quality = self._take.quality(rows, confidence, limit)
+        except MetricError:
+            return  # too few rows to judge yet: a class may be missing
+        if quality.drop.low > limit:
+            self._found = replace(self._found, quality=quality)
+            raise _Ended(
+                Gate.QUALITY,
+                f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
+                f"{quality.of_rows:,} rows is over the limit of {limit:g}",
+            )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
