@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.measurement import Gate, Measurement, Quality
 from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided_confidence
 from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
@@ -98,9 +99,7 @@ class Protocol:
         self._limit(Gate.MEMORY, peak_memory_mb, gates.constraints.max_memory_mb, "MB")
         if gates.gated:
             self._early()
-        with self._timed("quality"):
-            quality = self._take.quality(gates.looks[-1], CONFIDENCE)
-        self._found = replace(self._found, quality=quality)
+        self._quality()
         with self._timed("latency"):
             self._found = replace(self._found, latency=self._take.latency(gates.full))
 
@@ -151,6 +150,15 @@ class Protocol:
             with self._timed("quality"):
                 self._look(rows, two_sided_confidence(bounds[rows]), limit)
 
+    def _quality(self) -> None:
+        """On all rows, whose estimate decides: a latency that nobody asks for is not measured."""
+        limit = self._gates.constraints.max_accuracy_drop
+        with self._timed("quality"):
+            quality = self._take.quality(self._gates.looks[-1], CONFIDENCE)
+        self._found = replace(self._found, quality=quality)
+        if self._gates.gated and limit is not None and quality.drop.estimate > limit:
+            self._refuse_drop(quality, limit)
+
     def _look(self, rows: int, confidence: float, limit: float) -> None:
         try:
             quality = self._take.quality(rows, confidence, limit)
@@ -158,11 +166,15 @@ class Protocol:
             return  # too few rows to judge yet: a class may be missing
         if quality.drop.low > limit:
             self._found = replace(self._found, quality=quality)
-            raise _Ended(
-                Gate.QUALITY,
-                f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
-                f"{quality.of_rows:,} rows is over the limit of {limit:g}",
-            )
+            self._refuse_drop(quality, limit)
+
+    @staticmethod
+    def _refuse_drop(quality: Quality, limit: float) -> NoReturn:
+        raise _Ended(
+            Gate.QUALITY,
+            f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
+            f"{quality.of_rows:,} rows is over the limit of {limit:g}",
+        )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

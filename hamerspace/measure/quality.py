@@ -1,7 +1,7 @@
 """Quality of a candidate against the source model, paired row by row."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,9 @@ from hamerspace.measure.statistics import (
 from hamerspace.tasks.metrics import Metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
 
-FIRST_LOOK = 50
+FIRST_LOOK = 100
 FIRST_LOOK_OF_NO_MEAN = 200
-GROWTH = 2**0.5
+GROWTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,39 @@ class Judge:
             MetricError: The metric raised or gave no finite number.
         """
         rows = len(outputs)
+        truth = self._truth[:rows]
         source = self.source_outputs[:rows]
-        truth = source if self.labels is None else self.labels[:rows]
-        value, source_value = self.metric.value(outputs, truth), self.metric.value(source, truth)
-        drop = self._drop(outputs, source, truth, confidence, limit)
+        whole = rows == len(self.source_outputs)
+        value = self.metric.value(outputs, truth)
+        source_value = self._source_value if whole else self.metric.value(source, truth)
+        scores = self.scores(outputs)
+        if scores is not None:
+            found = self.judge_scores(scores, confidence)
+            return replace(found, value=value, source_value=source_value)
+        drop = self._bootstrapped(outputs, source, truth, confidence, limit)
         return Quality(value, source_value, drop, rows, len(self.source_outputs))
+
+    def scores(self, outputs: npt.NDArray[Any], start: int = 0) -> Floats | None:
+        """Each row's score, from row ``start`` on; ``None`` where the metric is no mean of them.
+
+        Raises:
+            MetricError: The metric raised or gave no finite numbers.
+        """
+        return self.metric.per_sample(outputs, self._truth[start : start + len(outputs)])
+
+    def judge_scores(self, scores: Floats, confidence: float = CONFIDENCE) -> Quality:
+        """Quality on the first ``len(scores)`` rows, from what :meth:`scores` gave."""
+        metric, rows = self.metric, len(scores)
+        assert self._source_scores is not None
+        source = self._source_scores[:rows]
+        theirs, ours = (source, scores) if metric.maximize else (scores, source)
+        # Percent of the source's value on all rows: that of a few would add its own spread.
+        whole = self._source_value
+        points_per_unit = abs(drop_points(metric, whole, whole + 1.0, self._unit))
+        drop = self._paired(theirs, ours, confidence).scaled(points_per_unit)
+        return Quality(
+            float(scores.mean()), float(source.mean()), drop, rows, len(self.source_outputs)
+        )
 
     @cached_property
     def _truth(self) -> npt.NDArray[Any]:
@@ -91,7 +119,7 @@ class Judge:
         """Decided on all rows: on some of them the source model's value may look different."""
         return drop_unit(self.metric, self._source_value)
 
-    def _drop(
+    def _bootstrapped(
         self,
         outputs: npt.NDArray[Any],
         source: npt.NDArray[Any],
@@ -100,14 +128,6 @@ class Judge:
         limit: float | None,
     ) -> Interval:
         metric = self.metric
-        ours, theirs = metric.per_sample(outputs, truth), metric.per_sample(source, truth)
-        if ours is not None and theirs is not None:
-            if not metric.maximize:
-                ours, theirs = theirs, ours
-            # Percent of the source's value on all rows: that of a few would add its own spread.
-            whole = self._source_value
-            points_per_unit = abs(drop_points(metric, whole, whole + 1.0, self._unit))
-            return self._paired(theirs, ours, confidence).scaled(points_per_unit)
 
         def drop(index: npt.NDArray[np.int64]) -> float:
             before = metric.value(source[index], truth[index])

@@ -135,6 +135,7 @@ class LiveSteps(Steps):
         self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
         self._outputs: list[npt.NDArray[Any]] = []
+        self._scores: list[npt.NDArray[np.float64]] = []
 
     def now_s(self) -> float:
         return time.monotonic()
@@ -166,7 +167,21 @@ class LiveSteps(Steps):
 
     def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         self.run(rows)
-        return self._data.judge.judge(np.concatenate(self._outputs)[:rows], confidence, limit)
+        judge = self._data.judge
+        scores = self._score() if rows < self._data.rows else None
+        if scores is not None:
+            return judge.judge_scores(scores[:rows], confidence)
+        return judge.judge(np.concatenate(self._outputs)[:rows], confidence, limit)
+
+    def _score(self) -> npt.NDArray[np.float64] | None:
+        """Scores of the rows that were run, where the metric is a mean: each worked out once."""
+        for part in self._outputs[len(self._scores) :]:
+            start = sum(len(scores) for scores in self._scores)
+            scores = self._data.judge.scores(part, start)
+            if scores is None:
+                return None
+            self._scores.append(scores)
+        return np.concatenate(self._scores)
 
     def run(self, rows: int) -> None:
         """Run the first ``rows`` rows, as far as they were not run before."""

@@ -89,7 +89,7 @@ def test_a_latency_clearly_over_the_limit_ends_before_quality(measure):
 def test_a_drop_clearly_over_the_limit_ends_on_part_of_the_rows(measure):
     found = measure("wrong", max_accuracy_drop=1.0)
     assert (found.ended_at, found.failed) == (Gate.QUALITY, False)
-    assert found.quality.rows == 200
+    assert found.quality.rows == 100
     assert found.quality.drop.low > 1.0
 
 

@@ -104,7 +104,7 @@ class TableSteps(Steps):
     def __init__(self, row: Row, clock: VirtualClock) -> None:
         self._row = row
         self._clock = clock
-        self._run_s = 0.0
+        self._run_s = self._judge_s = 0.0
         self._timed = False
 
     def now_s(self) -> float:
@@ -136,8 +136,10 @@ class TableSteps(Steps):
 
     def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:  # noqa: ARG002
         look = self._look(rows)
-        self._clock.advance(max(look.run_s - self._run_s, 0.0) + look.judge_s)
+        for seconds in (look.run_s - self._run_s, look.judge_s - self._judge_s):
+            self._clock.advance(max(seconds, 0.0))  # rows that were run are not judged again
         self._run_s = max(self._run_s, look.run_s)
+        self._judge_s = max(self._judge_s, look.judge_s)
         return _at_confidence(look.quality, confidence)
 
     def close(self) -> None:
