@@ -186,14 +186,31 @@ class LiveSteps(Steps):
     def run(self, rows: int) -> None:
         """Run the first ``rows`` rows, as far as they were not run before."""
         data = self._data
-        if self._reader is None:
-            readable = Readable(data.inputs, self._batch_size, data.output)
-            self._reader = OutputReader(self._running, readable, self._candidate.inputs)
         done = sum(len(part) for part in self._outputs)
         if rows > done:
-            part = self._reader.read(done, rows)
+            part = self._read(done, rows)
             _refuse_bad_output(part, data.judge.source_outputs, data.output)
             self._outputs.append(part)
+
+    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._reader is None:
+            self._reader = self._new_reader(large=True)
+        try:
+            return self._reader.read(start, stop)
+        except SessionError:
+            if not self._reader.was_larger:
+                raise
+        # A larger batch than deployed ended it: too much memory, say. What was timed is lost too.
+        self.close()
+        self._timing = None
+        self.start()
+        self.load()
+        self._reader = self._new_reader(large=False)
+        return self._reader.read(start, stop)
+
+    def _new_reader(self, *, large: bool) -> OutputReader:
+        readable = Readable(self._data.inputs, self._batch_size, self._data.output)
+        return OutputReader(self._running, readable, self._candidate.inputs, large=large)
 
     def close(self) -> None:
         if self._process is not None:
