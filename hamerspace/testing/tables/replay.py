@@ -7,7 +7,7 @@ from scipy import stats
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
+from hamerspace.measure.measurement import Gate, Latency, Quality
 from hamerspace.measure.protocol import Gates, Protocol
 from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import Clear, Steps
@@ -124,7 +124,7 @@ class TableSteps(Steps):
         found = self._row.measurement
         return self._known(found.load_time_ms, "load"), self._known(found.peak_memory_mb, "load")
 
-    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
+    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:  # noqa: ARG002
         """What the short plan showed where ``clear`` is asked, else what the full one did."""
         if not self._timed:
             self._spend("short")
