@@ -57,6 +57,12 @@ class OutputReader:
         self._readable = readable
         free = all(spec.constant or spec.shape[0] is None for spec in specs)
         self._batch_size = None if large and free else readable.batch_size
+        self._last = readable.batch_size
+
+    @property
+    def was_larger(self) -> bool:
+        """Whether the last batches were larger than deployed: their failure says nothing."""
+        return self._last > self._readable.batch_size
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Outputs ``[stop - start, ...]``; ``start`` is a multiple of the deployment batch.
@@ -84,6 +90,7 @@ class OutputReader:
 
     def _evaluate(self, start: int, stop: int, batch_size: int) -> npt.NDArray[Any]:
         given = self._readable
+        self._last = batch_size
         inputs = dict(given.inputs)
         outputs: npt.NDArray[Any] = self._process.evaluate(
             inputs, batch_size, start, stop, given.output

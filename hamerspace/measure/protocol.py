@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement, Quality
-from hamerspace.measure.quality import look_confidence
+from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided_confidence
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
 
 
@@ -23,6 +25,8 @@ class Gates:
         short: Latency plan of the gate.
         full: Latency plan of what passes.
         download: Whether to measure the download size too.
+        boundary: How far over the limit a drop must lie at each look before the last, in standard
+            errors, to end the measuring.
     """
 
     constraints: Constraints
@@ -31,6 +35,7 @@ class Gates:
     short: LatencyPlan = field(default_factory=lambda: LatencyPlan(0.1, 0.5, 0.0))
     full: LatencyPlan = field(default_factory=LatencyPlan)
     download: bool = False
+    boundary: Boundary = constant_boundary
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,16 @@ class Protocol:
             load_time_ms, peak_memory_mb = self._take.load()
         self._found = replace(self._found, load_time_ms=load_time_ms, peak_memory_mb=peak_memory_mb)
         self._limit(Gate.MEMORY, peak_memory_mb, gates.constraints.max_memory_mb, "MB")
-        with self._timed("latency"):
-            self._short_latency()
-        with self._timed("quality"):
-            self._quality()
+        if gates.gated:
+            self._early()
+        self._quality()
         with self._timed("latency"):
             self._found = replace(self._found, latency=self._take.latency(gates.full))
+
+    def _early(self) -> None:
+        """The gates that need the candidate to run."""
+        self._short_latency()
+        self._looks(self._gates.looks[:-1])
 
     def _size(self) -> None:
         gates = self._gates
@@ -117,11 +126,12 @@ class Protocol:
 
     def _short_latency(self) -> None:
         limit = self._gates.constraints.max_latency_ms
-        if not self._gates.gated or limit is None:
+        if limit is None:
             return
-        latency = self._take.latency(
-            self._gates.short, lambda ms: ms.low > limit or ms.high < limit
-        )
+        with self._timed("latency"):
+            latency = self._take.latency(
+                self._gates.short, lambda ms: ms.low > limit or ms.high < limit
+            )
         self._found = replace(self._found, latency=latency)
         if latency.latency_ms.low > limit:
             raise _Ended(
@@ -129,31 +139,42 @@ class Protocol:
                 f"latency {latency.latency_ms.estimate:.3g} ms is over the limit of {limit:g} ms",
             )
 
-    def _quality(self) -> None:
+    def _looks(self, counts: tuple[int, ...]) -> None:
+        """Look at the first rows, as often as told."""
         limit = self._gates.constraints.max_accuracy_drop
-        gated = self._gates.gated and limit is not None
-        looks = self._gates.looks if gated else self._gates.looks[-1:]
-        for rows in looks:
-            try:
-                quality = self._take.quality(rows, look_confidence(len(looks)))
-            except MetricError:
-                if rows < looks[-1]:
-                    continue  # too few rows to judge yet: a class may be missing
-                raise
-            self._found = replace(self._found, quality=quality)
-            if gated and limit is not None and rows < looks[-1]:
-                self._refuse_drop(quality, limit)
-        if gated:
-            quality = self._take.quality(looks[-1], look_confidence(1))
-            self._found = replace(self._found, quality=quality)
+        if limit is None:
+            return
+        early = self._gates.looks[:-1]
+        bounds = dict(zip(early, self._gates.boundary(early), strict=True))
+        for rows in counts:
+            with self._timed("quality"):
+                self._look(rows, two_sided_confidence(bounds[rows]), limit)
 
-    def _refuse_drop(self, quality: Quality, limit: float) -> None:
+    def _quality(self) -> None:
+        """On all rows, whose estimate decides: a latency that nobody asks for is not measured."""
+        limit = self._gates.constraints.max_accuracy_drop
+        with self._timed("quality"):
+            quality = self._take.quality(self._gates.looks[-1], CONFIDENCE)
+        self._found = replace(self._found, quality=quality)
+        if self._gates.gated and limit is not None and quality.drop.estimate > limit:
+            self._refuse_drop(quality, limit)
+
+    def _look(self, rows: int, confidence: float, limit: float) -> None:
+        try:
+            quality = self._take.quality(rows, confidence, limit)
+        except MetricError:
+            return  # too few rows to judge yet: a class may be missing
         if quality.drop.low > limit:
-            raise _Ended(
-                Gate.QUALITY,
-                f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
-                f"{quality.of_rows:,} rows is over the limit of {limit:g}",
-            )
+            self._found = replace(self._found, quality=quality)
+            self._refuse_drop(quality, limit)
+
+    @staticmethod
+    def _refuse_drop(quality: Quality, limit: float) -> NoReturn:
+        raise _Ended(
+            Gate.QUALITY,
+            f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "
+            f"{quality.of_rows:,} rows is over the limit of {limit:g}",
+        )
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

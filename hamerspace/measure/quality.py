@@ -1,6 +1,7 @@
 """Quality of a candidate against the source model, paired row by row."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +14,16 @@ from hamerspace.measure.statistics import (
     Floats,
     Interval,
     bootstrap_interval,
+    guarded_difference,
     paired_difference,
     student_interval,
 )
 from hamerspace.tasks.metrics import Metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
+
+FIRST_LOOK = 100
+FIRST_LOOK_OF_NO_MEAN = 200
+GROWTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,79 +42,150 @@ class Judge:
     source_outputs: npt.NDArray[Any]
     rows_together: int = 1
 
-    def judge(self, outputs: npt.NDArray[Any], confidence: float = CONFIDENCE) -> Quality:
+    @cached_property
+    def first_look(self) -> int:
+        """Rows from which on a part of the split can be judged with known errors.
+
+        The interval of a mean holds from few rows on; a bootstrap needs more, as it knows no class
+        that it met only once or twice.
+        """
+        return FIRST_LOOK if self._source_scores is not None else FIRST_LOOK_OF_NO_MEAN
+
+    def judge(
+        self,
+        outputs: npt.NDArray[Any],
+        confidence: float = CONFIDENCE,
+        limit: float | None = None,
+    ) -> Quality:
         """Quality on the first ``len(outputs)`` rows.
+
+        Args:
+            outputs: ``[n, ...]``.
+            confidence: Of the drop's interval.
+            limit: A drop that does not exceed it needs no bootstrap: nobody will act on its ends.
 
         Raises:
             MetricError: The metric raised or gave no finite number.
         """
         rows = len(outputs)
+        truth = self._truth[:rows]
         source = self.source_outputs[:rows]
-        truth = source if self.labels is None else self.labels[:rows]
-        value, source_value = self.metric.value(outputs, truth), self.metric.value(source, truth)
+        whole = rows == len(self.source_outputs)
+        value = self.metric.value(outputs, truth)
+        source_value = self._source_value if whole else self.metric.value(source, truth)
+        scores = self.scores(outputs)
+        if scores is not None:
+            found = self.judge_scores(scores, confidence)
+            return replace(found, value=value, source_value=source_value)
+        drop = self._bootstrapped(outputs, source, truth, confidence, limit)
+        return Quality(value, source_value, drop, rows, len(self.source_outputs))
+
+    def scores(self, outputs: npt.NDArray[Any], start: int = 0) -> Floats | None:
+        """Each row's score, from row ``start`` on; ``None`` where the metric is no mean of them.
+
+        Raises:
+            MetricError: The metric raised or gave no finite numbers.
+        """
+        return self.metric.per_sample(outputs, self._truth[start : start + len(outputs)])
+
+    def judge_scores(self, scores: Floats, confidence: float = CONFIDENCE) -> Quality:
+        """Quality on the first ``len(scores)`` rows, from what :meth:`scores` gave."""
+        metric, rows = self.metric, len(scores)
+        assert self._source_scores is not None
+        source = self._source_scores[:rows]
+        theirs, ours = (source, scores) if metric.maximize else (scores, source)
+        # Percent of the source's value on all rows: that of a few would add its own spread.
+        whole = self._source_value
+        points_per_unit = abs(drop_points(metric, whole, whole + 1.0, self._unit))
+        drop = self._paired(theirs, ours, confidence).scaled(points_per_unit)
         return Quality(
-            value=value,
-            source_value=source_value,
-            drop=self._drop(outputs, source, truth, source_value, confidence),
-            rows=rows,
-            of_rows=len(self.source_outputs),
+            float(scores.mean()), float(source.mean()), drop, rows, len(self.source_outputs)
         )
+
+    @cached_property
+    def _truth(self) -> npt.NDArray[Any]:
+        return self.source_outputs if self.labels is None else self.labels
+
+    @cached_property
+    def _source_scores(self) -> Floats | None:
+        return self.metric.per_sample(self.source_outputs, self._truth)
+
+    @cached_property
+    def _source_value(self) -> float:
+        return self.metric.value(self.source_outputs, self._truth)
 
     @cached_property
     def _unit(self) -> DropUnit:
         """Decided on all rows: on some of them the source model's value may look different."""
-        truth = self.source_outputs if self.labels is None else self.labels
-        return drop_unit(self.metric, self.metric.value(self.source_outputs, truth))
+        return drop_unit(self.metric, self._source_value)
 
-    def _drop(
+    def _bootstrapped(
         self,
         outputs: npt.NDArray[Any],
         source: npt.NDArray[Any],
         truth: npt.NDArray[Any],
-        source_value: float,
         confidence: float,
+        limit: float | None,
     ) -> Interval:
         metric = self.metric
-        ours, theirs = metric.per_sample(outputs, truth), metric.per_sample(source, truth)
-        if ours is not None and theirs is not None:
-            if not metric.maximize:
-                ours, theirs = theirs, ours
-            points_per_unit = abs(drop_points(metric, source_value, source_value + 1.0, self._unit))
-            return self._paired(theirs, ours, confidence).scaled(points_per_unit)
 
         def drop(index: npt.NDArray[np.int64]) -> float:
             before = metric.value(source[index], truth[index])
             after = metric.value(outputs[index], truth[index])
             return drop_points(metric, before, after, self._unit)
 
+        if limit is not None and (found := drop(np.arange(len(outputs)))) <= limit:
+            return Interval(found, -math.inf, math.inf)
         return bootstrap_interval(drop, len(outputs), confidence, together=self.rows_together)
 
     def _paired(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
         """Of rows that depend on one another, the batches are the independent draws."""
-        alone = paired_difference(source, candidate, confidence)
+        alone = self._mean_difference(source, candidate, confidence, 1)
         if self.rows_together == 1:
             return alone
-        starts = np.arange(0, len(source), self.rows_together)
-        counts = np.diff([*starts, len(source)])
-        means = np.add.reduceat(source - candidate, starts) / counts
-        batches = student_interval(means, confidence)
+        batches = self._mean_difference(source, candidate, confidence, self.rows_together)
         # Where no batch differs the second knows no spread at all, and the first knows better.
         return batches if batches.half_width > alone.half_width else alone
 
+    def _mean_difference(
+        self, source: Floats, candidate: Floats, confidence: float, together: int
+    ) -> Interval:
+        early = len(source) < len(self.source_outputs)
+        differences = _means(source - candidate, together)
+        if early and self._source_scores is not None:
+            scores = np.concatenate(
+                [
+                    _means(self._source_scores, together),
+                    _means(source, together),
+                    _means(candidate, together),
+                ]
+            )
+            return guarded_difference(differences, float(np.ptp(scores)), confidence)
+        if together == 1:
+            return paired_difference(source, candidate, confidence)
+        return student_interval(differences, confidence)
 
-def looks(rows: int, batch_size: int = 1, smallest: int = 200) -> tuple[int, ...]:
-    """Row counts at which a growing subset is looked at: doubled until all ``rows`` are seen.
+
+def _means(scores: Floats, together: int) -> Floats:
+    """Means of consecutive groups; the last may be smaller."""
+    if together == 1:
+        return scores
+    starts = np.arange(0, len(scores), together)
+    counts = np.diff(starts, append=len(scores))
+    means: Floats = np.add.reduceat(scores, starts) / counts
+    return means
+
+
+def looks(
+    rows: int, batch_size: int = 1, smallest: int = FIRST_LOOK, growth: float = GROWTH
+) -> tuple[int, ...]:
+    """Row counts at which a growing part is looked at, until all ``rows`` are seen.
 
     They are whole batches, as a recurrent model's rows depend on those before in their batch.
     """
-    counts = []
-    count = -(-smallest // batch_size) * batch_size
-    while count < rows:
-        counts.append(count)
-        count *= 2
+    counts, count = [], float(smallest)
+    while (whole := -(-int(count) // batch_size) * batch_size) < rows:
+        if whole not in counts:
+            counts.append(whole)
+        count *= growth
     return (*counts, rows)
-
-
-def look_confidence(looks_count: int, confidence: float = CONFIDENCE) -> float:
-    """Confidence of one look so that all of them together keep ``confidence`` (Bonferroni)."""
-    return 1 - (1 - confidence) / max(looks_count, 1)

@@ -98,6 +98,32 @@ def paired_difference(
     return Interval((lost - won) / rows, mean - half, mean + half)
 
 
+def guarded_difference(
+    differences: Floats, reach: float, confidence: float = CONFIDENCE
+) -> Interval:
+    """Interval for the mean of few differences, for deciding by its ends while rows still come.
+
+    Half a count is added at plus and minus ``reach``, what a row can lose or win: for zeros and
+    ones the adjustment of Agresti and Min (see :func:`paired_difference`), here for any scores.
+    Student's interval alone is too narrow where rare rows carry the mean and were not met yet.
+
+    Args:
+        differences: Source minus candidate, of each row.
+        reach: The range of the scores.
+        confidence: Of the interval.
+    """
+    from scipy import stats
+
+    rows = len(differences)
+    if rows < 2:
+        return Interval(float(differences.mean()), -math.inf, math.inf)
+    size = rows + 2.0
+    mean = float(differences.sum()) / size
+    variance = (float(np.square(differences).sum()) + reach**2) / size - mean**2
+    half = float(stats.t.ppf((1 + confidence) / 2, rows - 1)) * math.sqrt(variance / size)
+    return Interval(float(differences.mean()), mean - half, mean + half)
+
+
 def bootstrap_interval(
     statistic: Callable[[npt.NDArray[np.int64]], float],
     rows: int,
@@ -106,7 +132,7 @@ def bootstrap_interval(
     seed: int = 0,
     together: int = 1,
 ) -> Interval:
-    """Normal interval with the bootstrap's standard error (Efron and Tibshirani 1993, 12.3).
+    """Student's interval with the bootstrap's standard error (Efron and Tibshirani 1993, 12.3).
 
     Percentiles of so few resamples would say nothing at the confidence of one of several looks.
     Rows that depend on one another are drawn together (Field and Welsh 2007, "Bootstrapping
@@ -139,8 +165,12 @@ def bootstrap_interval(
             failure = error
     if failure is not None and 2 * len(draws) < resamples:
         raise failure
-    spread = float(np.std(draws, ddof=1))
-    half = float(stats.norm.ppf((1 + confidence) / 2)) * spread
+    count = rows if groups is None else len(groups)
+    if count < 2:
+        return Interval(estimate, -math.inf, math.inf)
+    # The bootstrap's own variance is that of the sample, short by (count - 1) / count.
+    spread = float(np.std(draws, ddof=1)) * math.sqrt(count / (count - 1))
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread
     return Interval(estimate, estimate - half, estimate + half)
 
 

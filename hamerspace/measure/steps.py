@@ -55,8 +55,10 @@ class Steps(ABC):
         """Time the candidate until the plan is met; what was timed before counts."""
 
     @abstractmethod
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         """Judge the first ``rows`` rows; what was run before is not run again.
+
+        The ends of a drop that does not exceed ``limit`` may be left unknown.
 
         Raises:
             MetricError: The metric cannot judge these rows.
@@ -133,6 +135,7 @@ class LiveSteps(Steps):
         self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
         self._outputs: list[npt.NDArray[Any]] = []
+        self._scores: list[npt.NDArray[np.float64]] = []
 
     def now_s(self) -> float:
         return time.monotonic()
@@ -162,21 +165,52 @@ class LiveSteps(Steps):
             )
         return self._timing.extend(plan, clear)
 
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         self.run(rows)
-        return self._data.judge.judge(np.concatenate(self._outputs)[:rows], confidence)
+        judge = self._data.judge
+        scores = self._score() if rows < self._data.rows else None
+        if scores is not None:
+            return judge.judge_scores(scores[:rows], confidence)
+        return judge.judge(np.concatenate(self._outputs)[:rows], confidence, limit)
+
+    def _score(self) -> npt.NDArray[np.float64] | None:
+        """Scores of the rows that were run, where the metric is a mean: each worked out once."""
+        for part in self._outputs[len(self._scores) :]:
+            start = sum(len(scores) for scores in self._scores)
+            scores = self._data.judge.scores(part, start)
+            if scores is None:
+                return None
+            self._scores.append(scores)
+        return np.concatenate(self._scores)
 
     def run(self, rows: int) -> None:
         """Run the first ``rows`` rows, as far as they were not run before."""
         data = self._data
-        if self._reader is None:
-            readable = Readable(data.inputs, self._batch_size, data.output)
-            self._reader = OutputReader(self._running, readable, self._candidate.inputs)
         done = sum(len(part) for part in self._outputs)
         if rows > done:
-            part = self._reader.read(done, rows)
+            part = self._read(done, rows)
             _refuse_bad_output(part, data.judge.source_outputs, data.output)
             self._outputs.append(part)
+
+    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        if self._reader is None:
+            self._reader = self._new_reader(large=True)
+        try:
+            return self._reader.read(start, stop)
+        except SessionError:
+            if not self._reader.was_larger:
+                raise
+        # A larger batch than deployed ended it: too much memory, say. What was timed is lost too.
+        self.close()
+        self._timing = None
+        self.start()
+        self.load()
+        self._reader = self._new_reader(large=False)
+        return self._reader.read(start, stop)
+
+    def _new_reader(self, *, large: bool) -> OutputReader:
+        readable = Readable(self._data.inputs, self._batch_size, self._data.output)
+        return OutputReader(self._running, readable, self._candidate.inputs, large=large)
 
     def close(self) -> None:
         if self._process is not None:

@@ -289,7 +289,7 @@ class Workbench:
         data, batch_size = self._data(split), self.task.batch_size
         gates = Gates(
             self.constraints,
-            looks(data.rows, batch_size),
+            looks(data.rows, batch_size, data.judge.first_look),
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
             download=self._counts_download(recipe),

@@ -1,10 +1,9 @@
-import itertools
-
 import numpy as np
 import pytest
 
 from hamerspace.config.study import QualitySection
-from hamerspace.measure.quality import Judge, look_confidence, looks
+from hamerspace.measure.quality import FIRST_LOOK, Judge, looks
+from hamerspace.measure.sequential import constant_boundary, two_sided_confidence
 from hamerspace.tasks.metrics.resolve import resolve_metric
 
 
@@ -79,35 +78,49 @@ def test_a_metric_of_the_whole_set_gets_a_bootstrap_interval(tmp_path):
     assert 10 < quality.drop.low < quality.drop.estimate < quality.drop.high < 30
 
 
-@pytest.mark.parametrize("rows", [1, 150, 200, 201, 1000, 4096])
-def test_looks_grow_to_all_rows(rows):
-    counts = looks(rows)
+@pytest.mark.parametrize("rows", [1, 50, 51, 150, 1000, 4096])
+@pytest.mark.parametrize("batch", [1, 16, 64])
+def test_looks_are_whole_batches_that_grow_to_all_rows(rows, batch):
+    counts = looks(rows, batch)
     assert counts[-1] == rows
     assert list(counts) == sorted(set(counts))
-    assert all(later <= 2 * earlier for earlier, later in itertools.pairwise(counts))
-
-
-def test_a_candidate_at_the_limit_is_rarely_rejected_by_any_look(tmp_path):
-    """All looks together: at most one in twenty of those whose true drop is just the limit."""
-    rng, rows, repeats, rejected = np.random.default_rng(3), 2000, 300, 0
-    labels = np.zeros(rows, dtype=np.int64)
-    source = np.tile(np.array([[1.0, 0.0]], np.float32), (rows, 1))
-    judge = Judge(_metric("accuracy", labels, (None, 2), tmp_path), labels, source)
-    counts = looks(rows)
-    confidence = look_confidence(len(counts))
-    for _ in range(repeats):
-        wrong = rng.uniform(size=rows) < 0.02
-        outputs = np.where(wrong[:, None], source[:, ::-1], source)
-        lows = (judge.judge(outputs[:n], confidence).drop.low for n in counts[:-1])
-        rejected += any(low > 2.0 for low in lows)
-    assert rejected / repeats <= 0.05
+    assert all(count % batch == 0 and count >= FIRST_LOOK for count in counts[:-1])
+    assert rows < 300 or counts[0] < 200
 
 
 def test_a_candidate_far_over_the_limit_is_rejected_at_the_first_look(answers):
     outputs = np.roll(answers.source_outputs, 1, axis=1)
-    first = looks(1000)[0]
-    assert first < 1000
-    assert answers.judge(outputs[:first], look_confidence(4)).drop.low > 50
+    counts = looks(1000, 1, answers.first_look)
+    confidence = two_sided_confidence(constant_boundary(counts[:-1])[0])
+    assert answers.judge(outputs[: counts[0]], confidence, limit=1.0).drop.low > 50
+
+
+def test_a_metric_that_is_no_mean_is_looked_at_later(tmp_path):
+    labels = np.arange(300) % 3
+    source = np.eye(3, dtype=np.float32)[labels]
+    mean, whole = (
+        Judge(_metric(name, labels, (None, 3), tmp_path), labels, source)
+        for name in ("accuracy", "f1_macro")
+    )
+    assert mean.first_look < whole.first_look
+
+
+def test_a_drop_within_the_limit_costs_no_bootstrap(tmp_path):
+    labels = np.arange(300) % 3
+    source = np.eye(3, dtype=np.float32)[labels]
+    judge = Judge(_metric("f1_macro", labels, (None, 3), tmp_path), labels, source)
+    within = judge.judge(source[:200], limit=1.0).drop
+    assert (within.estimate, within.low, within.high) == (0.0, -np.inf, np.inf)
+    outputs = np.where(np.arange(200)[:, None] < 40, np.roll(source[:200], 1, axis=1), source[:200])
+    over = judge.judge(outputs, limit=1.0).drop
+    assert 1.0 < over.low < over.estimate < over.high
+
+
+def test_a_drop_on_some_rows_is_in_percent_of_the_source_on_all(tmp_path):
+    labels = np.zeros((400, 1), dtype=np.float32)
+    source = np.where(np.arange(400)[:, None] < 200, 1.0, 3.0).astype(np.float32)
+    judge = Judge(_metric("mae", labels, (None, 1), tmp_path), labels, source)
+    assert judge.judge(source[:200] + 0.2).drop.estimate == pytest.approx(10.0, rel=1e-3)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])

@@ -6,6 +6,7 @@ import pytest
 from hamerspace.measure.statistics import (
     Interval,
     bootstrap_interval,
+    guarded_difference,
     paired_difference,
     ratio_interval,
     student_interval,
@@ -92,6 +93,31 @@ def test_scores_that_are_not_binary_take_a_t_interval():
     rng = np.random.default_rng(5)
     source, candidate = rng.normal(1, 1, 50), rng.normal(0, 1, 50)
     assert paired_difference(source, candidate) == student_interval(source - candidate)
+
+
+def test_a_guarded_difference_of_zeros_and_ones_is_the_adjusted_interval_but_for_its_quantile():
+    rng = np.random.default_rng(10)
+    source, candidate = (rng.uniform(size=(2, 100_000)) < [[0.9], [0.88]]).astype(float)
+    guarded = guarded_difference(source - candidate, 1.0)
+    plain = paired_difference(source, candidate)
+    assert (guarded.low, guarded.high) == pytest.approx((plain.low, plain.high), rel=1e-3)
+
+
+def test_a_guarded_difference_allows_for_rows_that_were_not_met():
+    same = np.full(50, 0.01)
+    assert student_interval(same).low > 0.009
+    found = guarded_difference(same, 1.0)
+    assert found.low < 0 < found.estimate < found.high
+    assert guarded_difference(same[:1], 1.0).low == -math.inf
+
+
+def test_a_bootstrap_of_few_groups_is_wide_and_of_one_shows_nothing():
+    values = np.repeat([0.0, 1.0, 2.0], 20)
+    few = bootstrap_interval(lambda i: float(values[i].mean()), 60, together=20)
+    wanted = student_interval([0.0, 1.0, 2.0])
+    assert few.half_width == pytest.approx(wanted.half_width, rel=0.15)
+    one = bootstrap_interval(lambda i: float(values[i].mean()), 60, together=60)
+    assert (one.low, one.high) == (-math.inf, math.inf)
 
 
 def test_pairing_narrows_the_interval():

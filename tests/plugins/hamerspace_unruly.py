@@ -11,7 +11,18 @@ from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.recipe import Condition, KnownRecipe, Parameter
 
 IN_THE_BUILD = ("build_raises", "build_segfaults", "build_hangs", "build_floods")
-WHEN_RUN = ("load_raises", "run_segfaults", "run_hangs", "run_nan", "run_shape", "slow", "wrong")
+WHEN_RUN = (
+    "load_raises",
+    "run_segfaults",
+    "run_hangs",
+    "run_nan",
+    "run_shape",
+    "slow",
+    "wrong",
+    "batch_raises",
+    "batch_segfaults",
+    "batch_floods",
+)
 
 
 class UnrulyConfig(BackendConfig):
@@ -70,6 +81,8 @@ class _Session(Session):
     def run(self, batch):
         if self._behaviour in ("run_segfaults", "run_hangs"):
             misbehave(self._behaviour.removeprefix("run_"))
+        if self._behaviour.startswith("batch_") and len(next(iter(batch.values()))) > 1:
+            misbehave(self._behaviour.removeprefix("batch_"))
         for _ in range(29 if self._behaviour == "slow" else 0):
             self._inner.run(batch)
         outputs = dict(self._inner.run(batch))

@@ -29,8 +29,9 @@ def target(build_unruly, search_split, tmp_path):
 def measure(target, build_unruly, search_split, tmp_path):
     """``measure(behaviour, gated=True, **limits)`` measures an unruly candidate."""
 
-    def measure(behaviour, gated=True, reference_ms=1.0, target=target, **limits):
-        gates = Gates(Constraints(**limits), looks(search_split.rows), gated, full=QUICK)
+    def measure(behaviour, gated=True, reference_ms=1.0, target=target, counts=None, **limits):
+        counts = counts or looks(search_split.rows)
+        gates = Gates(Constraints(**limits), counts, gated, full=QUICK)
         plan = MeasurementPlan(search_split, 1, reference_ms, gates)
         return target.measure(build_unruly(behaviour), plan, tmp_path / "measure.log")
 
@@ -89,8 +90,36 @@ def test_a_latency_clearly_over_the_limit_ends_before_quality(measure):
 def test_a_drop_clearly_over_the_limit_ends_on_part_of_the_rows(measure):
     found = measure("wrong", max_accuracy_drop=1.0)
     assert (found.ended_at, found.failed) == (Gate.QUALITY, False)
-    assert found.quality.rows == 200
+    assert found.quality.rows == 100
     assert found.quality.drop.low > 1.0
+
+
+def test_all_rows_decide_and_nothing_more_is_timed(measure, search_split):
+    """The looks are too few to tell, so that all rows must."""
+    found = measure("wrong", counts=looks(search_split.rows)[-1:], max_accuracy_drop=1.0)
+    assert (found.ended_at, found.failed) == (Gate.QUALITY, False)
+    assert found.quality.rows == search_split.rows
+    assert found.latency is None
+    assert "after 400 of 400 rows is over the limit of 1" in found.reason
+
+
+@pytest.mark.parametrize("behaviour", ["batch_raises", "batch_segfaults", "batch_floods"])
+def test_a_model_that_only_takes_the_deployment_batch_is_measured(
+    build_unruly, search_split, measure, tmp_path, behaviour
+):
+    target = LocalTarget(1, 30.0, 2000.0)
+    try:
+        log = tmp_path / "source.log"
+        target.set_reference(build_unruly(behaviour), search_split.inputs, 1, log)
+        outputs = target.reference_outputs(search_split.inputs, 60, 1, "logits")
+        found = measure(behaviour, target=target, max_accuracy_drop=1.0, max_latency_ms=100.0)
+    finally:
+        target.close()
+    np.testing.assert_allclose(
+        outputs, search_split.judge.source_outputs[:60], rtol=1e-4, atol=1e-5
+    )
+    assert found.ended_at is Gate.COMPLETE
+    assert found.quality.drop.estimate == pytest.approx(0.0)
 
 
 def test_memory_over_the_limit_ends(measure):

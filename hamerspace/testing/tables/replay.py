@@ -104,7 +104,7 @@ class TableSteps(Steps):
     def __init__(self, row: Row, clock: VirtualClock) -> None:
         self._row = row
         self._clock = clock
-        self._run_s = 0.0
+        self._run_s = self._judge_s = 0.0
         self._timed = False
 
     def now_s(self) -> float:
@@ -124,7 +124,7 @@ class TableSteps(Steps):
         found = self._row.measurement
         return self._known(found.load_time_ms, "load"), self._known(found.peak_memory_mb, "load")
 
-    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
+    def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:  # noqa: ARG002
         """What the short plan showed where ``clear`` is asked, else what the full one did."""
         if not self._timed:
             self._spend("short")
@@ -134,10 +134,12 @@ class TableSteps(Steps):
         self._spend("full")
         return self._known(self._row.measurement.latency, "latency")
 
-    def quality(self, rows: int, confidence: float) -> Quality:
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:  # noqa: ARG002
         look = self._look(rows)
-        self._clock.advance(max(look.run_s - self._run_s, 0.0) + look.judge_s)
+        for seconds in (look.run_s - self._run_s, look.judge_s - self._judge_s):
+            self._clock.advance(max(seconds, 0.0))  # rows that were run are not judged again
         self._run_s = max(self._run_s, look.run_s)
+        self._judge_s = max(self._judge_s, look.judge_s)
         return _at_confidence(look.quality, confidence)
 
     def close(self) -> None:

@@ -1,0 +1,215 @@
+"""Print what ending trials early saves, and how often it is wrong, over tables of measurements.
+
+python scripts/benchmark_gates.py [--tables fashion_mnist] [--folder studies/tables]
+
+Every recipe of a table is taken through the gates on a virtual clock, which each step advances by
+what it took when the table was measured. Printed are the seconds of measuring all recipes, builds
+left out, split into those that all rows show to keep the limit on quality and those that do not;
+and how many of the former were ended. The order of the gates is tried with a limit on latency
+besides, at the median of the table. A star marks what times even those that miss the limit.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from scipy import optimize, stats
+
+from hamerspace.constraints import Constraints
+from hamerspace.measure.measurement import Gate
+from hamerspace.measure.protocol import Gates, Protocol, _Ended
+from hamerspace.measure.quality import FIRST_LOOK, GROWTH, looks
+from hamerspace.measure.sequential import (
+    LEVEL,
+    Boundary,
+    constant_boundary,
+    crossing_probability,
+)
+from hamerspace.testing.tables.replay import TableSteps, VirtualClock
+from hamerspace.testing.tables.table import Row, Table
+
+FOLDER = Path(__file__).parents[1] / "studies" / "tables"
+
+
+class QualityFirst(Protocol):
+    """All looks before the short latency."""
+
+    def _early(self) -> None:
+        self._looks(self._gates.looks[:-1])
+        self._short_latency()
+
+
+class LookFirst(Protocol):
+    """One look before the short latency, the others after it."""
+
+    def _early(self) -> None:
+        early = self._gates.looks[:-1]
+        self._looks(early[:1])
+        self._short_latency()
+        self._looks(early[1:])
+
+
+class AlwaysTimed(Protocol):
+    """Latency is measured in full even where all rows show a drop over the limit."""
+
+    def _quality(self) -> None:
+        with suppress(_Ended):
+            super()._quality()
+
+
+class NoShortLatency(Protocol):
+    """Latency is measured in full, once all rows have been seen."""
+
+    def _early(self) -> None:
+        self._looks(self._gates.looks[:-1])
+
+
+@cache
+def uncorrected(rows: tuple[int, ...]) -> tuple[float, ...]:
+    return (float(stats.norm.isf(LEVEL)),) * len(rows)
+
+
+@cache
+def bonferroni(rows: tuple[int, ...]) -> tuple[float, ...]:
+    """As if the looks, and that at all rows, were independent."""
+    return (float(stats.norm.isf(LEVEL / (len(rows) + 1))),) * len(rows)
+
+
+def spending(share: Callable[[float], float]) -> Boundary:
+    """Spend the level as the rows come in (Lan and DeMets 1983)."""
+
+    @cache
+    def boundary(rows: tuple[int, ...]) -> tuple[float, ...]:
+        bounds: list[float] = []
+        for index, count in enumerate(rows):
+            spent = LEVEL * share(count / rows[-1])
+
+            def excess(bound: float, index: int = index, spent: float = spent) -> float:
+                return crossing_probability(rows[: index + 1], [*bounds, bound]) - spent
+
+            bounds.append(float(optimize.brentq(excess, 1.0, 9.0, xtol=1e-4)))
+        return tuple(bounds)
+
+    return boundary
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    first: int = FIRST_LOOK
+    growth: float = GROWTH
+    boundary: Boundary = constant_boundary
+    protocol: type[Protocol] = Protocol
+    gated: bool = True
+
+
+BOUNDARIES = (
+    Variant("in full", gated=False),
+    Variant("200 rows, doubled, Bonferroni *", 200, 2.0, bonferroni, AlwaysTimed),
+    Variant("100 rows, doubled *", 100, 2.0, protocol=AlwaysTimed),
+    Variant("200 rows, doubled, Bonferroni", 200, 2.0, bonferroni),
+    Variant("200 rows, doubled", 200, 2.0),
+    Variant("100 rows, doubled", 100, 2.0),
+    Variant("50 rows, doubled", 50, 2.0),
+    Variant("100 rows, by 4", 100, 4.0),
+    Variant("200 rows, by 1.4", 200, 2**0.5),
+    Variant("100 rows, by 1.4", 100, 2**0.5),
+    Variant("50 rows, by 1.4", 50, 2**0.5),
+    Variant("100 rows, doubled, Bonferroni", 100, 2.0, bonferroni),
+    Variant("100 rows, doubled, spent evenly", 100, 2.0, spending(lambda t: t)),
+    Variant("100 rows, doubled, spent late", 100, 2.0, spending(lambda t: t**3)),
+    Variant("100 rows, doubled, uncorrected", 100, 2.0, uncorrected),
+)
+ORDERS = (
+    Variant("in full", gated=False),
+    Variant("latency, looks"),
+    Variant("looks, latency", protocol=QualityFirst),
+    Variant("a look, latency, looks", protocol=LookFirst),
+    Variant("looks only", protocol=NoShortLatency),
+)
+
+
+@dataclass
+class Spent:
+    """Seconds, and candidates that were ended although they keep the limit on quality."""
+
+    kept_s: float = 0.0
+    missed_s: float = 0.0
+    wrong: int = 0
+
+
+def spend(rows: Iterable[Row], variant: Variant, constraints: Constraints, batch: int) -> Spent:
+    found, limit = Spent(), constraints.max_accuracy_drop or 0.0
+    for row in rows:
+        of_rows = row.looks[-1].quality.of_rows
+        gates = Gates(
+            constraints,
+            looks(of_rows, batch, variant.first, variant.growth),
+            variant.gated,
+            boundary=variant.boundary,
+        )
+        clock = VirtualClock()
+        measured = variant.protocol(gates, TableSteps(row, clock)).measure()
+        kept = row.looks[-1].quality.drop.estimate <= limit
+        found.kept_s += kept * clock.now_s
+        found.missed_s += (not kept) * clock.now_s
+        found.wrong += kept and measured.ended_at is Gate.QUALITY
+    return found
+
+
+def line(variant: Variant, spent: Spent, kept: int) -> None:
+    total = spent.kept_s + spent.missed_s
+    wrong = f"{spent.wrong} of {kept} ended wrongly"
+    print(
+        f"  {variant.name:32}{total:9.1f} s ={spent.kept_s:9.1f} keep "
+        f"+{spent.missed_s:8.1f} miss  {wrong}",
+        flush=True,
+    )
+
+
+def compare(table: Table, batch: int) -> None:
+    setting = table.setting
+    rows = [row for row in table.rows if row.looks]
+    limit = setting.constraints.max_accuracy_drop
+    if limit is None:
+        print("  no limit on quality")
+        return
+    kept = sum(row.looks[-1].quality.drop.estimate <= limit for row in rows)
+    print(f"{setting.task}: {len(rows)} recipes that run, {kept} keep a drop of {limit:g}")
+    show(BOUNDARIES, rows, setting.constraints, batch, kept)
+    latencies = [row.short.latency_ms.estimate for row in rows if row.short is not None]
+    half = replace(setting.constraints, max_latency_ms=statistics.median(latencies))
+    print(f"  with at most {half.max_latency_ms:.3g} ms:")
+    show(ORDERS, rows, half, batch, kept)
+
+
+def show(
+    variants: Sequence[Variant], rows: Sequence[Row], limits: Constraints, batch: int, kept: int
+) -> None:
+    for variant in variants:
+        line(variant, spend(rows, variant, limits, batch), kept)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", nargs="*")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    for path in sorted(arguments.folder.glob("*.json.xz")):
+        if not arguments.tables or path.name.removesuffix(".json.xz") in arguments.tables:
+            table = Table.load(path)
+            compare(table, _batch(table))
+
+
+def _batch(table: Table) -> int:
+    """Rows by which the looks of a table grow at least: whole batches."""
+    counts = {look.quality.rows for row in table.rows for look in row.looks[:-1]}
+    return 1 if 50 in counts else min(counts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Print what reading outputs in larger batches saves, on the search split of a study.
+
+python scripts/benchmark_reading.py [studies/fashion_mnist/study.yaml]
+
+The first trials of a search, what tools do by default, are built. Each candidate's outputs are
+read at the deployment batch size, then as a search reads them.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hamerspace.build.store import Store, default_store_folder
+from hamerspace.config.loading import load_study
+from hamerspace.measure.outputs import OutputReader, Readable
+from hamerspace.measure.process import ModelProcess
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.warmstart import first_trials
+from hamerspace.search.workbench import Workbench
+
+STUDY = Path(__file__).parents[1] / "studies" / "fashion_mnist" / "study.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, nargs="?", default=STUDY)
+    loaded = load_study(parser.parse_args().study)
+    store = Store(default_store_folder())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch))
+        with Workbench(loaded, folder, store) as bench:
+            bench.start()
+            for first in first_trials(bench.space, bench.task.info, bench.constraints):
+                if first.origin == "known":
+                    continue
+                candidate = bench.build(first.recipe).candidate
+                if candidate is None:
+                    continue
+                data = bench.plan(first.recipe, "search", gated=True).data
+                readable = Readable(data.inputs, bench.task.batch_size, data.output)
+                bench.settle()
+                log = folder.log("reading.log")
+                with ModelProcess(1, 600.0, 8000.0, log, candidate.backend) as process:
+                    process.load(candidate, data.inputs, bench.task.batch_size)
+                    taken, outputs = [], []
+                    for large in (False, True):
+                        reader = OutputReader(process, readable, candidate.inputs, large=large)
+                        started = time.perf_counter()
+                        outputs.append(reader.read(0, data.rows))
+                        taken.append(time.perf_counter() - started)
+                how = "larger batches" if reader.was_larger else "as deployed"
+                off = float(np.abs(outputs[1] - outputs[0]).max())
+                name = " ".join(f"{key}={value}" for key, value in first.recipe.parameters.items())
+                print(
+                    f"{taken[0]:7.2f} s {taken[1]:7.2f} s  {how:15} off by {off:.1e}  {name}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

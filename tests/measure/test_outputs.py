@@ -1,0 +1,149 @@
+"""Outputs in larger batches: the same as at the deployment batch, or not taken."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
+from hamerspace.errors import SessionError
+from hamerspace.measure.outputs import OutputReader, Readable, outputs_agree
+from hamerspace.measure.process import ModelProcess
+from tests import onnx_models
+
+ROWS = 100
+
+
+@pytest.fixture
+def start(tmp_path):
+    """``start(candidate, inputs, memory_mb=8000)`` gives a process that notes its batch sizes."""
+    running = []
+
+    def start(candidate, inputs, memory_mb=8000.0):
+        process = _Noting(1, 60.0, memory_mb, tmp_path / "log", candidate.backend)
+        running.append(process)
+        process.load(candidate, inputs, 1)
+        return process
+
+    yield start
+    for process in running:
+        process.close()
+
+
+class _Noting(ModelProcess):
+    """A real process; what it is asked for is noted besides."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.asked = []
+
+    def evaluate(self, inputs, batch_size, start, stop, output):
+        self.asked.append((batch_size, start, stop))
+        return super().evaluate(inputs, batch_size, start, stop, output)
+
+
+def _saved(arrays, folder):
+    paths = {}
+    for name, array in arrays.items():
+        paths[name] = str(folder / f"{name}.npy")
+        np.save(paths[name], array)
+    return paths
+
+
+def _built(source, folder, **parameters):
+    folder.mkdir()
+    data = onnx_models.calibration(source)
+    return OnnxRuntimeBackend().build(source, {"quantization": "none", **parameters}, data, folder)
+
+
+def _both(start, candidate, inputs, output, batch_size=1):
+    """Outputs as read, those at the deployment batch size, and the reader's process."""
+    process = start(candidate, inputs)
+    reader = OutputReader(process, Readable(inputs, batch_size, output), candidate.inputs)
+    read = np.concatenate([reader.read(0, 48), reader.read(48, ROWS)])
+    asked = list(process.asked)
+    return read, process.evaluate(inputs, batch_size, 0, ROWS, output), asked
+
+
+def _sizes_of_rest(asked):
+    return {size for size, start, _ in asked if start >= 16}
+
+
+@pytest.mark.parametrize("quantization", ["none", "static_int8"])
+def test_a_model_that_takes_rows_alone_is_read_in_larger_batches(start, tmp_path, quantization):
+    source = onnx_models.conv_net(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    candidate = _built(source, tmp_path / "built", quantization=quantization)
+    read, alone, asked = _both(start, candidate, inputs, "logits")
+    np.testing.assert_allclose(read, alone, rtol=1e-3, atol=1e-4)
+    assert _sizes_of_rest(asked) == {16}
+
+
+def test_a_scale_over_the_batch_keeps_the_deployment_batch(start, tmp_path):
+    source = onnx_models.conv_net(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    candidate = _built(
+        source, tmp_path / "built", quantization="dynamic_int8", dynamic_op_types="all"
+    )
+    read, alone, asked = _both(start, candidate, inputs, "logits")
+    np.testing.assert_array_equal(read, alone)
+    assert _sizes_of_rest(asked) == {1}
+
+
+def test_a_state_that_runs_through_the_rows_keeps_the_deployment_batch(start, tmp_path):
+    source = onnx_models.stateful(tmp_path / "source")
+    rows = {**onnx_models.inputs(source, ROWS), "state": np.zeros((1, 1, 4), np.float32)}
+    inputs = _saved(rows, tmp_path)
+    candidate = _built(source, tmp_path / "built")
+    process = start(candidate, inputs)
+    reader = OutputReader(process, Readable(inputs, 2, "score"), candidate.inputs)
+    read = reader.read(0, ROWS)
+    np.testing.assert_array_equal(read, process.evaluate(inputs, 2, 0, ROWS, "score"))
+
+
+def test_a_fixed_batch_is_never_asked_for_a_larger_one(start, tmp_path):
+    source = onnx_models.conv_net(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    candidate = _built(source, tmp_path / "built")
+    fixed = replace(candidate, inputs=(replace(source.inputs[0], shape=(1, 3, 16, 16)),))
+    read, alone, asked = _both(start, fixed, inputs, "logits")
+    np.testing.assert_array_equal(read, alone)
+    assert {size for size, *_ in asked} == {1}
+
+
+def test_a_model_that_refuses_larger_batches_is_read_as_deployed(start, build_unruly, search_split):
+    candidate, inputs = build_unruly("batch_raises"), search_split.inputs
+    read, alone, asked = _both(start, candidate, inputs, "logits")
+    np.testing.assert_array_equal(read, alone)
+    assert _sizes_of_rest(asked) == {1}
+
+
+@pytest.mark.parametrize("behaviour", ["batch_segfaults", "batch_floods"])
+def test_a_death_at_a_larger_batch_is_told_from_one_as_deployed(
+    start, build_unruly, search_split, behaviour
+):
+    process = start(build_unruly(behaviour), search_split.inputs, memory_mb=1500.0)
+    readable = Readable(search_split.inputs, 1, "logits")
+    reader = OutputReader(process, readable, ())
+    with pytest.raises(SessionError):
+        reader.read(0, ROWS)
+    assert reader.was_larger
+    assert not process.alive
+
+
+def test_a_death_as_deployed_is_no_matter_of_the_batch(start, build_unruly, search_split):
+    process = start(build_unruly("none"), search_split.inputs)
+    reader = OutputReader(process, Readable(search_split.inputs, 1, "logits"), ())
+    process.close()
+    with pytest.raises(SessionError):
+        reader.read(0, ROWS)
+    assert not reader.was_larger
+
+
+def test_rounding_agrees_and_more_does_not():
+    exact = np.array([[1.0, -20.0], [0.0, 3.0]], np.float32)
+    assert outputs_agree(exact, exact * (1 + 1e-6))
+    assert outputs_agree(exact, exact + 1e-5)
+    assert not outputs_agree(exact, exact + 0.01)
+    assert not outputs_agree(exact, exact[:1])
+    assert not outputs_agree(exact * np.nan, exact * np.nan)
