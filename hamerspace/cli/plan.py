@@ -140,8 +140,8 @@ def _stanzas(found: "Plan") -> "RenderableType":
         )
         misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
         parts.append(Padding(f"#{number} {recipe_label(entry.recipe)}", style=style))
-        for line in (_what(entry), figures, *misses):
-            parts.append(Padding(line, (0, 0, 0, 4), style=style))
+        below = (_what(entry), figures, *misses)
+        parts += [Padding(line, (0, 0, 0, 4), style=style) for line in below]
     return Group(*parts)
 
 

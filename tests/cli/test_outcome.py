@@ -120,7 +120,13 @@ def test_export_refuses_what_is_not_there_and_what_is(call, run, tmp_path):
     ended = call("export", run, "--output", "/proc/nowhere/x")
     assert ended.code == 2
     assert "/proc/nowhere" in ended.err
+    assert ".new" not in ended.err
+    assert "name another place" in ended.err
     assert "Traceback" not in ended.err
+    (tmp_path / "file").write_text("")
+    ended = call("export", run, "--output", tmp_path / "file" / "x")
+    assert ended.code == 2
+    assert f"{tmp_path / 'file'} is no folder; name another place" in ended.err
 
 
 def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
@@ -130,6 +136,9 @@ def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
     ended = call("benchmark", tmp_path / "new", "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["measurement"]["size_mb"] > 0
+    ended = call("benchmark", tmp_path / "new", "--metric", "accuracy")
+    assert ended.code == 2
+    assert "--metric: is for a model" in ended.err
 
 
 def test_nothing_feasible_shows_the_nearest_and_saves_them(call, write_study, tmp_path):

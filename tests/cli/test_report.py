@@ -48,6 +48,16 @@ def test_what_cannot_be_written_is_named(call, run, flag):
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("flag", ["--output", "--markdown", "--figures"])
+def test_a_place_below_a_file_is_named(call, run, tmp_path, flag):
+    place = tmp_path / "file" / "x"
+    place.parent.write_text("")
+    ended = call("report", run, flag, place)
+    assert ended.code == 2
+    assert f"{place}: " in ended.err
+    assert "choose another" in ended.err
+
+
 def test_without_kaleido_it_says_what_to_install(call, run, monkeypatch, tmp_path):
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     ended = call("report", run, "--figures", tmp_path / "figures")
