@@ -69,6 +69,8 @@ def test_a_half_finished_run_shows_what_there_is(call, run):
     ended = call("show", run)
     assert ended.code == 0
     assert "none is confirmed yet" in ended.out
+    assert "; not finished." in ended.out
+    assert "stopped because" not in ended.out
     for name in ("study.db", "study.db-wal", "study.db-shm", "facts.json", "source.json"):
         (run / name).unlink(missing_ok=True)
     ended = call("show", run)
@@ -76,6 +78,7 @@ def test_a_half_finished_run_shows_what_there_is(call, run):
     assert "No trial has finished yet." in ended.out
     assert not (run / "study.db").exists()
     assert json.loads(call("show", run, "--json").out)["trials"] == []
+    assert "search first" in call("export", run, "--output", run.parent / "new").err
 
 
 @pytest.mark.parametrize("where", ["head", "tail"])

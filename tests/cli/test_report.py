@@ -29,6 +29,7 @@ def test_a_half_finished_run_has_a_report(call, run, tmp_path):
     (run / "result.json").unlink()
     assert call("report", run, "--markdown", tmp_path / "r.md").code == 0
     assert "none is confirmed yet" in (tmp_path / "r.md").read_text()
+    assert "The search has not ended." in (run / "report.html").read_text()
     for name in ("study.db", "study.db-wal", "study.db-shm", "facts.json", "source.json"):
         (run / name).unlink(missing_ok=True)
     assert call("report", run, "--markdown", tmp_path / "r.md").code == 0
