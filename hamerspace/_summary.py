@@ -91,7 +91,7 @@ def summarize(study: "Study") -> RunData:
         only_backends=tuple(state.get("identity", {}).get("backends") or ()),
         trust_pickle=study.loaded.trust_pickle,
         session_metric=(config.task.quality.metric or "").startswith(f"{SESSION}:"),
-        stopped_because=result.get("stopped_because", "it has not ended yet"),
+        stopped_because=result.get("stopped_because", ""),
         sensitivity={
             recipe_label(Recipe(ranking.parameters)): ranking.layers
             for ranking in kept_rankings(study.folder)

@@ -298,7 +298,8 @@ class Study:
         if trial is None:
             best = self.best
             if best is None:
-                raise ConfigError("this study has no winner to export; name a trial")
+                do = "name a trial" if records else "no trial has finished yet, so search first"
+                raise ConfigError(f"this study has no winner to export; {do}")
             trial = best.number
         if trial not in records:
             known = f"0 to {max(records)}" if records else "none yet"

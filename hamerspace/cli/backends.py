@@ -1,10 +1,16 @@
 """``hamerspace backends``: list them, and install the tool environments of some."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hamerspace.cli import completion, options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_COLUMNS = 60
+"""Terminals at least this wide show tables."""
 
 backends = typer.Typer(
     help="List the backends: what is installed, what is not, and how to get it.",
@@ -24,8 +30,10 @@ def list_backends(context: typer.Context, json: options.Json = False) -> None:
     if json:
         print_json({"backends": runtimes, "environments": tools})
         return
-    console().print(_table("backend", "runtime", runtimes), "")
-    console().print(_table("tool environment", "purpose", tools))
+    out = console()
+    shown = _table if out.width >= _COLUMNS else _stanzas
+    out.print(shown("backend", "runtime", runtimes), "")
+    out.print(shown("tool environment", "purpose", tools))
 
 
 @backends.command()
@@ -99,13 +107,32 @@ def _tools() -> list[dict[str, Any]]:
     return rows
 
 
-def _table(kind: str, what: str, rows: list[dict[str, Any]]) -> Any:
+def _table(kind: str, what: str, rows: list[dict[str, Any]]) -> "RenderableType":
     from rich.table import Table
 
-    table = Table(kind, what, "installed", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(kind, no_wrap=True)
+    for head in (what, "installed"):
+        table.add_column(head, overflow="fold")
     for row in rows:
-        versions = ", ".join(f"{n} {v}" for n, v in row["versions"].items()) or "yes"
-        table.add_row(
-            row["name"], row["title"], versions if row["installed"] else f"no: {row['install']}"
-        )
+        table.add_row(row["name"], row["title"], _installed(row))
     return table
+
+
+def _stanzas(kind: str, what: str, rows: list[dict[str, Any]]) -> "RenderableType":
+    """The same below each other, for terminals where columns would cut the names."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(f"{kind}: {what}", style="bold")]
+    for row in rows:
+        parts.append(f"{row['name']}: {row['title']}")
+        parts.append(Padding(_installed(row), (0, 0, 0, 2)))
+    return Group(*parts)
+
+
+def _installed(row: dict[str, Any]) -> str:
+    if not row["installed"]:
+        return f"no: {row['install']}"
+    return ", ".join(f"{name} {version}" for name, version in row["versions"].items()) or "yes"

@@ -32,6 +32,8 @@ def benchmark(
 
     folder = Path(target)
     if is_candidate(folder):
+        flags = {"input": inputs, "weights": weights, "metric": metric, "direction": direction}
+        options.refuse(f"{folder} is one that was exported, which is timed as it is", **flags)
         result = benchmark_candidate(
             folder,
             None if data is None else Path(data),

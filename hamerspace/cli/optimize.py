@@ -90,7 +90,7 @@ def optimize(
     from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
     from hamerspace.optimizer.optimizer import MODEL_FLAGS, able_backends, study_flags
-    from hamerspace.search.export import new_folder
+    from hamerspace.search.export import new_folder, refuse_unwritable
 
     limits = Constraints(
         max_size_mb=size,
@@ -116,8 +116,11 @@ def optimize(
     if space is not None:
         flags["space"] = space
     suffix = None if output is None else output.suffix or None
-    if output is not None and suffix is None:
-        new_folder(output)  # refused now rather than after the search
+    if output is not None:  # refused now rather than after the search
+        if suffix is None:
+            new_folder(output)
+        else:
+            refuse_unwritable(output)
     able = able_backends(options.backend_names(backends), suffix)
     study = study_of(
         model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags

@@ -120,15 +120,24 @@ def is_study(target: str, **only_for_models: object) -> bool:
     """
     if not target.endswith((".yaml", ".yml")):
         return False
-    for flag, value in only_for_models.items():
-        if value:
-            raise ConfigError(f"--{flag}: is for a model; {target} says this itself, under 'task'")
+    refuse(f"{target} says this itself, under 'task'", **only_for_models)
     return True
 
 
 def history(*, no_history: bool) -> bool | None:
     """What ``--no-history`` means for a study; without it, the study file decides."""
     return False if no_history else None
+
+
+def refuse(why: str, **flags: object) -> None:
+    """Refuse flags that are only for models, rather than ignore them.
+
+    Raises:
+        ConfigError: One of them is given.
+    """
+    for flag, value in flags.items():
+        if value:
+            raise ConfigError(f"--{flag.replace('_', '-')}: is for a model; {why}")
 
 
 def words(flag: str, text: str | None) -> tuple[str, ...] | None:

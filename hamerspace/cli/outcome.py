@@ -52,7 +52,8 @@ def _findings(run: "RunData", judged: "Verdict") -> list[str]:
         kept = sum(trial.feasible for trial in run.trials)
         trials = f"{len(run.trials):,} trial{'' if len(run.trials) == 1 else 's'}"
         keeping = f", {kept:,} within the limits" if run.constraints else ""
-        lines.append(f"{trials}{keeping}; stopped because {run.stopped_because}.")
+        why = f"stopped because {run.stopped_because}" if run.stopped_because else "not finished"
+        lines.append(f"{trials}{keeping}; {why}.")
     lines += [f"{check.limit}: {check.value}, {check.verdict}" for check in judged.checks]
     for nearest in run.nearest:
         missed = "; ".join(misses(run, nearest)) or "not confirmed"

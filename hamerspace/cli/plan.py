@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 from hamerspace.cli import options
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from hamerspace.search.plan import Plan, Planned
 
 _ONE_LINE = 110
 """Terminals at least this wide show a recipe in one line."""
+_COLUMNS = 60
+"""Narrower ones show the figures below it."""
 
 
 def plan(
@@ -96,11 +98,13 @@ def _print(found: "Plan") -> None:
         out.print(f"  {mask_text(mask)}")
 
 
-def _table(found: "Plan", width: int) -> "Table":
+def _table(found: "Plan", width: int) -> "RenderableType":
     from rich.table import Table
 
     from hamerspace.space.describe import recipe_label
 
+    if width < _COLUMNS:
+        return _stanzas(found)
     wide = width >= _ONE_LINE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
@@ -121,6 +125,27 @@ def _table(found: "Plan", width: int) -> "Table":
             style="dim" if entry.misses else "",
         )
     return table
+
+
+def _stanzas(found: "Plan") -> "RenderableType":
+    """The same below each other, for terminals where columns would cut the names."""
+    from rich.console import Group
+    from rich.padding import Padding
+
+    from hamerspace.space.describe import recipe_label
+
+    parts: list[RenderableType] = []
+    for number, entry in enumerate(found.first):
+        style = "dim" if entry.misses else ""
+        figures = (
+            f"latency x{entry.latency_ratio:.2f}, size x{entry.size_ratio:.2f}, "
+            f"loss {entry.drop_points:g}"
+        )
+        misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
+        parts.append(Padding(f"#{number} {recipe_label(entry.recipe)}", style=style))
+        below = (_what(entry), figures, *misses)
+        parts += [Padding(line, (0, 0, 0, 4), style=style) for line in below]
+    return Group(*parts)
 
 
 def _what(entry: "Planned") -> str:

@@ -48,7 +48,7 @@ def search(
     sampler: Annotated[
         str | None,
         typer.Option(
-            help="auto (our own: surrogate), tpe, nsgaii, gp or random.",
+            help="auto (which is surrogate), tpe, nsgaii, gp or random.",
             autocompletion=completion.samplers,
         ),
     ] = None,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hamerspace.space import Space
 
-_TABLE = 100
+_TABLE = 120
 """Terminals at least this wide show parameters as a table."""
 
 
@@ -101,7 +101,10 @@ def _explain(name: str, built: "Space | None") -> None:
 def _parameters(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
     from rich.table import Table
 
-    table = Table("parameter", "values", "active where", "meaning", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("parameter", no_wrap=True)
+    for head in ("values", "active where", "meaning"):
+        table.add_column(head, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

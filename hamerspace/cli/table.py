@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from hamerspace._numbers import ABSENT
+
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
     from rich.text import Text
 
     from hamerspace.report.run_data import RunData
@@ -11,16 +13,18 @@ if TYPE_CHECKING:
 # Of these widths in characters, the figures of a row fit beside its names without wrapping.
 _WITH_MEMORY = 90
 _WITH_QUALITY = 70
+_WITH_COLUMNS = 56
 # Names and verdicts that leave this much for the figures stand in a line with them.
 _FIGURES_ON_ONE_LINE = 96
 
 
-def final_table(run: "RunData", width: int) -> "Table":
+def final_table(run: "RunData", width: int) -> "RenderableType":
     """The source, the baselines and the confirmed candidates; figures never wrap.
 
     Where every name and verdict fits beside the figures, a model takes one line. Otherwise it
     takes two (the verdict under the name, the ratio under the figure), and a narrow terminal
-    leaves out memory, then quality.
+    leaves out memory, then quality. Where no room is left beside the figures, they stand below
+    the name.
 
     Args:
         run: What to show.
@@ -31,6 +35,8 @@ def final_table(run: "RunData", width: int) -> "Table":
     from hamerspace.report.tables import final_rows
 
     rows = final_rows(run)
+    if width < _WITH_COLUMNS:
+        return _stanzas(rows)
     words = sum(max(len(row[key]) for row in rows) for key in ("name", "verdict"))
     one_line = width >= words + _FIGURES_ON_ONE_LINE
     heads = _heads(run, width)
@@ -41,14 +47,37 @@ def final_table(run: "RunData", width: int) -> "Table":
     if one_line:
         table.add_column("verdict", no_wrap=True)
     for row in rows:
-        style = "green" if row["verdict"].startswith("winner") else ""
+        style = _style(row)
         cells = [_figure(key, row[key], one_line=one_line) for key in heads]
         if one_line:
             table.add_row(row["name"], *cells, row["verdict"], style=style)
         else:
-            verdict = row["verdict"] if row["verdict"] != "source" else ""
-            table.add_row(_two_lines(row["name"], verdict), *cells, style=style)
+            table.add_row(_two_lines(row["name"], _verdict(row)), *cells, style=style)
     return table
+
+
+def _stanzas(rows: "list[dict[str, str]]") -> "RenderableType":
+    """A model's name, its verdict and its figures below each other."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for row in rows:
+        parts.append(Text(row["name"], style=_style(row)))
+        figures = [f"{key} {row[key]}" for key in ("drop", "latency", "size") if row[key] != ABSENT]
+        below = [Text(text) for text in (_verdict(row), *figures) if text]
+        parts += [Padding(text, (0, 0, 0, 2)) for text in below]
+    return Group(*parts)
+
+
+def _style(row: dict[str, str]) -> str:
+    return "green" if row["verdict"].startswith("winner") else ""
+
+
+def _verdict(row: dict[str, str]) -> str:
+    """The verdict; the source's would only repeat its name."""
+    return row["verdict"] if row["verdict"] != "source" else ""
 
 
 def _heads(run: "RunData", width: int) -> dict[str, str]:

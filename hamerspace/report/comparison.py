@@ -221,13 +221,15 @@ def _warnings(runs: Sequence[ComparedRun]) -> Iterator[str]:
     for compared in runs:
         if not compared.finished:
             yield f"{compared.folder} is not finished ({compared.state}): its figures may change."
-    machines = [[c.run.environment.get(key) for key in _MACHINE] for c in runs]
+    # Of a run that was ended before it measured its source, machine and metric are not known.
+    measured = [c for c in runs if c.run.source.values]
+    machines = [[c.run.environment.get(key) for key in _MACHINE] for c in measured]
     if any(machine != machines[0] for machine in machines):
         yield (
             "The runs were measured on different machines or with different threads: latency, "
             "memory and throughput do not compare; ratios to the source only roughly."
         )
-    metrics = {(c.run.metric.name, c.run.metric.drop_unit) for c in runs}
+    metrics = {(c.run.metric.name, c.run.metric.drop_unit) for c in measured}
     tasks = {str(c.digests.get("task (model, data or metric)")) for c in runs}
     if len(metrics) > 1:
         yield "The metrics differ: quality and drops do not compare."

@@ -1,5 +1,6 @@
 """The report: one HTML file that needs nothing else, neither a server nor the network."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from functools import cache
@@ -60,7 +61,8 @@ def write(run: RunData, path: Path) -> Path:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder is none
+            draft.unlink(missing_ok=True)
         raise RunFolderError(
             f"cannot write the report {path}: {error.strerror}; free the path or choose another"
         ) from error

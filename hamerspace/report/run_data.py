@@ -184,7 +184,7 @@ class RunData:
         environment: Facts about the device and the software.
         command: How the command line was called, without passwords; empty where a program made
             the study.
-        stopped_because: Why the search stopped, in one line.
+        stopped_because: Why the search stopped, in one line; empty before it ended.
         sensitivity: Scheme, such as ``openvino int8``, to layer and error, the most sensitive
             layer first. The error is the mean squared difference of the model's outputs, once
             that layer alone is quantised, over their mean square; infinite where the outputs are

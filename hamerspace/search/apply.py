@@ -70,7 +70,11 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"{path}: {what}; give a {RECIPE_FILE}, or the folder of a run")
     try:
         return Recipe.from_json(file.read_text(encoding="utf-8"))
-    except (ConfigError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: is no recipe; give a {RECIPE_FILE}, or the folder of a run, before the model"
+        ) from error
+    except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 
 

@@ -91,8 +91,21 @@ def benchmark_candidate(
             measurement = target.measure_reference(candidate, inputs, batch_size, _PLAN)
         finally:
             target.close()
-    notes = () if data else ("no data given: the inputs are random",)
+    notes = () if data else (_random_inputs(candidate),)
     return BenchmarkResult(measurement, candidate.backend, target.environment(), notes=notes)
+
+
+def _random_inputs(candidate: Candidate) -> str:
+    """That the inputs are random, and of what size where the model leaves that open."""
+    note = "no data given: the inputs are random"
+    free = [spec for spec in candidate.inputs if None in spec.shape[1:]]
+    if not free:
+        return note
+    drawn = "; ".join(
+        f"{spec.name} {'x'.join(map(str, spec.sample(1, np.random.default_rng(0)).shape))}"
+        for spec in free
+    )
+    return f"{note}, and of a size that the model leaves open ({drawn}); give --data for yours"
 
 
 def _inputs(

@@ -1,6 +1,7 @@
 """A candidate as a folder that runs with its runtime alone."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -40,12 +41,27 @@ def new_folder(output: str | Path) -> Path:
     """The absolute path of a folder that may be written.
 
     Raises:
-        RunFolderError: Something is there already, other than an empty folder.
+        RunFolderError: Something is there already, other than an empty folder; or a folder cannot
+            be made there.
     """
     folder = Path(output).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunFolderError(f"{folder} is there already; name a new folder")
+    refuse_unwritable(folder)
     return folder
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a place in which nothing can be made, before the work for it is done.
+
+    Raises:
+        RunFolderError: What is there above it is no folder, or may not be written.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise RunFolderError(f"cannot write {path}: {above} is no folder; name another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunFolderError(f"cannot write {path}: {above} may not be written; name another place")
 
 
 def export_candidate(
@@ -55,10 +71,18 @@ def export_candidate(
 
     The folder appears whole or not at all. Without a measurement there is no
     ``measurement.json``.
+
+    Raises:
+        RunFolderError: It cannot be made.
     """
     scratch = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    try:
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write {folder}: {error.strerror}; name another place"
+        ) from error
     try:
         for name in candidate.files:
             destination = scratch / name

@@ -76,10 +76,15 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise RunFolderError(f"{self.path / name}: damaged ({error}); delete it") from error
+            raise self._damaged(name, str(error)) from error
         if not isinstance(value, dict):
-            raise RunFolderError(f"{self.path / name}: damaged (no JSON object); delete it")
+            raise self._damaged(name, "no JSON object")
         return value
+
+    def _damaged(self, name: str, why: str) -> RunFolderError:
+        # Without its run file a folder is no run: deleting that would not help.
+        do = "give the search another folder with --out" if name == RUN_FILE else "delete it"
+        return RunFolderError(f"{self.path / name}: damaged ({why}); {do}")
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file, whole or not at all."""
@@ -214,5 +219,11 @@ def open_run(path: Path) -> RunFolder:
     if path.name == RUN_FILE:
         path = path.parent
     if not (path / RUN_FILE).is_file():
-        raise RunFolderError(f"{path} holds no run: there is no {RUN_FILE} in it")
+        if not path.exists():
+            why = "there is no such folder"
+        else:
+            why = f"there is no {RUN_FILE} in it" if path.is_dir() else "it is a file"
+        raise RunFolderError(
+            f"{path} holds no run: {why}; name the folder that a search wrote, such as runs/NAME"
+        )
     return RunFolder(path)

@@ -95,6 +95,8 @@ def test_what_is_no_recipe_is_named(refused, finished_run, onnx_task, tmp_path):
         file = tmp_path / "odd.json"
         file.write_text(text)
         assert str(file) in refused("apply", file, model, *output)
+    said = refused("apply", model, model, *output)  # the two arguments in the wrong order
+    assert "is no recipe; give a recipe.json, or the folder of a run, before the model" in said
     half = tmp_path / "half"
     half.mkdir()
     (half / "run.json").write_text("{}")

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def test_tool_environments_are_listed_with_how_to_get_them(call, monkeypatch, tmp_path):
     monkeypatch.setenv("HAMERSPACE_DATA", str(tmp_path))
@@ -11,6 +13,16 @@ def test_tool_environments_are_listed_with_how_to_get_them(call, monkeypatch, tm
     assert runtimes["tvm"]["install"] == "hamerspace backends install tvm"
     table = call("backends").out
     assert "no: hamerspace backends install tvm" in table
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_names_are_whole_on_a_narrow_terminal(call, monkeypatch, tmp_path, columns):
+    monkeypatch.setenv("HAMERSPACE_DATA", str(tmp_path))
+    shown = call("backends", columns=columns).out
+    assert max(map(len, shown.splitlines())) <= columns
+    for name in ("onnxruntime", "litert-torch", "ai-edge-quantizer"):
+        assert name in shown
+    assert "…" not in shown
 
 
 def test_an_unknown_tool_environment_is_refused_in_one_line(call):

@@ -60,6 +60,15 @@ def test_bad_flags(refused, onnx_task, flags, message):
     assert message in refused("optimize", onnx_task / "model.onnx", *flags)
 
 
+@pytest.mark.parametrize("name", ["small.onnx", "folder"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_search(
+    refused, onnx_task, tmp_path, name
+):
+    (tmp_path / "file").write_text("")
+    said = refused("optimize", onnx_task / "model.onnx", "--output", tmp_path / "file" / name)
+    assert "is no folder; name another place" in said
+
+
 def test_a_model_that_is_not_there(refused):
     assert "no such file" in refused("optimize", "model.pt", "--output", "optimized.pt")
 

@@ -26,16 +26,18 @@ def test_a_search_ends_with_source_and_winner_in_one_line(finished_run):
     assert "Warning" not in ended.err
 
 
-@pytest.mark.parametrize("columns", [60, 100, 160])
+@pytest.mark.parametrize("columns", [40, 60, 100, 160])
 def test_figures_fit_the_terminal_and_never_wrap(call, run, columns):
     ended = call("show", run, columns=columns)
     assert ended.code == 0
     *lines, _last = ended.out.splitlines()
     long = [line for line in lines if len(line) > columns and str(run) not in line]
     assert long == []
-    row = next(line for line in lines if line.startswith("source"))
-    assert " ms" in row
-    assert " MB" in row
+    models = [line for line in lines if line.startswith(("source", "onnxruntime", "openvino"))]
+    assert len(models) > 2
+    rest = "\n".join(lines[lines.index(models[0]) :])
+    assert " ms" in rest
+    assert " MB" in rest
 
 
 def test_json_is_one_document(call, run):
@@ -67,6 +69,8 @@ def test_a_half_finished_run_shows_what_there_is(call, run):
     ended = call("show", run)
     assert ended.code == 0
     assert "none is confirmed yet" in ended.out
+    assert "; not finished." in ended.out
+    assert "stopped because" not in ended.out
     for name in ("study.db", "study.db-wal", "study.db-shm", "facts.json", "source.json"):
         (run / name).unlink(missing_ok=True)
     ended = call("show", run)
@@ -74,6 +78,7 @@ def test_a_half_finished_run_shows_what_there_is(call, run):
     assert "No trial has finished yet." in ended.out
     assert not (run / "study.db").exists()
     assert json.loads(call("show", run, "--json").out)["trials"] == []
+    assert "search first" in call("export", run, "--output", run.parent / "new").err
 
 
 @pytest.mark.parametrize("where", ["head", "tail"])
@@ -149,7 +154,13 @@ def test_export_refuses_what_is_not_there_and_what_is(call, run, tmp_path):
     ended = call("export", run, "--output", "/proc/nowhere/x")
     assert ended.code == 2
     assert "/proc/nowhere" in ended.err
+    assert ".new" not in ended.err
+    assert "name another place" in ended.err
     assert "Traceback" not in ended.err
+    (tmp_path / "file").write_text("")
+    ended = call("export", run, "--output", tmp_path / "file" / "x")
+    assert ended.code == 2
+    assert f"{tmp_path / 'file'} is no folder; name another place" in ended.err
 
 
 def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
@@ -159,6 +170,9 @@ def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
     ended = call("benchmark", tmp_path / "new", "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["measurement"]["size_mb"] > 0
+    ended = call("benchmark", tmp_path / "new", "--metric", "accuracy")
+    assert ended.code == 2
+    assert "--metric: is for a model" in ended.err
 
 
 def test_nothing_feasible_shows_the_nearest_and_saves_them(call, write_study, tmp_path):

@@ -52,11 +52,13 @@ def test_only_what_the_space_lists_is_told_to_be_left_out(call, study):
     }
 
 
-@pytest.mark.parametrize("columns", [60, 160])
+@pytest.mark.parametrize("columns", [40, 60, 160])
 def test_it_fits_the_terminal(call, study, columns):
-    ended = call("plan", study, columns=columns)
+    ended = call("plan", study, "--max-size-mb", "0.001", columns=columns)
     assert max(map(len, ended.out.splitlines())) <= columns
     assert "x1.00" in ended.out
+    assert "onnxruntime" in ended.out
+    assert "expected to miss" in ended.out
 
 
 def test_bad_input_is_refused(refused, onnx_task):

@@ -29,6 +29,7 @@ def test_a_half_finished_run_has_a_report(call, run, tmp_path):
     (run / "result.json").unlink()
     assert call("report", run, "--markdown", tmp_path / "r.md").code == 0
     assert "none is confirmed yet" in (tmp_path / "r.md").read_text()
+    assert "The search has not ended." in (run / "report.html").read_text()
     for name in ("study.db", "study.db-wal", "study.db-shm", "facts.json", "source.json"):
         (run / name).unlink(missing_ok=True)
     assert call("report", run, "--markdown", tmp_path / "r.md").code == 0
@@ -46,6 +47,16 @@ def test_what_cannot_be_written_is_named(call, run, flag):
     assert ended.code == 2
     assert "/proc/nowhere/x" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("flag", ["--output", "--markdown", "--figures"])
+def test_a_place_below_a_file_is_named(call, run, tmp_path, flag):
+    place = tmp_path / "file" / "x"
+    place.parent.write_text("")
+    ended = call("report", run, flag, place)
+    assert ended.code == 2
+    assert f"{place}: " in ended.err
+    assert "choose another" in ended.err
 
 
 def test_without_kaleido_it_says_what_to_install(call, run, monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-@pytest.mark.parametrize("columns", [60, 160])
+@pytest.mark.parametrize("columns", [40, 60, 100, 120, 160])
 def test_names_and_values_are_whole_at_any_width(call, columns):
     ended = call("spaces", "quick", columns=columns)
     assert ended.code == 0

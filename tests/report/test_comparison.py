@@ -62,6 +62,21 @@ def test_other_machines_metrics_and_batches_do_not_compare(side, run):
     assert "load average" not in {difference.name for difference in found.differences}
 
 
+def test_a_run_that_measured_nothing_is_not_told_to_be_of_another_machine(side, run):
+    ended = replace(
+        run,
+        source=replace(run.source, values={}, confirm_values={}),
+        metric=replace(run.metric, name="quality"),
+        environment={},
+        trials=(),
+        confirmations=(),
+    )
+    found = compare([side("a"), side("b", ended)])
+    text = " ".join(found.warnings)
+    assert "machines" not in text
+    assert "metrics" not in text
+
+
 def test_hypervolumes_have_one_reference(side, run):
     looser = replace(run, constraints={**run.constraints, "max_accuracy_drop": 4.0})
     found = compare([side("a"), side("b", looser)])

@@ -89,6 +89,19 @@ def test_a_damaged_file_is_named(folder):
         folder.read("run.json")
 
 
-def test_a_folder_without_a_run_is_told(folder):
-    with pytest.raises(RunFolderError, match="holds no run"):
+def test_deleting_the_run_file_is_not_advised(folder):
+    """Without it the folder would be one of strangers."""
+    folder.run_file.write_text("{")
+    with pytest.raises(RunFolderError, match=r"another folder with --out"):
+        folder.read("run.json")
+
+
+def test_a_folder_without_a_run_is_told(folder, tmp_path):
+    with pytest.raises(RunFolderError, match=r"holds no run: there is no run\.json in it; name"):
         open_run(folder.path)
+    with pytest.raises(RunFolderError, match="there is no such folder"):
+        open_run(tmp_path / "nowhere")
+    file = tmp_path / "model.onnx"
+    file.write_text("")
+    with pytest.raises(RunFolderError, match="it is a file"):
+        open_run(file)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -94,13 +95,15 @@ class Encoder:
             )
             default = choice.parameter.default if choice.parameter.optional else None
             columns.append(_column((choice.name,), values[choice.name], default))
-        for names in by_word.values():
-            if len(names) > 1:
-                columns.append(_column(tuple(names), [v for n in names for v in values[n]], None))
+        columns.extend(
+            _column(tuple(names), [value for name in names for value in values[name]], None)
+            for names in by_word.values()
+            if len(names) > 1
+        )
         self.columns = tuple(columns)
         sizes = [len(column.levels) + 1 for column in columns]
         starts = np.cumsum([0, *sizes])
-        self.slices = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.slices = [slice(start, stop) for start, stop in pairwise(starts)]
         self._width = int(starts[-1])
 
     def encode(self, recipes: Sequence[Recipe]) -> Floats:

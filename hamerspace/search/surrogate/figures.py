@@ -53,7 +53,7 @@ class Figure:
 
 
 def figures_of(goal: Goal) -> list[Figure]:
-    """What must be predicted to know what a recipe is worth: objectives first, then other limits."""
+    """What must be predicted to know what a recipe is worth: objectives, then other limits."""
     limits = {LIMITED[name]: limit for name, limit in goal.constraints.limits().items()}
     found = [_figure(_observed_name(o), goal, limits, objective=True) for o in goal.objectives]
     names = {figure.name for figure in found}

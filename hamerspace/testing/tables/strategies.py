@@ -1,5 +1,6 @@
 """Ways of searching a table, ours and Optuna's own, each run on the virtual clock."""
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -170,10 +171,8 @@ def run(
             None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed)
         )
         loop = SearchLoop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
-        try:
+        with contextlib.suppress(_Enough):
             loop.run(Budget(trials))
-        except _Enough:
-            pass
     course = watcher.course
     course.builds = replay.builds
     course.sampling_s = time.perf_counter() - started
