@@ -44,7 +44,8 @@ def main() -> None:
         table = Table.load(path)
         reach = Reach(table)
         print(
-            f"{name}: {len(table.rows)} recipes, {reach.feasible} feasible and better than the source, front {reach.front_size}"
+            f"{name}: {len(table.rows)} recipes, {reach.feasible} of them keep the limits and are no "
+            f"worse than the source, {reach.front_size} on the front"
         )
         for strategy in arguments.strategies:
             parts = [
@@ -76,7 +77,8 @@ def line(name: str, found: Sequence[Course]) -> None:
     missed = sum(r is None for r in reached)
     shares = " ".join(f"{at(n):.2f}" for n in (10, 20, 40, 80, 160))
     print(
-        f"  {name:16} {shares}  95%: {trials:6.0f} trials {seconds:8.0f} s  ({missed} never) {each:6.1f} ms/trial",
+        f"  {name:16} {shares}  95%: {trials:6.0f} trials {seconds:8.0f} s  ({missed} never) "
+        f"{each:6.1f} ms/trial",
         flush=True,
     )
 
