@@ -104,7 +104,6 @@ class Given:
         if self.validate is not None:
             metric, direction = keep_function(self.validate), direction or "maximize"
         if data is not None and not isinstance(data, str | Path):
-            folder.mkdir(parents=True, exist_ok=True)
             data = save_data(data, names, folder)
         rows = specs[0].shape[0] if specs else None
         return {

@@ -15,7 +15,7 @@ from hamerspace.config.flags import StudyFlags, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints
-from hamerspace.errors import ConfigError, RunFolderError
+from hamerspace.errors import ConfigError
 from hamerspace.optimizer import in_memory
 from hamerspace.optimizer.given import (
     Given,
@@ -253,11 +253,8 @@ class Optimizer:
             RunFolderError: It cannot be written.
         """
         target = Path(path).resolve()
-        try:
-            loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
-            write_study_file(loaded, target)
-        except OSError as error:
-            raise RunFolderError(f"cannot write {target} ({error.strerror})") from error
+        loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
+        write_study_file(loaded, target)
         return target
 
     @classmethod
@@ -301,7 +298,6 @@ class Optimizer:
         name = given.name or _plain(type(model).__name__)
 
         def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
-            folder.mkdir(parents=True, exist_ok=True)
             task = given.flags(names, specs, folder)
             return study_from_flags(
                 str(write(model, folder)),

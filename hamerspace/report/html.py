@@ -1,6 +1,5 @@
 """The report: one HTML file that needs nothing else, neither a server nor the network."""
 
-import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from hamerspace.errors import RunFolderError
+from hamerspace._files import write_text
 from hamerspace.report import formats, tables
 from hamerspace.report.described import described_figures
 from hamerspace.report.figures.progress import FATES, fate
@@ -53,17 +52,7 @@ def write(run: RunData, path: Path) -> Path:
     Raises:
         RunFolderError: The file cannot be written.
     """
-    text = render(run)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise RunFolderError(
-            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
-        ) from error
+    write_text(path, render(run))
     return path
 
 

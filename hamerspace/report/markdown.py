@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hamerspace.errors import RunFolderError
+from hamerspace._files import write_text
 from hamerspace.report import formats
 from hamerspace.report.importance import FEASIBLE, importances
 from hamerspace.report.pareto import pareto_front
@@ -45,20 +45,16 @@ def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> s
 
 
 def write_markdown(run: RunData, path: Path, figures: Iterable[Path] = ()) -> Path:
-    """Write the report to ``path`` and return it; links to ``figures`` are relative to it.
+    """Write the report to ``path``, whole or not at all, and return ``path``.
+
+    Missing folders are made; links to ``figures`` are relative to the report.
 
     Raises:
         RunFolderError: The file cannot be written.
     """
     root = path.parent.resolve()
     links = {figure.stem: os.path.relpath(figure.resolve(), root) for figure in figures}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_markdown(run, links), encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
-        ) from error
+    write_text(path, render_markdown(run, links))
     return path
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
@@ -55,11 +56,12 @@ def export_candidate(
 
     The folder appears whole or not at all. Without a measurement there is no
     ``measurement.json``.
+
+    Raises:
+        RunFolderError: It cannot be written, or there is something in it.
     """
-    scratch = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with replacing(folder) as scratch:
+        scratch.mkdir()
         for name in candidate.files:
             destination = scratch / name
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -73,11 +75,6 @@ def export_candidate(
                 json.dumps(measurement.to_dict(), indent=1) + "\n"
             )
         (scratch / "predict.py").write_text(_predict(candidate))
-        if folder.is_dir():
-            folder.rmdir()
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _predict(candidate: Candidate) -> str:
