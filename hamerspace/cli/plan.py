@@ -65,8 +65,8 @@ def plan(
 
 
 def _print(found: "Plan") -> None:
+    from hamerspace._numbers import amount
     from hamerspace.cli.console import console
-    from hamerspace.report.formats import number
     from hamerspace.space.describe import mask_text
 
     out = console()
@@ -76,7 +76,7 @@ def _print(found: "Plan") -> None:
     made_of = ", ".join(source.op_families) or "no layers with weights"
     out.print(
         f"model: {source.format}, {source.parameter_count:,} parameters, "
-        f"{number(source.size_bytes / 1e6)} MB of weights ({made_of})"
+        f"{amount('size_mb', source.size_bytes / 1e6)} of weights ({made_of})"
     )
     why = f", since {found.space_reason}" if found.space_reason else ""
     count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"

@@ -24,12 +24,6 @@ _KEYS = (
     "throughput_per_s",
     "load_time_ms",
 )
-_LESS_IS_BETTER = {
-    "latency_ms": ("faster", "slower"),
-    "size_mb": ("smaller", "larger"),
-    "download_mb": ("smaller", "larger"),
-    "memory_mb": ("less", "more"),
-}
 _ORIGINS = {
     "baseline": "the uncompressed model on this runtime",
     "default": "what a single tool does by default",
@@ -155,8 +149,7 @@ def _value(run: RunData, key: str, values: Values) -> str:
 def _against(run: RunData, key: str, values: Values, source: Values) -> str:
     if key == "quality":
         return escape(f"drop {formats.drop(values, run.metric)}")
-    words = _LESS_IS_BETTER.get(key)
-    return formats.times(formats.ratio_of(key, values, source), *words) if words else ""
+    return formats.gain(key, formats.ratio_of(key, values, source))
 
 
 def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str]:

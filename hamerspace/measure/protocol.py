@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace._numbers import amount, number
 from hamerspace.backends.base import Candidate
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
@@ -141,7 +142,7 @@ class Protocol:
 
     def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
         if self._plan.gated and limit is not None and value > limit:
-            raise _Ended(gate, f"{gate} {value:.3g} {unit} is over the limit of {limit:g} {unit}")
+            raise _Ended(gate, f"{gate} {number(value)} {unit} is over the limit of {limit:g} {unit}")
 
     def _short_latency(self, run: LatencyRun) -> None:
         limit = self._plan.constraints.max_latency_ms
@@ -154,7 +155,8 @@ class Protocol:
         if latency.latency_ms.low > limit:
             raise _Ended(
                 Gate.LATENCY,
-                f"latency {latency.latency_ms.estimate:.3g} ms is over the limit of {limit:g} ms",
+                f"latency {amount('latency_ms', latency.latency_ms.estimate)} is over the limit of "
+                f"{limit:g} ms",
             )
 
     def _quality(self, process: ModelProcess) -> None:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from hamerspace import _numbers
 from hamerspace._files import write_text
 from hamerspace.report import formats, tables
 from hamerspace.report.described import described_figures
@@ -113,6 +114,5 @@ def _trial_numbers(trial: TrialRecord) -> list[tuple[float | None, str]]:
     plain = [values.get("latency_ms"), values.get("size_mb"), drop, values.get("memory_mb")]
     plain += [trial.seconds.get("build"), sum(trial.seconds.values())]
     texts = [formats.number(value) for value in plain]
-    if drop is not None:
-        texts[2] = formats.signed(drop).removeprefix("+")
+    texts[2] = _numbers.drop(drop)
     return list(zip(plain, texts, strict=True))
