@@ -142,7 +142,9 @@ class Protocol:
 
     def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
         if self._plan.gated and limit is not None and value > limit:
-            raise _Ended(gate, f"{gate} {number(value)} {unit} is over the limit of {limit:g} {unit}")
+            raise _Ended(
+                gate, f"{gate} {number(value)} {unit} is over the limit of {limit:g} {unit}"
+            )
 
     def _short_latency(self, run: LatencyRun) -> None:
         limit = self._plan.constraints.max_latency_ms
