@@ -43,25 +43,14 @@ def apply(
     named with the reason, and nothing is built. The folder is as 'hamerspace export' writes it.
     With the same model, data and seed as in the search, the files are the same.
     """
+    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.apply import apply_recipe, read_recipe
 
     wanted = read_recipe(recipe)
-    study = study_of(
-        target,
-        inputs=inputs,
-        trust_pickle=trust_pickle,
-        data=data,
-        weights=weights,
-        metric=metric,
-        direction=direction,
-        batch_size=batch_size,
-        threads=threads,
-        hardware=target_hardware,
-        seed=seed,
-    )
+    study = study_of(target, given)
     store = Store(default_store_folder())
     applied = apply_recipe(study.loaded, wanted, output, store, measure=measure)
     if json:

@@ -22,6 +22,7 @@ def benchmark(
     json: options.Json = False,
 ) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
+    given = locals()
     from hamerspace.cli.console import console, print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
@@ -39,18 +40,7 @@ def benchmark(
             1 if threads is None else threads,
         )
     else:
-        study = study_of(
-            target,
-            inputs=inputs,
-            trust_pickle=trust_pickle,
-            data=data,
-            weights=weights,
-            metric=metric,
-            direction=direction,
-            batch_size=batch_size,
-            threads=threads,
-        )
-        result = benchmark_study(study.loaded)
+        result = benchmark_study(study_of(target, given).loaded)
     if json:
         print_json(
             {

@@ -19,6 +19,7 @@ def plan(
     inputs: options.Inputs = None,
     weights: options.Weights = None,
     space: options.SpaceName = None,
+    goal: options.Goal = None,
     backends: options.Backends = None,
     max_latency_ms: options.MaxLatency = None,
     max_size_mb: options.MaxSize = None,
@@ -35,28 +36,14 @@ def plan(
     The model and the data are read; nothing is built or measured. The ratios are what is known of
     recipes of this kind on other models: they order the first trials and promise nothing.
     """
+    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.plan import plan_search
 
     only = options.backend_names(backends)
-    study = study_of(
-        target,
-        inputs=inputs,
-        trust_pickle=trust_pickle,
-        backends=only,
-        data=data,
-        weights=weights,
-        space=space,
-        max_latency_ms=max_latency_ms,
-        max_size_mb=max_size_mb,
-        max_accuracy_drop=max_accuracy_drop,
-        max_memory_mb=max_memory_mb,
-        max_download_mb=max_download_mb,
-        batch_size=batch_size,
-        hardware=target_hardware,
-    )
+    study = study_of(target, given, backends=only)
     found = plan_search(study.loaded, Store(default_store_folder()), only)
     if json:
         print_json(_document(found))

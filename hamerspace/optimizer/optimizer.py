@@ -11,7 +11,8 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from hamerspace.build.store import Store
-from hamerspace.config.flags import StudyFlags, override, study_from_flags
+from hamerspace.config.flags import StudyFlags, merged, override, study_from_flags
+from hamerspace.config.hardware import hardware_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints
@@ -23,7 +24,6 @@ from hamerspace.optimizer.given import (
     Options,
     declared_inputs,
     flag_of,
-    merged,
 )
 from hamerspace.optimizer.result import OptimizationResult
 from hamerspace.optimizer.study_file import write_study_file
@@ -34,15 +34,6 @@ from hamerspace.study import Study
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
 """Makes a study from a folder for what lies in memory, and flags."""
-
-HARDWARE_FLAGS: dict[str | None, StudyFlags] = {
-    None: {},
-    "cpu": {"hardware": "cpu"},
-    "arm": {"space": "arm"},
-    "edge": {"space": "edge", "threads": 1, "objectives": ("size", "quality", "latency")},
-    "gpu": {"hardware": "gpu"},
-}
-"""What each ``target_hardware`` means for a study."""
 
 MODEL_FLAGS: StudyFlags = {"space": "auto"}
 """What holds for a model where nothing else is said."""
@@ -324,7 +315,7 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
     if constraints is None:
         return flags
     limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
-    return merged(HARDWARE_FLAGS[constraints.target_hardware], limits, flags)
+    return merged(hardware_flags(constraints.target_hardware), limits, flags)
 
 
 def able_backends(backends: tuple[str, ...] | None, output: str | None) -> tuple[str, ...] | None:

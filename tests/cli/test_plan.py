@@ -61,3 +61,13 @@ def test_it_fits_the_terminal(call, study, columns):
 def test_bad_input_is_refused(refused, onnx_task):
     assert "no such file" in refused("plan", "missing.onnx")
     assert "unknown backend" in refused("plan", onnx_task / "model.onnx", "--backends", "onnxrt")
+
+
+def test_a_goal_and_a_hardware_choose_what_is_searched(call, onnx_task):
+    model = onnx_task / "model.onnx"
+    document = json.loads(call("plan", model, "--target-hardware", "edge", "--json").out)
+    assert document["space"]["name"] == "edge"
+    document = json.loads(call("plan", model, "--goal", "quantize", "--space", "cpu", "--json").out)
+    tried = {name for entry in document["first"] for name in entry["parameters"]}
+    assert "onnxruntime.quantization" in tried
+    assert not any(name.startswith(("prune.", "sparsify.", "student.")) for name in tried)
