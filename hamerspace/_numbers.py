@@ -1,6 +1,26 @@
-"""Numbers as people read them, for every layer."""
+"""Numbers and figures as people read them; the same in tables, pictures, sentences and commands.
+
+Figures go by names that hold their units, such as ``latency_ms``.
+"""
 
 ABSENT = "-"
+_UNITS = {
+    "latency_ms": "ms",
+    "latency_low_ms": "ms",
+    "latency_high_ms": "ms",
+    "load_time_ms": "ms",
+    "size_mb": "MB",
+    "memory_mb": "MB",
+    "download_mb": "MB",
+    "throughput_per_s": "/s",
+}
+_GAINS = {
+    "latency_ms": ("faster", "slower"),
+    "size_mb": ("smaller", "larger"),
+    "download_mb": ("smaller", "larger"),
+    "memory_mb": ("less", "more"),
+}
+"""Words for a ratio below and above 1, for the figures of which less is better."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,6 +61,49 @@ def times(ratio: float | None, better: str, worse: str) -> str:
     if factor < 1.05:
         return "same"
     return f"{_factor(factor)}x {word}"
+
+
+def unit_of(figure: str) -> str:
+    """``ms`` for ``latency_ms``; empty for a figure without a unit."""
+    return _UNITS.get(figure, "")
+
+
+def amount(figure: str, value: float | None) -> str:
+    """A value with its unit: ``0.1 ms``."""
+    if value is None:
+        return ABSENT
+    return f"{number(value)} {unit_of(figure)}".rstrip()
+
+
+def gain(figure: str, ratio: float | None) -> str:
+    """The ratio to the source in words: ``12x faster``; empty where there are none for it."""
+    words = _GAINS.get(figure)
+    return times(ratio, *words) if words else ""
+
+
+def amount_with_gain(figure: str, value: float | None, ratio: float | None) -> str:
+    """A value with its unit and the ratio to the source: ``0.1 ms (12x faster)``."""
+    text = "" if value is None else gain(figure, ratio)
+    return f"{amount(figure, value)} ({text})" if text else amount(figure, value)
+
+
+def quality(value: float | None, *, in_percent: bool = False) -> str:
+    """A metric's value: ``0.9123``, or ``91.2 %``."""
+    if value is None:
+        return ABSENT
+    return f"{100 * value:.1f} %" if in_percent else number(value, 4)
+
+
+def drop(
+    value: float | None, low: float | None = None, high: float | None = None, unit: str = ""
+) -> str:
+    """A drop of quality with its interval: ``0.2 points [-0.2, +0.6]``; a minus is a gain."""
+    if value is None:
+        return ABSENT
+    text = f"{signed(value).removeprefix('+')} {unit}".rstrip()
+    if low is None or high is None:
+        return text
+    return f"{text} [{signed(low)}, {signed(high)}]"
 
 
 def _factor(value: float) -> str:

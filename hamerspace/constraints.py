@@ -68,11 +68,7 @@ class Constraints:
             if self.max_size_mb is not None:
                 raise ConfigError("target_size_mb is another name of max_size_mb; give one of them")
             object.__setattr__(self, "max_size_mb", target_size_mb)
-        if self.target_hardware not in (None, *HARDWARE):
-            raise ConfigError(
-                f"unknown target_hardware {self.target_hardware!r}"
-                f"{did_you_mean(str(self.target_hardware), HARDWARE)}"
-            )
+        check_hardware(self.target_hardware)
         for name, limit in self.limits().items():
             if isinstance(limit, bool) or not isinstance(limit, int | float):
                 raise ConfigError(f"{name} must be a number, not {limit!r}")
@@ -86,6 +82,16 @@ class Constraints:
         """The limits that are set, always in the same order."""
         values = ((name, getattr(self, name)) for name in _LIMITS)
         return {name: value for name, value in values if value is not None}
+
+
+def check_hardware(name: str | None) -> None:
+    """Refuse an unknown kind of hardware.
+
+    Raises:
+        ConfigError: It is none of :data:`HARDWARE`; ``None`` is none that is named.
+    """
+    if name is not None and name not in HARDWARE:
+        raise ConfigError(f"unknown target_hardware {name!r}{did_you_mean(str(name), HARDWARE)}")
 
 
 _LIMITS = (

@@ -44,8 +44,8 @@ def main() -> None:
         table = Table.load(path)
         reach = Reach(table)
         print(
-            f"{name}: {len(table.rows)} recipes, {reach.feasible} of them keep the limits and are no "
-            f"worse than the source, {reach.front_size} on the front"
+            f"{name}: {len(table.rows)} recipes, {reach.feasible} of them keep the limits and are "
+            f"no worse than the source, {reach.front_size} on the front"
         )
         for strategy in arguments.strategies:
             parts = [

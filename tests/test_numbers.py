@@ -1,6 +1,6 @@
 import pytest
 
-from hamerspace._numbers import number, signed, times
+from hamerspace._numbers import amount, amount_with_gain, drop, number, quality, signed, times
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,24 @@ def test_ratios_become_words(ratio, text):
 @pytest.mark.parametrize(("value", "text"), [(0.24, "+0.2"), (-1.06, "-1.1"), (-0.04, "0.0")])
 def test_a_sign_stands_on_all_but_zero(value, text):
     assert signed(value) == text
+
+
+def test_a_figure_has_its_unit_and_what_was_gained():
+    assert amount("latency_ms", 1.234) == "1.23 ms"
+    assert amount("size_mb", None) == "-"
+    assert amount("throughput_per_s", 12345.6) == "12,346 /s"
+    assert amount_with_gain("size_mb", 2.0, 0.5) == "2 MB (2.0x smaller)"
+    assert amount_with_gain("memory_mb", 3.0, 1.5) == "3 MB (1.5x more)"
+    assert amount_with_gain("latency_ms", 3.0, None) == "3 ms"
+    assert amount_with_gain("load_time_ms", 3.0, 0.5) == "3 ms"
+
+
+def test_a_drop_has_its_interval_and_unit():
+    assert drop(0.24, -0.2, 0.6, "points") == "0.2 points [-0.2, +0.6]"
+    assert drop(-1.06) == "-1.1"
+    assert drop(None) == "-"
+
+
+def test_a_metric_is_told_in_percent_or_as_it_is():
+    assert quality(0.91234) == "0.9123"
+    assert quality(0.91234, in_percent=True) == "91.2 %"

@@ -43,25 +43,14 @@ def apply(
     named with the reason, and nothing is built. The folder is as 'hamerspace export' writes it.
     With the same model, data and seed as in the search, the files are the same.
     """
+    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.apply import apply_recipe, read_recipe
 
     wanted = read_recipe(recipe)
-    study = study_of(
-        target,
-        inputs=inputs,
-        trust_pickle=trust_pickle,
-        data=data,
-        weights=weights,
-        metric=metric,
-        direction=direction,
-        batch_size=batch_size,
-        threads=threads,
-        hardware=target_hardware,
-        seed=seed,
-    )
+    study = study_of(target, given)
     store = Store(default_store_folder())
     applied = apply_recipe(study.loaded, wanted, output, store, measure=measure)
     if json:
@@ -71,14 +60,14 @@ def apply(
 
 
 def _print(applied: "Applied") -> None:
+    from hamerspace._numbers import amount
     from hamerspace.cli.console import console
-    from hamerspace.report.formats import number
     from hamerspace.space.describe import recipe_label
 
     out = console()
     for note in applied.notes:
         out.print(f"note: {note}", style="yellow")
-    out.print(f"{recipe_label(applied.recipe)}: {number(applied.size_mb)} MB")
+    out.print(f"{recipe_label(applied.recipe)}: {amount('size_mb', applied.size_mb)}")
     if applied.measurement is not None:
         for line in _figures(applied):
             out.print(line)
@@ -87,21 +76,24 @@ def _print(applied: "Applied") -> None:
 
 def _figures(applied: "Applied") -> list[str]:
     """What was measured, and how each limit fares."""
-    from hamerspace.report import formats
+    from hamerspace import _numbers
+    from hamerspace.report.formats import limit_title
 
     measurement = applied.measurement
     assert measurement is not None
     latency, quality = measurement.latency, measurement.quality
     lines = []
     if latency is not None:
-        speed = formats.times(latency.ratio.estimate, "faster", "slower") or "unknown"
-        p50 = formats.number(latency.latency_ms.estimate)
-        lines.append(f"latency {p50} ms ({speed}{'' if speed == 'same' else ' than the source'})")
+        speed = _numbers.gain("latency_ms", latency.ratio.estimate)
+        speed += "" if speed == "same" else " than the source"
+        p50 = _numbers.amount("latency_ms", latency.latency_ms.estimate)
+        lines.append(f"latency {p50} ({speed})")
     if quality is not None:
-        drop = f"{formats.signed(quality.drop.estimate)} {applied.drop_unit}"
-        low, high = formats.signed(quality.drop.low), formats.signed(quality.drop.high)
-        lines.append(f"{applied.metric} {quality.value:.4f}, drop {drop} [{low}, {high}]")
-    lines += [f"{formats.limit_title(n)} limit: {v}" for n, v in applied.verdicts.items()]
+        text = _numbers.quality(quality.value, in_percent=applied.drop_unit == "points")
+        loss = quality.drop
+        drop = _numbers.drop(loss.estimate, loss.low, loss.high, applied.drop_unit)
+        lines.append(f"{applied.metric} {text} (drop {drop})")
+    lines += [f"{limit_title(n)} limit: {v}" for n, v in applied.verdicts.items()]
     return lines
 
 

@@ -22,6 +22,7 @@ def benchmark(
     json: options.Json = False,
 ) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
+    given = locals()
     from hamerspace.cli.console import console, print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
@@ -41,18 +42,7 @@ def benchmark(
             1 if threads is None else threads,
         )
     else:
-        study = study_of(
-            target,
-            inputs=inputs,
-            trust_pickle=trust_pickle,
-            data=data,
-            weights=weights,
-            metric=metric,
-            direction=direction,
-            batch_size=batch_size,
-            threads=threads,
-        )
-        result = benchmark_study(study.loaded)
+        result = benchmark_study(study_of(target, given).loaded)
     if json:
         print_json(
             {
@@ -77,27 +67,29 @@ def benchmark(
 
 
 def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str]]:
-    latency, quality = measurement.latency, measurement.quality
+    from hamerspace._numbers import amount, number, quality
+
+    latency, judged = measurement.latency, measurement.quality
     rows = [
-        ("size", f"{measurement.size_mb:.3f} MB"),
-        ("load time", f"{measurement.load_time_ms:.1f} ms"),
-        ("peak memory over the runtime", f"{measurement.peak_memory_mb:.1f} MB"),
+        ("size", amount("size_mb", measurement.size_mb)),
+        ("load time", amount("load_time_ms", measurement.load_time_ms)),
+        ("peak memory over the runtime", amount("memory_mb", measurement.peak_memory_mb)),
     ]
     if latency is not None:
-        p99 = "too few runs" if latency.p99_ms is None else f"{latency.p99_ms:.3f} ms"
+        p99 = "too few runs" if latency.p99_ms is None else amount("latency_ms", latency.p99_ms)
         rows += [
-            ("latency p50", f"{latency.p50_ms:.3f} ms"),
-            ("latency p90", f"{latency.p90_ms:.3f} ms"),
+            ("latency p50", amount("latency_ms", latency.p50_ms)),
+            ("latency p90", amount("latency_ms", latency.p90_ms)),
             ("latency p99", p99),
-            ("CPU time p50", f"{latency.cpu_p50_ms:.3f} ms"),
-            ("CPU time p90", f"{latency.cpu_p90_ms:.3f} ms"),
-            ("wall over CPU time", f"{latency.wall_over_cpu:.2f}"),
-            ("throughput", f"{latency.throughput_per_s:,.0f} per second"),
+            ("CPU time p50", amount("latency_ms", latency.cpu_p50_ms)),
+            ("CPU time p90", amount("latency_ms", latency.cpu_p90_ms)),
+            ("wall over CPU time", number(latency.wall_over_cpu)),
+            ("throughput", amount("throughput_per_s", latency.throughput_per_s)),
             (
                 "noise (itself beside itself)",
                 f"{latency.ratio.low:.3f} to {latency.ratio.high:.3f}, {latency.runs:,} runs",
             ),
         ]
-    if quality is not None:
-        rows.append((metric or "quality", f"{quality.value:.4f} on {quality.rows:,} rows"))
+    if judged is not None:
+        rows.append((metric or "quality", f"{quality(judged.value)} on {judged.rows:,} rows"))
     return rows

@@ -1,4 +1,7 @@
-"""What a shell completes. It must answer at once, so names stand here and nothing is imported.
+"""What a shell completes. It must answer at once, so nothing heavy is imported.
+
+Names whose own modules import numpy, pydantic or the entry points of other packages stand here
+again, or a shell would wait twice as long for them. A test holds them against those modules.
 
 A function that finds nothing returns nothing: the shell then completes file names.
 """
@@ -7,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hamerspace.config.packaged import EXAMPLES, packaged_spaces
+from hamerspace.constraints import HARDWARE, Objective
 
 BACKENDS = ("litert", "onnxruntime", "openvino", "pytorch", "tvm")
 METRICS = (
@@ -21,10 +25,8 @@ METRICS = (
     "agreement",
     "cosine",
 )
-OBJECTIVES = ("quality", "latency", "size", "memory", "throughput", "download")
 SAMPLERS = ("auto", "surrogate", "tpe", "nsgaii", "gp", "random")
 GOALS = ("auto", "quantize", "prune", "distill")
-TARGET_HARDWARE = ("cpu", "arm", "edge", "gpu")
 TOOL_ENVIRONMENTS = ("litert-torch", "tvm")
 _RUN_FILE = "run.json"
 
@@ -74,12 +76,11 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 backends = several_of(BACKENDS)
-objectives = several_of(OBJECTIVES)
+objectives = several_of(objective.value for objective in Objective)
 metrics = one_of(METRICS)
 samplers = one_of(SAMPLERS)
 examples = one_of(EXAMPLES)
 tool_environments = one_of(TOOL_ENVIRONMENTS)
-hardware = one_of(("cpu", "gpu"))
+hardware = one_of(HARDWARE)
 goals = one_of(GOALS)
-targets = one_of(TARGET_HARDWARE)
 directions = one_of(("maximize", "minimize"))

@@ -86,14 +86,14 @@ def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> N
 
 
 def _print(starter: "Starter", command: str) -> None:
+    from hamerspace._numbers import amount
     from hamerspace.cli.console import console
-    from hamerspace.report.formats import number
 
     info, out = starter.info, console()
     made_of = ", ".join(info.op_families) or "no layers with weights"
     out.print(
         f"model: {info.format}, {info.parameter_count:,} parameters, "
-        f"{number(info.size_bytes / 1e6)} MB of weights ({made_of})"
+        f"{amount('size_mb', info.size_bytes / 1e6)} of weights ({made_of})"
     )
     out.print(f"inputs: {'; '.join(map(str, info.inputs))}")
     out.print(f"outputs: {'; '.join(map(str, info.outputs))}")

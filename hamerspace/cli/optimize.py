@@ -1,7 +1,7 @@
 """``hamerspace optimize``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,13 +21,7 @@ def optimize(
             help="A model file, a model's folder, or module:function; or a study.yaml.",
         ),
     ],
-    goal: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, quantize, prune or distill; default: auto.",
-            autocompletion=completion.goals,
-        ),
-    ] = None,
+    goal: options.Goal = None,
     size: Annotated[float | None, typer.Option(help="At most so many MB of files.")] = None,
     latency: Annotated[
         float | None, typer.Option(help="At most so many ms for one batch, median.")
@@ -41,13 +35,7 @@ def optimize(
     download: Annotated[
         float | None, typer.Option(help="At most so many MB of files, compressed.")
     ] = None,
-    target_hardware: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu (default), arm, edge (one thread, bytes first) or gpu.",
-            autocompletion=completion.targets,
-        ),
-    ] = None,
+    target_hardware: options.Hardware = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -86,7 +74,9 @@ def optimize(
     goes on where it was. Exit codes: 0 a winner was confirmed, 2 something given was wrong, 3
     nothing keeps the limits, 130 interrupted.
     """
+    given = locals()
     from hamerspace.cli.target import study_of
+    from hamerspace.config.flags import merged
     from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
     from hamerspace.optimizer.optimizer import MODEL_FLAGS, able_backends, study_flags
@@ -98,23 +88,8 @@ def optimize(
         max_accuracy_drop=accuracy_drop,
         max_memory_mb=memory,
         max_download_mb=download,
-        target_hardware=target_hardware,
     )
-    flags: dict[str, Any] = {
-        **({} if options.is_study(model) else MODEL_FLAGS),
-        **study_flags(goal, limits),
-        "data": data,
-        "weights": weights,
-        "metric": metric,
-        "direction": direction,
-        "batch_size": batch_size,
-        "trials": trials,
-        "timeout_s": timeout,
-        "seed": seed,
-        "history": options.history(no_history=no_history),
-    }
-    if space is not None:
-        flags["space"] = space
+    before = merged({} if options.is_study(model) else MODEL_FLAGS, study_flags(goal, limits))
     suffix = None if output is None else output.suffix or None
     if output is not None:  # refused now rather than after the search
         if suffix is None:
@@ -122,9 +97,7 @@ def optimize(
         else:
             refuse_unwritable(output)
     able = able_backends(options.backend_names(backends), suffix)
-    study = study_of(
-        model, inputs=inputs, trust_pickle=trust_pickle, backends=able, out=out, **flags
-    )
+    study = study_of(model, given, backends=able, before=before)
     searching(study, force=force)
     result = OptimizationResult(study)
     saved, failure = None, None

@@ -56,6 +56,12 @@ SpaceName = Annotated[
         "--space", help="A space's name, auto, or a space file.", autocompletion=completion.spaces
     ),
 ]
+Goal = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, quantize, prune or distill; default: auto.", autocompletion=completion.goals
+    ),
+]
 Backends = Annotated[
     str | None,
     typer.Option(
@@ -82,7 +88,8 @@ Hardware = Annotated[
     str | None,
     typer.Option(
         "--target-hardware",
-        help="cpu, or gpu with a CUDA device.",
+        help="cpu, gpu (CUDA), or arm or edge: the space of that name, and for edge one thread "
+        "and size first.",
         autocompletion=completion.hardware,
     ),
 ]

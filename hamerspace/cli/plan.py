@@ -21,6 +21,7 @@ def plan(
     inputs: options.Inputs = None,
     weights: options.Weights = None,
     space: options.SpaceName = None,
+    goal: options.Goal = None,
     backends: options.Backends = None,
     max_latency_ms: options.MaxLatency = None,
     max_size_mb: options.MaxSize = None,
@@ -39,29 +40,14 @@ def plan(
     recipes of this kind, or what an earlier study found, on other models: they order the first
     trials and promise nothing.
     """
+    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.plan import plan_search
 
     only = options.backend_names(backends)
-    study = study_of(
-        target,
-        inputs=inputs,
-        trust_pickle=trust_pickle,
-        backends=only,
-        data=data,
-        weights=weights,
-        space=space,
-        max_latency_ms=max_latency_ms,
-        max_size_mb=max_size_mb,
-        max_accuracy_drop=max_accuracy_drop,
-        max_memory_mb=max_memory_mb,
-        max_download_mb=max_download_mb,
-        batch_size=batch_size,
-        hardware=target_hardware,
-        history=options.history(no_history=no_history),
-    )
+    study = study_of(target, given, backends=only)
     found = plan_search(study.loaded, Store(default_store_folder()), only)
     if json:
         print_json(_document(found))
@@ -70,8 +56,8 @@ def plan(
 
 
 def _print(found: "Plan") -> None:
+    from hamerspace._numbers import amount
     from hamerspace.cli.console import console
-    from hamerspace.report.formats import number
     from hamerspace.space.describe import mask_text
 
     out = console()
@@ -81,7 +67,7 @@ def _print(found: "Plan") -> None:
     made_of = ", ".join(source.op_families) or "no layers with weights"
     out.print(
         f"model: {source.format}, {source.parameter_count:,} parameters, "
-        f"{number(source.size_bytes / 1e6)} MB of weights ({made_of})"
+        f"{amount('size_mb', source.size_bytes / 1e6)} of weights ({made_of})"
     )
     why = f", since {found.space_reason}" if found.space_reason else ""
     count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"

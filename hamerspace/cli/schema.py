@@ -30,6 +30,7 @@ def schema(
     """
     import json
 
+    from hamerspace._files import write_text
     from hamerspace.config.space import space_schema
     from hamerspace.config.study import study_schema
     from hamerspace.errors import ConfigError, did_you_mean
@@ -40,5 +41,5 @@ def schema(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text)
+        write_text(output, text)
         typer.echo(str(output))

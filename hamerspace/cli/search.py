@@ -1,7 +1,7 @@
 """``hamerspace search``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ def search(
     metric: options.Metric = None,
     direction: options.Direction = None,
     space: options.SpaceName = None,
+    goal: options.Goal = None,
     backends: options.Backends = None,
     objectives: Annotated[
         str | None,
@@ -73,40 +74,11 @@ def search(
     0 a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits, 130
     interrupted.
     """
+    given = locals()
     from hamerspace.cli.outcome import print_outcome
     from hamerspace.cli.target import study_of
 
-    flags: dict[str, Any] = {
-        "data": data,
-        "weights": weights,
-        "metric": metric,
-        "direction": direction,
-        "space": space,
-        "objectives": options.words("--objectives", objectives),
-        "max_latency_ms": max_latency_ms,
-        "max_size_mb": max_size_mb,
-        "max_accuracy_drop": max_accuracy_drop,
-        "max_memory_mb": max_memory_mb,
-        "max_download_mb": max_download_mb,
-        "trials": trials,
-        "timeout_s": timeout,
-        "min_gain_percent": min_gain_percent,
-        "sampler": sampler,
-        "seed": seed,
-        "history": options.history(no_history=no_history),
-        "batch_size": batch_size,
-        "threads": threads,
-        "hardware": target_hardware,
-    }
-    study = study_of(
-        target,
-        inputs=inputs,
-        trust_pickle=trust_pickle,
-        backends=options.backend_names(backends),
-        out=out,
-        storage=storage,
-        **flags,
-    )
+    study = study_of(target, given, backends=options.backend_names(backends))
     searching(study, force=force)
     print_outcome(study, as_json=json)
     if study.best is None:

@@ -1,5 +1,6 @@
 """``hamerspace spaces``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,7 @@ def spaces(
     json: options.Json = False,
 ) -> None:
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
+    given = locals()
     from hamerspace.cli.console import console, print_json
     from hamerspace.config.loading import parse_space_file
     from hamerspace.config.study import AUTO_SPACE
@@ -45,7 +47,7 @@ def spaces(
     names = [space] if space else list(list_space_files())
     built: dict[str, Space] = {}
     if model is not None:
-        built = _for_model(names, model, data, tuple(inputs or ()), weights, trust_pickle)
+        built = _for_model(names, model, given)
         names = list(built)
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -126,10 +128,7 @@ def _stanzas(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
 def _for_model(
     names: list[str],
     model: str,
-    data: str | None,
-    inputs: tuple[str, ...],
-    weights: str | None,
-    trust_pickle: bool,
+    given: Mapping[str, Any],
 ) -> dict[str, "Space"]:
     """The spaces as they come out for one model."""
     import tempfile
@@ -140,13 +139,10 @@ def _for_model(
     from hamerspace.search.run_folder import RunFolder
     from hamerspace.search.workbench import Workbench
 
+    options.is_study(model, data=given["data"], weights=given["weights"])
     found = {}
     for name in names:
-        if options.is_study(model, data=data, weights=weights):
-            flags: dict[str, Any] = {}
-        else:
-            flags = {"data": data, "weights": weights}
-        study = study_of(model, inputs=list(inputs), trust_pickle=trust_pickle, space=name, **flags)
+        study = study_of(model, {**given, "space": name})
         with (
             tempfile.TemporaryDirectory() as scratch,
             Workbench(

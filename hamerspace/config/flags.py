@@ -6,7 +6,7 @@ Messages name the flag that was wrong (``--max-size-mb``), not a key that nobody
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 from pydantic import ValidationError
 
@@ -81,6 +81,15 @@ LOCATIONS: dict[str, Location] = {
     "history": ("search", "history"),
 }
 """Where in a study file the value of each flag stands."""
+
+
+def merged(*parts: StudyFlags) -> StudyFlags:
+    """The flags together; later ones go over earlier ones, and what is not given over nothing."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        found |= {name: value for name, value in part.items() if value is not None}
+    return cast("StudyFlags", found)
+
 
 _SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware"}
 """Flags whose name on the command line is another."""

@@ -1,10 +1,10 @@
 """What a study and each of its trials came to, in Markdown."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from hamerspace.report import formats
 from hamerspace.report.figures.progress import FATES, fate
+from hamerspace.report.markup import escape, table
 from hamerspace.report.run_data import (
     MEASURED_BY_LIMIT,
     Confirmation,
@@ -24,12 +24,6 @@ _KEYS = (
     "throughput_per_s",
     "load_time_ms",
 )
-_LESS_IS_BETTER = {
-    "latency_ms": ("faster", "slower"),
-    "size_mb": ("smaller", "larger"),
-    "download_mb": ("smaller", "larger"),
-    "memory_mb": ("less", "more"),
-}
 _ORIGINS = {
     "baseline": "the uncompressed model on this runtime",
     "default": "what a single tool does by default",
@@ -42,7 +36,6 @@ _LEGEND = (
     "*Complete*: measured in full. *Pruned*: a gate ended the trial before that. *Fail*: it could "
     "not be built or run. Each trial has a note with its recipe and measurements, and artifacts."
 )
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~])")
 
 
 def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
@@ -60,7 +53,7 @@ def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
         *_confirmed(run, confirmed),
         *_searched(run, trial),
         "### Recipe",
-        _table(("parameter", "value"), _recipe(trial)),
+        table(("parameter", "value"), _recipe(trial)).strip(),
         _origin(trial),
         f"The model, ready to run: `{export}`",
     ]
@@ -85,11 +78,6 @@ def study_note(run: RunData) -> str:
         _LEGEND,
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def escape(text: str) -> str:
-    """``text`` on one line, with nothing in it that Markdown, HTML or mathematics would take."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def _fate(run: RunData, trial: TrialRecord, confirmed: Confirmation | None) -> str:
@@ -118,10 +106,10 @@ def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
         for name in run.constraints
         if trial.values.get(MEASURED_BY_LIMIT[name]) is not None
     }
-    table = _measurements(run, trial.values, run.source.values, known)
-    if table:
+    found = _measurements(run, trial.values, run.source.values, known)
+    if found:
         yield "### Measured in the search"
-        yield table
+        yield found
     if trial.seconds:
         parts = [
             f"{part.replace('_', ' ')} {formats.duration(seconds)}"
@@ -142,7 +130,8 @@ def _measurements(run: RunData, values: Values, source: Values, verdicts: Mappin
             (escape(name), _value(run, key, values), _against(run, key, values, source), limit)
         )
     heads = ("", "value", "against the source", "limit")
-    return _table(heads if run.constraints else heads[:3], rows)
+    columns = 4 if run.constraints else 3
+    return table(heads[:columns], [row[:columns] for row in rows]).strip() if rows else ""
 
 
 def _value(run: RunData, key: str, values: Values) -> str:
@@ -156,8 +145,7 @@ def _value(run: RunData, key: str, values: Values) -> str:
 def _against(run: RunData, key: str, values: Values, source: Values) -> str:
     if key == "quality":
         return escape(f"drop {formats.drop(values, run.metric)}")
-    words = _LESS_IS_BETTER.get(key)
-    return formats.times(formats.ratio_of(key, values, source), *words) if words else ""
+    return formats.gain(key, formats.ratio_of(key, values, source))
 
 
 def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str]:
@@ -178,11 +166,3 @@ def _origin(trial: TrialRecord) -> str:
     if trial.default_of:
         why = f"what {trial.default_of} does by default"
     return f"Tried as {escape(why)}. Recipe `{trial.recipe_id}`."
-
-
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table of cells that are Markdown already; empty without rows."""
-    if not rows:
-        return ""
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line[: len(heads)])} |" for line in lines)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hamerspace._files import write_text
 from hamerspace.environments.base import (
     ENVIRONMENTS,
     MARKER,
@@ -117,9 +118,7 @@ def _make(environment: Environment, folder: Path, log: Path, report: Report) -> 
         )
     versions = json.loads(done.stdout.splitlines()[-1])
     marker = {"requirements": list(environment.requirements), "versions": versions}
-    scratch = folder / f".{MARKER}"
-    scratch.write_text(json.dumps(marker, indent=1))
-    scratch.rename(folder / MARKER)
+    write_text(folder / MARKER, json.dumps(marker, indent=1))
 
 
 def _run(

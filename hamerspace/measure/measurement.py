@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from hamerspace import _html
-from hamerspace._numbers import number, signed, times
+from hamerspace import _html, _numbers
+from hamerspace._numbers import amount
 from hamerspace.measure.statistics import Interval
 
 
@@ -109,22 +109,21 @@ class Measurement:
         found = {}
         if self.quality is not None:
             drop = self.quality.drop
-            interval = f"[{signed(drop.low)}, {signed(drop.high)}]"
-            found["quality"] = number(self.quality.value, 4)
-            found["drop"] = f"{signed(drop.estimate).removeprefix('+')} {interval}"
+            found["quality"] = _numbers.quality(self.quality.value)
+            found["drop"] = _numbers.drop(drop.estimate, drop.low, drop.high)
             found["rows"] = f"{self.quality.rows:,} of {self.quality.of_rows:,}"
         if self.latency is not None:
-            ratio = times(self.latency.ratio.estimate, "faster", "slower")
-            found["latency"] = f"{number(self.latency.latency_ms.estimate)} ms ({ratio})"
-            found["throughput"] = f"{number(self.latency.throughput_per_s)} /s"
+            found["latency"] = _numbers.amount_with_gain(
+                "latency_ms", self.latency.latency_ms.estimate, self.latency.ratio.estimate
+            )
+            found["throughput"] = amount("throughput_per_s", self.latency.throughput_per_s)
         plain = {
-            "size": (self.size_mb, "MB"),
-            "download": (self.download_mb, "MB"),
-            "peak memory": (self.peak_memory_mb, "MB"),
-            "load time": (self.load_time_ms, "ms"),
+            "size": ("size_mb", self.size_mb),
+            "download": ("download_mb", self.download_mb),
+            "peak memory": ("memory_mb", self.peak_memory_mb),
+            "load time": ("load_time_ms", self.load_time_ms),
         }
-        found |= {k: f"{number(v)} {unit}" for k, (v, unit) in plain.items() if v is not None}
-        return found
+        return found | {k: amount(*figure) for k, figure in plain.items() if figure[1] is not None}
 
     def __repr__(self) -> str:
         figures = self.figures()

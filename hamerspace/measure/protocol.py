@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
+from hamerspace._numbers import amount, number
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
@@ -122,7 +123,9 @@ class Protocol:
 
     def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
         if self._gates.gated and limit is not None and value > limit:
-            raise _Ended(gate, f"{gate} {value:.3g} {unit} is over the limit of {limit:g} {unit}")
+            raise _Ended(
+                gate, f"{gate} {number(value)} {unit} is over the limit of {limit:g} {unit}"
+            )
 
     def _short_latency(self) -> None:
         limit = self._gates.constraints.max_latency_ms
@@ -136,7 +139,8 @@ class Protocol:
         if latency.latency_ms.low > limit:
             raise _Ended(
                 Gate.LATENCY,
-                f"latency {latency.latency_ms.estimate:.3g} ms is over the limit of {limit:g} ms",
+                f"latency {amount('latency_ms', latency.latency_ms.estimate)} is over the limit of "
+                f"{limit:g} ms",
             )
 
     def _looks(self, counts: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self, TypedDict, cast
+from typing import Any, Self, TypedDict
 
 import numpy.typing as npt
 
@@ -104,7 +104,6 @@ class Given:
         if self.validate is not None:
             metric, direction = keep_function(self.validate), direction or "maximize"
         if data is not None and not isinstance(data, str | Path):
-            folder.mkdir(parents=True, exist_ok=True)
             data = save_data(data, names, folder)
         rows = specs[0].shape[0] if specs else None
         return {
@@ -174,11 +173,3 @@ def keep_function(function: Callable[..., Any]) -> str:
     name = f"{plain if plain.isidentifier() else 'function'}_{function_digest(function)}"
     setattr(module, name, function)
     return f"{SESSION}:{name}"
-
-
-def merged(*parts: StudyFlags) -> StudyFlags:
-    """The flags together; later ones go over earlier ones, and what is not given over nothing."""
-    found: dict[str, Any] = {}
-    for part in parts:
-        found |= {name: value for name, value in part.items() if value is not None}
-    return cast("StudyFlags", found)

@@ -6,14 +6,13 @@ started again from a notebook goes on where it was, and another model never over
 
 import contextlib
 import copy
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hamerspace._files import remove, replacing
 from hamerspace.errors import ConfigError, RunFolderError, SourceError
 from hamerspace.optimizer.digests import array_bytes, digest
 from hamerspace.search.run_folder import RunFolder
@@ -119,15 +118,8 @@ def _kept(path: Path, write: Callable[[Path], object]) -> Path:
     """Write a file or a folder, whole or not at all, where it is not there already."""
     if path.exists():
         return path
-    draft = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with replacing(path) as draft:
         write(draft)
-        draft.replace(path)
-    finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
-        else:
-            draft.unlink(missing_ok=True)
     return path
 
 
@@ -226,13 +218,6 @@ def inputs_of(folder: RunFolder) -> Iterator[None]:
             found = set(folder.inputs.iterdir()) if folder.inputs.is_dir() else set()
             for path in found - before:
                 if path.name not in used:
-                    _remove(path)
+                    remove(path)
         folder.remove_unused(made)
         raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -11,11 +11,12 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from hamerspace.build.store import Store
-from hamerspace.config.flags import StudyFlags, override, study_from_flags
+from hamerspace.config.flags import StudyFlags, merged, override, study_from_flags
+from hamerspace.config.hardware import hardware_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints
-from hamerspace.errors import ConfigError, RunFolderError
+from hamerspace.errors import ConfigError
 from hamerspace.optimizer import in_memory
 from hamerspace.optimizer.given import (
     Given,
@@ -23,7 +24,6 @@ from hamerspace.optimizer.given import (
     Options,
     declared_inputs,
     flag_of,
-    merged,
 )
 from hamerspace.optimizer.result import OptimizationResult
 from hamerspace.optimizer.study_file import write_study_file
@@ -34,15 +34,6 @@ from hamerspace.study import Study
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
 """Makes a study from a folder for what lies in memory, and flags."""
-
-HARDWARE_FLAGS: dict[str | None, StudyFlags] = {
-    None: {},
-    "cpu": {"hardware": "cpu"},
-    "arm": {"space": "arm"},
-    "edge": {"space": "edge", "threads": 1, "objectives": ("size", "quality", "latency")},
-    "gpu": {"hardware": "gpu"},
-}
-"""What each ``target_hardware`` means for a study."""
 
 MODEL_FLAGS: StudyFlags = {"space": "auto"}
 """What holds for a model where nothing else is said."""
@@ -258,11 +249,8 @@ class Optimizer:
             RunFolderError: It cannot be written.
         """
         target = Path(path).resolve()
-        try:
-            loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
-            write_study_file(loaded, target)
-        except OSError as error:
-            raise RunFolderError(f"cannot write {target} ({error.strerror})") from error
+        loaded = self._make_study(target.parent / "inputs", study_flags(goal, constraints))
+        write_study_file(loaded, target)
         return target
 
     @classmethod
@@ -306,7 +294,6 @@ class Optimizer:
         name = given.name or _plain(type(model).__name__)
 
         def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
-            folder.mkdir(parents=True, exist_ok=True)
             task = given.flags(names, specs, folder)
             return study_from_flags(
                 str(write(model, folder)),
@@ -333,7 +320,7 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
     if constraints is None:
         return flags
     limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
-    return merged(HARDWARE_FLAGS[constraints.target_hardware], limits, flags)
+    return merged(hardware_flags(constraints.target_hardware), limits, flags)
 
 
 def able_backends(backends: tuple[str, ...] | None, output: str | None) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from hamerspace._files import write_text
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ConfigError
 from hamerspace.tasks.user_code import SESSION, reference_file
@@ -16,7 +17,7 @@ def write_study_file(loaded: LoadedStudy, path: Path) -> None:
     Raises:
         ConfigError: A function was given to validate with, which no file can hold; or a module is
             named that does not lie in the file's folder, where studies look for modules.
-        OSError: It cannot be written.
+        RunFolderError: It cannot be written.
     """
     if (loaded.config.task.quality.metric or "").startswith(f"{SESSION}:"):
         raise ConfigError(
@@ -26,7 +27,7 @@ def write_study_file(loaded: LoadedStudy, path: Path) -> None:
     _refuse_other_modules(loaded, path.parent)
     values = loaded.config.model_dump(mode="json", exclude_unset=True)
     _name_files_absolutely(values, loaded)
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    write_text(path, yaml.safe_dump(values, sort_keys=False))
 
 
 def _name_files_absolutely(values: dict[str, Any], loaded: LoadedStudy) -> None:

@@ -4,9 +4,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from hamerspace._numbers import number, signed
+from hamerspace import _numbers
 from hamerspace.recipe import Recipe
-from hamerspace.report.formats import duration, measured
+from hamerspace.report.formats import duration
 from hamerspace.search.confirm import cost, front
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record, observed
@@ -132,10 +132,10 @@ def figures(record: Record) -> str:
     latency = record.measurement.latency
     parts = []
     if "size" in values:
-        parts.append(f"{number(values['size'])} MB")
+        parts.append(_numbers.amount("size_mb", values["size"]))
     if latency is not None:
-        told = {"latency_ms": values["latency"], "latency_ratio": latency.ratio.estimate}
-        parts.append(measured("latency_ms", told, {}))
+        ratio = latency.ratio.estimate
+        parts.append(_numbers.amount_with_gain("latency_ms", values["latency"], ratio))
     if "drop" in values:
-        parts.append(f"drop {signed(values['drop'], 2)}")
+        parts.append(f"drop {_numbers.drop(values['drop'])}")
     return ", ".join(parts)

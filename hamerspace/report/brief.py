@@ -10,12 +10,6 @@ from hamerspace.report.run_data import RunData, Values
 from hamerspace.report.verdict import LimitCheck, misses, verdict
 
 _KEYS = ("size_mb", "latency_ms", "memory_mb", "download_mb", "throughput_per_s")
-_WORDS = {
-    "size_mb": ("smaller", "larger"),
-    "latency_ms": ("faster", "slower"),
-    "memory_mb": ("less", "more"),
-    "download_mb": ("smaller", "larger"),
-}
 
 
 @dataclass(frozen=True)
@@ -113,10 +107,7 @@ def _rows(run: RunData, after: Values) -> list[tuple[str, str, str]]:
     for key in _KEYS:
         if before.get(key) is None or after.get(key) is None:
             continue
-        text = formats.with_unit(key, after[key], run.metric)
-        gain = formats.times(formats.ratio_of(key, after, before), *_WORDS.get(key, ("", "")))
-        if key in _WORDS and gain:
-            text += f" ({gain})"
+        text = formats.measured(key, after, before)
         rows.append((formats.title(key), formats.with_unit(key, before[key], run.metric), text))
     if after.get("quality") is not None:
         text = formats.quality(after["quality"], run.metric)

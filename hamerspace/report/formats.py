@@ -1,6 +1,7 @@
-"""Numbers as people read them; the same in tables, figures and sentences."""
+"""The values of a run as people read them, in the units of its metric."""
 
-from hamerspace._numbers import ABSENT, number, signed, times
+from hamerspace import _numbers
+from hamerspace._numbers import ABSENT, amount, gain, number, unit_of
 from hamerspace.report.run_data import MEASURED_BY_LIMIT, Metric, Values
 
 __all__ = [
@@ -8,28 +9,16 @@ __all__ = [
     "axis_title",
     "drop",
     "duration",
+    "gain",
     "limit_title",
     "limit_value",
     "measured",
     "number",
     "quality",
     "ratio_of",
-    "signed",
-    "times",
     "title",
     "with_unit",
 ]
-
-_UNITS = {
-    "latency_ms": "ms",
-    "latency_low_ms": "ms",
-    "latency_high_ms": "ms",
-    "load_time_ms": "ms",
-    "size_mb": "MB",
-    "memory_mb": "MB",
-    "download_mb": "MB",
-    "throughput_per_s": "/s",
-}
 
 _TITLES = {
     "quality": "quality",
@@ -50,39 +39,21 @@ def with_unit(key: str, value: float | None, metric: Metric) -> str:
     if key == "quality":
         return quality(value, metric)
     if key.startswith("drop_"):
-        return _points(_drop_number(value), metric)
+        return _numbers.drop(value, unit=metric.drop_unit)
     if key == "latency_ratio":
         return f"{number(value)} of the source"
-    unit = _UNITS.get(key, "")
-    return f"{number(value)} {unit}".strip()
+    return amount(key, value)
 
 
 def quality(value: float | None, metric: Metric) -> str:
     """A metric's value; in percent where drops are told in points (hundredths)."""
-    if value is None:
-        return ABSENT
-    return f"{100 * value:.1f} %" if metric.drop_unit == "points" else number(value, 4)
+    return _numbers.quality(value, in_percent=metric.drop_unit == "points")
 
 
 def drop(values: Values, metric: Metric) -> str:
     """The drop with its interval, such as ``0.2 points [-0.2, +0.6]``; a minus is a gain."""
-    value = values.get("drop_points")
-    if value is None:
-        return ABSENT
     low, high = values.get("drop_low"), values.get("drop_high")
-    text = _points(_drop_number(value), metric)
-    if low is None or high is None:
-        return text
-    return f"{text} [{signed(low)}, {signed(high)}]"
-
-
-def _points(text: str, metric: Metric) -> str:
-    unit = "point" if text == "1" and metric.drop_unit == "points" else metric.drop_unit
-    return f"{text} {unit}"
-
-
-def _drop_number(value: float) -> str:
-    return signed(value).removeprefix("+")
+    return _numbers.drop(values.get("drop_points"), low, high, metric.drop_unit)
 
 
 def ratio_of(key: str, values: Values, source: Values) -> float | None:
@@ -98,14 +69,8 @@ def ratio_of(key: str, values: Values, source: Values) -> float | None:
 
 
 def measured(key: str, values: Values, source: Values) -> str:
-    """Latency or size with the ratio to the source: ``0.1 ms (12x faster)``."""
-    value = values.get(key)
-    if value is None:
-        return ABSENT
-    words = ("faster", "slower") if key == "latency_ms" else ("smaller", "larger")
-    ratio = times(ratio_of(key, values, source), *words)
-    text = f"{number(value)} {_UNITS[key]}"
-    return f"{text} ({ratio})" if ratio else text
+    """A value with the ratio to the source: ``0.1 ms (12x faster)``."""
+    return _numbers.amount_with_gain(key, values.get(key), ratio_of(key, values, source))
 
 
 def title(key: str) -> str:
@@ -117,7 +82,7 @@ def axis_title(key: str, metric: Metric) -> str:
     """Name of a value with its unit, for axes and table heads."""
     if key == "quality":
         return metric.name
-    unit = metric.drop_unit if key.startswith("drop_") else _UNITS.get(key, "")
+    unit = metric.drop_unit if key.startswith("drop_") else unit_of(key)
     return f"{title(key)} ({unit})" if unit else title(key)
 
 
@@ -131,7 +96,9 @@ def limit_value(name: str, value: float, metric: Metric) -> str:
     """A value in the unit of the limit ``name``."""
     key = MEASURED_BY_LIMIT.get(name)
     if key == "drop_points":
-        return _points(number(value), metric)
+        text = number(value)
+        unit = "point" if text == "1" and metric.drop_unit == "points" else metric.drop_unit
+        return f"{text} {unit}"
     return with_unit(key, value, metric) if key else number(value)
 
 

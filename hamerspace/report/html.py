@@ -1,7 +1,5 @@
 """The report: one HTML file that needs nothing else, neither a server nor the network."""
 
-import contextlib
-import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,7 +9,8 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from hamerspace.errors import RunFolderError
+from hamerspace import _numbers
+from hamerspace._files import write_text
 from hamerspace.report import formats, tables
 from hamerspace.report.described import described_figures
 from hamerspace.report.figures.progress import FATES, fate
@@ -54,18 +53,7 @@ def write(run: RunData, path: Path) -> Path:
     Raises:
         RunFolderError: The file cannot be written.
     """
-    text = render(run)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the folder is none
-            draft.unlink(missing_ok=True)
-        raise RunFolderError(
-            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
-        ) from error
+    write_text(path, render(run))
     return path
 
 
@@ -126,6 +114,5 @@ def _trial_numbers(trial: TrialRecord) -> list[tuple[float | None, str]]:
     plain = [values.get("latency_ms"), values.get("size_mb"), drop, values.get("memory_mb")]
     plain += [trial.seconds.get("build"), sum(trial.seconds.values())]
     texts = [formats.number(value) for value in plain]
-    if drop is not None:
-        texts[2] = formats.signed(drop).removeprefix("+")
+    texts[2] = _numbers.drop(drop)
     return list(zip(plain, texts, strict=True))

@@ -1,17 +1,17 @@
 """The report as Markdown, as code hosts draw it."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hamerspace.errors import RunFolderError
+from hamerspace._files import write_text
 from hamerspace.report import formats
 from hamerspace.report.importance import FEASIBLE, importances
+from hamerspace.report.markup import escape, table
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.reproduction import reproduction
 from hamerspace.report.run_data import RunData
-from hamerspace.report.tables import final_markdown, markdown_table
+from hamerspace.report.tables import final_markdown
 from hamerspace.report.verdict import misses, verdict
 
 _FRONT_KEYS = ("latency_ms", "size_mb", "memory_mb")
@@ -26,7 +26,7 @@ def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> s
     """
     pictures = figures or {}
     judged = verdict(run)
-    parts = [f"# {plain(run.name)}", f"**{plain(judged.headline)}**"]
+    parts = [f"# {escape(run.name)}", f"**{escape(judged.headline)}**"]
     parts += [_items(f"{check.verdict}: {check.limit}: {check.value}" for check in judged.checks)]
     parts += [_items(f"Warning: {warning}" for warning in run.warnings)]
     near = [f"{n.label} (trial {n.number}): {'; '.join(misses(run, n))}" for n in run.nearest]
@@ -38,37 +38,28 @@ def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> s
     if run.sensitivity:
         parts += ["## Sensitivity of the layers", _sensitivity(run)]
     if run.environment:
-        facts = [(plain(name), plain(value)) for name, value in run.environment.items()]
-        parts += ["## Environment", markdown_table(("what", "value"), facts)]
+        facts = [(escape(name), escape(value)) for name, value in run.environment.items()]
+        parts += ["## Environment", table(("what", "value"), facts)]
     parts += _reproduction(run)
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
 
 def write_markdown(run: RunData, path: Path, figures: Iterable[Path] = ()) -> Path:
-    """Write the report to ``path`` and return it; links to ``figures`` are relative to it.
+    """Write the report to ``path``, whole or not at all, and return ``path``.
+
+    Missing folders are made; links to ``figures`` are relative to the report.
 
     Raises:
         RunFolderError: The file cannot be written.
     """
     root = path.parent.resolve()
     links = {figure.stem: os.path.relpath(figure.resolve(), root) for figure in figures}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_markdown(run, links), encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write the report {path}: {error.strerror}; free the path or choose another"
-        ) from error
+    write_text(path, render_markdown(run, links))
     return path
 
 
-def plain(text: str) -> str:
-    """``text`` such that Markdown draws it as it is, on one line."""
-    return re.sub(r"([\\\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
-
-
 def _items(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {plain(line)}" for line in lines)
+    return "\n".join(f"- {escape(line)}" for line in lines)
 
 
 def _picture(pictures: Mapping[str, str], name: str, title: str) -> str:
@@ -84,13 +75,13 @@ def _front(run: RunData) -> str:
     rows: list[Sequence[str]] = [
         [
             str(trial.number),
-            plain(trial.label),
-            plain(formats.drop(trial.values, run.metric)),
+            escape(trial.label),
+            escape(formats.drop(trial.values, run.metric)),
             *(formats.number(trial.values.get(key)) for key in _FRONT_KEYS),
         ]
         for trial in front
     ]
-    return markdown_table(heads, rows)
+    return table(heads, rows)
 
 
 def _importance(run: RunData) -> str:
@@ -100,17 +91,17 @@ def _importance(run: RunData) -> str:
     rows = []
     for one in told:
         title = "keeping the limits" if one.target == FEASIBLE else formats.title(one.target)
-        shares = ", ".join(f"{plain(name)} {100 * s:.0f} %" for name, s in one.shares.items())
+        shares = ", ".join(f"{escape(name)} {100 * s:.0f} %" for name, s in one.shares.items())
         rows.append((title, f"{100 * one.explained:.0f} %", shares))
-    return markdown_table(("figure", "explained", "share of the variance by choice"), rows)
+    return table(("figure", "explained", "share of the variance by choice"), rows)
 
 
 def _sensitivity(run: RunData, most: int = 5) -> str:
     rows = [
-        (plain(scheme), ", ".join(f"{plain(n)} {error:.1e}" for n, error in layers[:most]))
+        (escape(scheme), ", ".join(f"{escape(n)} {error:.1e}" for n, error in layers[:most]))
         for scheme, layers in run.sensitivity.items()
     ]
-    return markdown_table(("scheme", "most sensitive layers, error of the outputs"), rows)
+    return table(("scheme", "most sensitive layers, error of the outputs"), rows)
 
 
 def _reproduction(run: RunData) -> list[str]:

@@ -1,9 +1,9 @@
 """Tables of a run: every trial as a data frame, and the final table as plain rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hamerspace.report import formats
+from hamerspace.report.markup import escape, table
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import VALUE_KEYS, Confirmation, RunData, TrialRecord, Values
 
@@ -154,16 +154,8 @@ def final_markdown(run: RunData) -> str:
     """:func:`final_rows` as a Markdown table, ending in a newline."""
     heads = [FINAL_COLUMNS[key] for key in FINAL_COLUMNS]
     heads[1] = run.metric.name
-    return markdown_table(
-        heads, [[_cell(row, key) for key in FINAL_COLUMNS] for row in final_rows(run)]
+    rows = final_rows(run)
+    return table(
+        [escape(head) for head in heads],
+        [[escape(row[key]) for key in FINAL_COLUMNS] for row in rows],
     )
-
-
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already, ending in a newline."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _cell(row: Mapping[str, str], key: str) -> str:
-    return row[key].replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
@@ -73,17 +74,10 @@ def export_candidate(
     ``measurement.json``.
 
     Raises:
-        RunFolderError: It cannot be made.
+        RunFolderError: It cannot be written, or there is something in it.
     """
-    scratch = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write {folder}: {error.strerror}; name another place"
-        ) from error
-    try:
+    with replacing(folder) as scratch:
+        scratch.mkdir()
         for name in candidate.files:
             destination = scratch / name
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -97,11 +91,6 @@ def export_candidate(
                 json.dumps(measurement.to_dict(), indent=1) + "\n"
             )
         (scratch / "predict.py").write_text(_predict(candidate))
-        if folder.is_dir():
-            folder.rmdir()
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _predict(candidate: Candidate) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from hamerspace._files import remove, write_text
 from hamerspace._optuna import sqlite_url
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
@@ -87,11 +88,12 @@ class RunFolder:
         return RunFolderError(f"{self.path / name}: damaged ({why}); {do}")
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file, whole or not at all."""
-        path = self.path / name
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(value, indent=1))
-        scratch.replace(path)
+        """Write a JSON file, whole or not at all.
+
+        Raises:
+            RunFolderError: It cannot be written.
+        """
+        write_text(self.path / name, json.dumps(value, indent=1))
 
     def refuse_strangers(self) -> None:
         """Refuse a folder without a run that holds anything but what a run may find there.
@@ -194,10 +196,7 @@ class RunFolder:
         """Remove what is new in the folder, and the folders made for it; the lock goes last."""
         new = [entry for entry in self.path.iterdir() if entry.name not in before]
         for entry in sorted(new, key=lambda entry: entry.name == _LOCK_FILE):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
+            remove(entry)
         for folder in made:
             with contextlib.suppress(OSError):  # someone else uses it by now
                 folder.rmdir()

@@ -1,10 +1,11 @@
 """Save the model of a candidate under a name of the user's choice."""
 
 import filecmp
-import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
+from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
@@ -71,11 +72,9 @@ def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
                 "save it in another folder"
             )
         targets[name] = target
-    try:
+    with ExitStack() as stack:
         for name, target in targets.items():
-            _copy(candidate.folder / name, target)
-    except OSError as error:
-        raise RunFolderError(f"cannot write {error.filename or path}: {error.strerror}") from error
+            shutil.copyfile(candidate.folder / name, stack.enter_context(replacing(target)))
     return tuple(targets.values())
 
 
@@ -85,19 +84,6 @@ def copy_model(source: Path, path: Path) -> tuple[Path, ...]:
     Raises:
         RunFolderError: It cannot be written.
     """
-    try:
-        _copy(source, path)
-    except OSError as error:
-        raise RunFolderError(f"cannot write {error.filename or path}: {error.strerror}") from error
-    return (path,)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(path) as draft:
         shutil.copyfile(source, draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    return (path,)

@@ -19,6 +19,8 @@ import pytest
         (["--objectives", ","], "--objectives: names nothing"),
         (["--backends", "onnxrt"], "unknown backend 'onnxrt'; did you mean 'onnxruntime'?"),
         (["--backends", ""], "--backends: names nothing"),
+        (["--goal", "shrink"], "--goal: must be 'auto'"),
+        (["--target-hardware", "edg"], "unknown target_hardware 'edg'; did you mean 'edge'?"),
         (["--space", "quik"], "unknown space 'quik'; did you mean 'quick'?"),
         (["--space", "none.yaml"], "--space: no such file"),
         (["--data", "none.npz"], "--data: no such file"),

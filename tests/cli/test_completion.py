@@ -17,22 +17,21 @@ def test_names_are_those_of_the_registries():
 
     from hamerspace.backends import BACKENDS
     from hamerspace.config.study import SearchSection, StudyConfig
-    from hamerspace.constraints import HARDWARE, Objective
     from hamerspace.environments import ENVIRONMENTS
     from hamerspace.tasks.metrics import METRICS
 
     # Those that come along: what other tests register, or other packages, is not known beforehand.
     assert set(completion.BACKENDS) == set(BACKENDS._builtin)
     assert set(completion.METRICS) == set(METRICS._builtin)
-    assert tuple(objective.value for objective in Objective) == completion.OBJECTIVES
     assert get_args(SearchSection.model_fields["sampler"].annotation) == completion.SAMPLERS
     assert get_args(StudyConfig.model_fields["goal"].annotation) == completion.GOALS
-    assert completion.TARGET_HARDWARE == HARDWARE
     assert set(completion.TOOL_ENVIRONMENTS) == set(ENVIRONMENTS._builtin)
 
 
 def test_the_last_of_several_names_is_completed():
     assert completion.backends("onnxruntime,op") == ["onnxruntime,openvino"]
+    assert completion.objectives("quality,t") == ["quality,throughput"]
+    assert completion.hardware("e") == ["edge"]
     assert "onnxruntime,onnxruntime" not in completion.backends("onnxruntime,o")
 
 

@@ -91,3 +91,13 @@ def test_a_damaged_history_is_told_and_the_plan_is_there(call, study, own_histor
     assert "openvino weights_int8 (known to be good)" in ended.out
     assert not own_history.exists()
     assert own_history.with_name(f"{own_history.name}.damaged-1").read_text() == "{"
+
+
+def test_a_goal_and_a_hardware_choose_what_is_searched(call, onnx_task):
+    model = onnx_task / "model.onnx"
+    document = json.loads(call("plan", model, "--target-hardware", "edge", "--json").out)
+    assert document["space"]["name"] == "edge"
+    document = json.loads(call("plan", model, "--goal", "quantize", "--space", "cpu", "--json").out)
+    tried = {name for entry in document["first"] for name in entry["parameters"]}
+    assert "onnxruntime.quantization" in tried
+    assert not any(name.startswith(("prune.", "sparsify.", "student.")) for name in tried)

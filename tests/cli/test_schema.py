@@ -19,4 +19,5 @@ def test_it_is_written_to_a_file(call, tmp_path):
 
 def test_an_unknown_kind_and_a_wrong_path_are_named(refused, tmp_path):
     assert "did you mean 'study'?" in refused("schema", "studdy")
-    assert "no-folder" in refused("schema", "--output", tmp_path / "no-folder" / "x.json")
+    (tmp_path / "file").write_text("")
+    assert "file/x.json" in refused("schema", "--output", tmp_path / "file" / "x.json")

@@ -1,6 +1,6 @@
 import pytest
 
-from hamerspace.config.flags import LOCATIONS, StudyFlags, override, study_from_flags
+from hamerspace.config.flags import LOCATIONS, StudyFlags, merged, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import StudyConfig
 from hamerspace.constraints import Objective
@@ -13,6 +13,13 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "eval.npz").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_flags_that_are_not_given_leave_those_before():
+    assert merged({"space": "edge", "seed": 1}, {"space": None, "seed": 2}) == {
+        "space": "edge",
+        "seed": 2,
+    }
 
 
 def test_every_flag_has_a_place_in_the_study_file():

@@ -3,7 +3,7 @@ import pytest
 
 from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError
-from hamerspace.optimizer.given import Given, declared_inputs, flag_of, keep_function, merged
+from hamerspace.optimizer.given import Given, declared_inputs, flag_of, keep_function
 from hamerspace.tasks.metrics.resolve import resolve_metric
 
 
@@ -59,10 +59,3 @@ def test_a_function_of_a_session_that_is_gone_is_asked_for(tmp_path):
     quality = QualitySection(metric="hamerspace_session:gone_0123", direction="maximize")
     with pytest.raises(ConfigError, match="gone_0123"):
         resolve_metric(quality, np.array([0, 1]), (None, 2), tmp_path)
-
-
-def test_flags_that_are_not_given_leave_those_before():
-    assert merged({"space": "edge", "seed": 1}, {"space": None, "seed": 2}) == {
-        "space": "edge",
-        "seed": 2,
-    }

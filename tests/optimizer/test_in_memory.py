@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hamerspace.errors import ConfigError, SourceError
+from hamerspace.errors import ConfigError, RunFolderError, SourceError
 from hamerspace.optimizer.in_memory import (
     example_of,
     save_data,
@@ -152,7 +152,7 @@ def test_a_file_that_was_not_finished_is_not_taken_for_one(tmp_path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", torn)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(RunFolderError, match="No space"):
             save_data((X, Y), ("x",), tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert read_npz(save_data((X, Y), ("x",), tmp_path))

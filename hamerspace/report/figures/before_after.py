@@ -87,8 +87,7 @@ def _ratio(key: str, entry: Compared) -> float | None:
 
 def _ratio_text(run: RunData, key: str, entry: Compared) -> str:
     text = formats.with_unit(key, entry.values.get(key), run.metric)
-    words = ("faster", "slower") if key == "latency_ms" else ("smaller", "larger")
-    ratio = "" if entry.role == SOURCE else formats.times(_ratio(key, entry), *words)
+    ratio = "" if entry.role == SOURCE else formats.gain(key, _ratio(key, entry))
     return f"{text}, <b>{ratio}</b>" if ratio else text
 
 

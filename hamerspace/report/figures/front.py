@@ -216,7 +216,7 @@ def _add_limits(figure: go.Figure, run: RunData, frame: _Frame) -> None:
     if latency_ms and frame.left_ms < latency_ms < frame.right_ms:
         figure.add_vline(x=latency_ms, line=line)
         figure.add_annotation(
-            text=f"at most {formats.number(latency_ms)} ms",
+            text=f"at most {formats.with_unit('latency_ms', latency_ms, run.metric)}",
             x=math.log10(latency_ms) if frame.log else latency_ms,
             y=0,
             yref="paper",

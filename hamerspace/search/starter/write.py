@@ -3,11 +3,13 @@
 import json
 import os
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from hamerspace._files import replacing
 from hamerspace.build import preload
 from hamerspace.build.worker import Worker
 from hamerspace.config.study import LoadedStudy, study_schema
@@ -64,6 +66,7 @@ def write_starter(
 
     Raises:
         ConfigError: A file stands there, or the study cannot stand in this folder.
+        RunFolderError: The folder cannot be written.
         SourceError: The model cannot be read or run.
         DataError: The data cannot be read, or do not fit the model.
     """
@@ -87,9 +90,11 @@ def write_starter(
         f"{module}.py": lambda: task_text(facts),
         SCHEMA_FILE: lambda: json.dumps(study_schema(), indent=2) + "\n",
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in files:
-        (folder / name).write_text(texts[name](), encoding="utf-8")
+    with ExitStack() as stack:
+        for name in files:
+            stack.enter_context(replacing(folder / name)).write_text(
+                texts[name](), encoding="utf-8"
+            )
     return Starter(folder, tuple(files), info, space, why, data is None)
 
 

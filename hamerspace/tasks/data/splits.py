@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace._files import write_text
 from hamerspace.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -117,9 +118,7 @@ class Splits:
         """Write ``splits.json`` into the folder, whole or not at all, and return self."""
         value = {**asdict(self), "notes": list(self.notes), "inputs": list(self.inputs)}
         del value["folder"]
-        temporary = self.folder / f"{MANIFEST}.tmp"
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True))
-        temporary.replace(self.folder / MANIFEST)
+        write_text(self.folder / MANIFEST, json.dumps(value, indent=1, sort_keys=True))
         return self
 
     @classmethod

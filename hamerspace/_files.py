@@ -1,0 +1,70 @@
+"""Files and folders that appear whole or not at all, whatever ends the process or the machine."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hamerspace.errors import RunFolderError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a draft, which takes the place of ``path`` when the block has ended.
+
+    The block writes a file there or makes a folder; the draft's name ends as that of ``path``.
+    Missing parents are made. If the block raises, the draft is removed, and what stood at ``path``
+    stands there still. A link goes on pointing to its file, which is what is replaced; what is
+    neither file nor folder, such as ``/dev/stdout``, is written to directly. A folder takes the
+    place of nothing but an empty folder.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove(draft)  # of a process that was killed, whose number this one has
+        yield draft
+        _flush(draft)
+        draft.replace(target)
+    except OSError as error:
+        of_draft = error.filename is None or str(error.filename).startswith(str(draft))
+        why = error.strerror if of_draft else f"{error.filename}: {error.strerror}"
+        raise RunFolderError(
+            f"cannot write {path}: {why}; free the path or choose another"
+        ) from error
+    finally:
+        remove(draft)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all; as :func:`replacing` does.
+
+    Raises:
+        RunFolderError: It cannot be written.
+    """
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as that is possible, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _flush(draft: Path) -> None:
+    """Have the disk hold the content before it gets its name: a power cut would leave it empty."""
+    for path in (draft, *draft.rglob("*")) if draft.is_dir() else (draft,):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
