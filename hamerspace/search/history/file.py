@@ -11,7 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from hamerspace._files import write_text
 from hamerspace.environments import data_folder
+from hamerspace.errors import RunFolderError
 from hamerspace.search.history.entry import VERSION, Document, Entry
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,8 @@ class HistoryFile:
             return
         with self._or_give_up(), self._locked():
             others = [e for e in self._load_or_set_aside() if e.identity != entry.identity]
-            self._write(Document(studies=(*others, entry)[-MOST_STUDIES:]))
+            document = Document(studies=(*others, entry)[-MOST_STUDIES:])
+            write_text(self.path, document.model_dump_json(indent=1) + "\n")
 
     def _load(self) -> tuple[Entry, ...]:
         try:
@@ -85,15 +88,6 @@ class HistoryFile:
             )
             return ()
 
-    def _write(self, document: Document) -> None:
-        """Whole or not at all."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            draft.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            draft.replace(self.path)
-        finally:
-            draft.unlink(missing_ok=True)
-
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from changing the file meanwhile; they take milliseconds."""
@@ -106,13 +100,13 @@ class HistoryFile:
     def _or_give_up(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, RunFolderError) as error:
             self._usable = False
             logger.warning(
                 "%s: the history of earlier studies cannot be used (%s); the search goes on "
                 "without it",
                 self.path,
-                error.strerror,
+                error.strerror if isinstance(error, OSError) else error,
             )
 
 
