@@ -12,6 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -22,7 +23,7 @@ from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.flags import override
 from hamerspace.config.loading import load_study
 from hamerspace.errors import HamerspaceError, MetricError, SessionError
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.steps import LiveSteps
 from hamerspace.recipe import Recipe
 from hamerspace.search.facts import versions
@@ -189,6 +190,20 @@ def filled(stages: Mapping[str, tuple[str, float]]) -> dict[str, tuple[str, floa
     }
 
 
+def rebased(row: Row, source_ms: float) -> Row:
+    """The same with latencies over one latency of the source model: a break measures it anew."""
+
+    def over(latency: Latency | None) -> Latency | None:
+        if latency is None:
+            return None
+        scaled = latency.ratio.scaled(source_ms)
+        per_s = latency.throughput_per_s * latency.latency_ms.estimate / scaled.estimate
+        return replace(latency, latency_ms=scaled, throughput_per_s=per_s)
+
+    measurement = replace(row.measurement, latency=over(row.measurement.latency))
+    return replace(row, measurement=measurement, short=over(row.short))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
@@ -235,7 +250,9 @@ def main() -> None:
             )
     used = {key for row in rows for key in row.stages}
     kept = {key: value for key, value in filled(stages).items() if key in used}
-    Table(setting, tuple(rows), kept).save(FOLDER / f"{name}.json.xz")
+    source_ms = setting.source_values["latency"]
+    measured = tuple(rebased(row, source_ms) for row in rows)
+    Table(setting, measured, kept).save(FOLDER / f"{name}.json.xz")
 
 
 if __name__ == "__main__":
