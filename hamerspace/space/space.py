@@ -55,7 +55,35 @@ class Space:
     def _count(self) -> int | None:
         if any(choice.continuous for choice in self.choices):
             return None
-        return sum(1 for _ in self._walk({}, 0))
+        return self._count_from({}, 0, {})
+
+    def _count_from(
+        self, chosen: dict[str, Scalar], position: int, known: dict[tuple[object, ...], int]
+    ) -> int:
+        """Ways to choose from ``position`` on; they depend on what later conditions look at."""
+        if position == len(self.choices):
+            return 1
+        key = (position, *(chosen.get(name) for name in self._looked_at[position]))
+        if key not in known:
+            choice = self.choices[position]
+            if choice.active(chosen):
+                known[key] = sum(
+                    self._count_from({**chosen, choice.name: value}, position + 1, known)
+                    for value in choice.values
+                )
+            else:
+                known[key] = self._count_from(chosen, position + 1, known)
+        return known[key]
+
+    @cached_property
+    def _looked_at(self) -> list[tuple[str, ...]]:
+        """Of each position, the parameters that its condition or a later one looks at."""
+        found: list[tuple[str, ...]] = []
+        names: set[str] = set()
+        for choice in reversed(self.choices):
+            names |= {name for condition in choice.when for name in condition.parameters}
+            found.append(tuple(sorted(names)))
+        return found[::-1]
 
     def complete(self, partial: Mapping[str, Scalar]) -> Recipe | None:
         """The recipe with these values and otherwise defaults (or the first value left).
