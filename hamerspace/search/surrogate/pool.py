@@ -11,7 +11,7 @@ from hamerspace.space import Space
 
 _LISTED = 2048
 _DRAWN = 768
-_DRAWN_ANEW = 64
+_DRAWN_ANEW = 24
 _NEAR = 512
 
 
