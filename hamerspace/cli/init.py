@@ -32,6 +32,14 @@ def init(
     data: options.Data = None,
     inputs: options.Inputs = None,
     weights: options.Weights = None,
+    constants: options.Constants = None,
+    metric: options.Metric = None,
+    direction: options.Direction = None,
+    max_latency_ms: options.MaxLatency = None,
+    max_size_mb: options.MaxSize = None,
+    max_accuracy_drop: options.MaxDrop = None,
+    max_memory_mb: options.MaxMemory = None,
+    max_download_mb: options.MaxDownload = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write over files that stand there.")
     ] = False,
@@ -45,6 +53,7 @@ def init(
 
     The study runs as it stands. Without --data, random data stand in until you load yours.
     """
+    given = locals()
     from hamerspace.errors import ConfigError
 
     if (model is None) == (example is None):
@@ -53,6 +62,7 @@ def init(
         _example(example, output, force=force, as_json=json)
         return
     from hamerspace.cli.console import print_json
+    from hamerspace.cli.target import flags_of
     from hamerspace.config.flags import study_from_flags
     from hamerspace.search.starter import search_command, write_starter
 
@@ -60,8 +70,7 @@ def init(
         str(model),
         inputs=tuple(inputs or ()),
         trust_pickle=trust_pickle,
-        data=data,
-        weights=weights,
+        **flags_of(given),
     )
     starter = write_starter(loaded, output, force=force, schema=schema)
     command = search_command(starter.study, trust_pickle=trust_pickle)

@@ -37,6 +37,13 @@ Inputs = Annotated[
 Weights = Annotated[
     str | None, typer.Option(help="Weights for module:function: .safetensors or a state dict.")
 ]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constant",
+        help="An input without rows, such as an initial state; again for each.",
+    ),
+]
 Metric = Annotated[
     str | None,
     typer.Option(

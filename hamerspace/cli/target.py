@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _FLAGS = {
     "data": "data",
     "weights": "weights",
+    "constants": "constants",
     "metric": "metric",
     "direction": "direction",
     "batch_size": "batch_size",

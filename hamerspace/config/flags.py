@@ -22,6 +22,7 @@ class StudyFlags(TypedDict, total=False):
 
     name: str | None
     weights: str | None
+    constants: Sequence[str] | None
     data: str | None
     labels: str | None
     metric: str | None
@@ -53,6 +54,7 @@ class StudyFlags(TypedDict, total=False):
 LOCATIONS: dict[str, Location] = {
     "name": ("name",),
     "weights": ("task", "source", "weights"),
+    "constants": ("task", "source", "constants"),
     "data": ("task", "data", "path"),
     "labels": ("task", "data", "labels"),
     "metric": ("task", "quality", "metric"),
@@ -91,7 +93,7 @@ def merged(*parts: StudyFlags) -> StudyFlags:
     return cast("StudyFlags", found)
 
 
-_SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware"}
+_SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware", "constants": "constant"}
 """Flags whose name on the command line is another."""
 
 _SHAPE = re.compile(r"^(?:(?P<name>.+)=)?(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")

@@ -89,6 +89,9 @@ class OptimizationResult:
         Candidates that were confirmed come first, those that keep every limit before those of
         which one is not shown; then those that kept the limits in the search alone.
 
+        PyTorch files take the inputs by position and return a tuple of the output tensors, also
+        where the source model returned one tensor or a mapping.
+
         Args:
             path: A file with the suffix of a runtime's models (``.pt``, ``.pt2``, ``.onnx``,
                 ``.xml``, ``.tflite``), which is replaced where it exists. ``.keras``: a smaller

@@ -80,6 +80,24 @@ def test_a_loader_of_the_users_own_is_kept(call, onnx_task, tmp_path):
     assert "the module of 'rows:load' lies in" in ended.err
 
 
+def test_metric_and_limits_stand_in_the_study(call, onnx_task, tmp_path):
+    (tmp_path / "here" / "task.py").write_text("def judge(outputs, labels):\n    return 1.0\n")
+    ended = call(
+        *("init", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--json"),
+        *("--metric", "task:judge", "--direction", "minimize"),
+        *("--max-size-mb", 0.5, "--max-latency-ms", 5, "--max-accuracy-drop", 2),
+    )
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["files"] == ["study.yaml", "task_data.py"]
+    config = load_study(tmp_path / "here" / "study.yaml").config
+    assert (config.task.quality.metric, config.task.quality.direction) == ("task:judge", "minimize")
+    assert config.constraints.constraints().limits() == {
+        "max_size_mb": 0.5,
+        "max_latency_ms": 5.0,
+        "max_accuracy_drop": 2.0,
+    }
+
+
 def test_nothing_is_written_over_without_force(call, onnx_task, tmp_path):
     folder = tmp_path / "here" / "model-study"
     folder.mkdir()
@@ -115,11 +133,16 @@ def test_of_the_example_that_comes_along(call, tmp_path):
     assert "--force" in ended.err
 
 
-def test_bad_input_is_refused(refused, tmp_path):
+def test_bad_input_is_refused(refused, onnx_task, tmp_path):
     assert "known: fashion_mnist" in refused("init", "--example", "nothing")
     assert "name a model" in refused("init")
     assert "name a model" in refused("init", "m.onnx", "--example", "fashion_mnist")
     assert "no such file" in refused("init", "m.onnx")
+    model = onnx_task / "model.onnx"
+    assert "did you mean 'accuracy'" in refused("init", model, "--metric", "acuracy")
+    assert "has no input 'state'" in refused("init", model, "--constant", "state")
+    assert "no module 'mine'" in refused("init", model, "--metric", "mine:judge")
+    assert "--max-size-mb: must be above 0" in refused("init", model, "--max-size-mb", "0")
     odd = tmp_path / "odd.bin"
     odd.write_text("what is this")
     assert "is not a model file" in refused("init", odd)

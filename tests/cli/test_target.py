@@ -4,13 +4,13 @@ import inspect
 
 import pytest
 
-from hamerspace.cli import apply, benchmark, optimize, plan, search, spaces
+from hamerspace.cli import apply, benchmark, init, optimize, plan, search, spaces
 from hamerspace.cli.target import _FLAGS, flags_of, study_of
 from hamerspace.config.flags import LOCATIONS
 from hamerspace.errors import ConfigError
 
 COMMANDS = (
-    *(apply.apply, benchmark.benchmark, optimize.optimize, plan.plan),
+    *(apply.apply, benchmark.benchmark, init.init, optimize.optimize, plan.plan),
     *(search.search, spaces.spaces),
 )
 

@@ -9,9 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hamerspace._numbers import number
+from hamerspace.config.study import QualitySection
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
 
@@ -32,11 +34,14 @@ class Facts:
         builder: ``module:function``; ``None`` where the model is a file.
         weights: For the builder, from the study's folder.
         inputs: Shapes that the user gave, as the study file takes them.
+        constants: Names of the inputs without rows that the user gave.
         data: An ``.npz`` file, from the study's folder; ``None`` where there is none.
         load: ``module:function`` of the user's own loader; ``None`` where there is none.
         metric: What the data and the output suggest.
         metric_with_classes: What integer labels would suggest.
         has_labels: Whether the data hold labels.
+        quality: The metric and the direction that the user gave.
+        limits: Those that the user gave, by their keys.
         batch_size: The deployment batch size.
         space: What ``auto`` takes.
         space_reason: Why.
@@ -52,11 +57,14 @@ class Facts:
     builder: str | None
     weights: str | None
     inputs: Mapping[str, Any]
+    constants: tuple[str, ...]
     data: str | None
     load: str | None
     metric: str
     metric_with_classes: str
     has_labels: bool
+    quality: QualitySection
+    limits: Mapping[str, float]
     batch_size: int
     space: str
     space_reason: str
@@ -131,6 +139,11 @@ def rounded(value: float) -> str:
     return f"{text}0" if text.endswith(".") else text
 
 
+def yaml_number(value: float) -> str:
+    """A number that YAML reads as one, exponents included."""
+    return str(yaml.safe_dump(value)).split()[0]
+
+
 def _json(value: Any) -> str:
     """JSON, which is YAML too; names with colons and quotes come out right."""
     return json.dumps(value, ensure_ascii=False)
@@ -150,6 +163,7 @@ def _environment() -> Environment:
         "json": _json,
         "random_array": random_array,
         "rounded": rounded,
+        "yaml_number": yaml_number,
         "number": number,
     }
     environment.globals["shapes"] = shapes

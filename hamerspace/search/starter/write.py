@@ -18,7 +18,7 @@ from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.space import choose_space
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
-from hamerspace.tasks.metrics.resolve import default_metric
+from hamerspace.tasks.metrics.resolve import default_metric, resolve_metric
 from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.user_code import reference_file
 
@@ -65,7 +65,8 @@ def write_starter(
         schema: Write the JSON Schema beside the study and name it in the first line.
 
     Raises:
-        ConfigError: A file stands there, or the study cannot stand in this folder.
+        ConfigError: A file stands there, the study cannot stand in this folder, or there is no such
+            metric.
         RunFolderError: The folder cannot be written.
         SourceError: The model cannot be read or run.
         DataError: The data cannot be read, or do not fit the model.
@@ -82,6 +83,10 @@ def write_starter(
             "--output, or --force to write over it"
         )
     info = _inspect(loaded)
+    if loaded.config.task.quality.metric is not None:
+        # Whether the data have the labels that it needs, their loader tells.
+        labels, shape = np.zeros(1, int), info.outputs[0].shape
+        resolve_metric(loaded.config.task.quality, labels, shape, loaded.root)
     target = TARGETS.load(loaded.config.target.name)(1, 1.0)
     space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
     facts = _facts(loaded, folder, info, module, (space, why), SCHEMA_FILE if schema else "")
@@ -100,8 +105,10 @@ def write_starter(
 
 def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
     data = loaded.config.task.data
-    references = (loaded.config.task.source.builder, None if data is None else data.load)
-    beside = [r for r in references if r is not None and reference_file(r, loaded.root) is not None]
+    task = loaded.config.task
+    named = (task.source.builder, None if data is None else data.load, task.quality.metric)
+    references = [reference for reference in named if reference is not None and ":" in reference]
+    beside = [r for r in references if reference_file(r, loaded.root) is not None]
     if not beside:
         return output or Path(f"{loaded.config.name}-study")
     if output is not None and output.absolute() != loaded.root:
@@ -113,12 +120,12 @@ def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
 
 
 def _module(loaded: LoadedStudy) -> str:
-    """Name of the loader's module: the user's, or one to write that is not the model's own."""
-    data = loaded.config.task.data
-    if data is not None and data.load is not None:
-        return data.load.partition(":")[0]
-    builder = loaded.config.task.source.builder or ""
-    return "task_data" if builder.partition(":")[0] == "task" else "task"
+    """Name of the loader's module: the user's, or one to write that is not there already."""
+    task = loaded.config.task
+    if task.data is not None and task.data.load is not None:
+        return task.data.load.partition(":")[0]
+    taken = {(r or "").partition(":")[0] for r in (task.source.builder, task.quality.metric)}
+    return "task_data" if "task" in taken else "task"
 
 
 def _inspect(loaded: LoadedStudy) -> SourceInfo:
@@ -158,11 +165,14 @@ def _facts(
             name: {"shape": list(value.shape), "dtype": value.dtype}
             for name, value in source.inputs.items()
         },
+        constants=source.constants,
         data=_relative(data, folder),
         load=None if section is None else section.load,
         metric=default_metric(labels, info.outputs[0].shape),
         metric_with_classes=default_metric(np.zeros(1, int), info.outputs[0].shape),
         has_labels=labels is not None,
+        quality=loaded.config.task.quality,
+        limits=loaded.config.constraints.constraints().limits(),
         batch_size=_batch_size(info) or loaded.config.task.batch_size,
         space=space[0],
         space_reason=space[1],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from hamerspace.config.study import StudyConfig
+from hamerspace.config.study import QualitySection, StudyConfig
 from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
@@ -28,11 +28,14 @@ FACTS = Facts(
     builder=None,
     weights=None,
     inputs={},
+    constants=(),
     data=None,
     load=None,
     metric="agreement",
     metric_with_classes="accuracy",
     has_labels=False,
+    quality=QualitySection(),
+    limits={},
     batch_size=1,
     space="cpu",
     space_reason="the model is made of conv",
@@ -44,6 +47,13 @@ VARIANTS = {
     "builder": replace(FACTS, path=None, builder="net:build", weights="w.safetensors"),
     "data": replace(FACTS, data="../eval.npz", has_labels=True, metric="accuracy"),
     "loader": replace(FACTS, load="rows:load", module="rows"),
+    "chosen": replace(
+        FACTS,
+        constants=("flag", "state: 0"),
+        quality=QualitySection(metric="rows:judge", direction="minimize"),
+        limits={"max_size_mb": 1e-6, "max_latency_ms": 5.0},
+    ),
+    "named metric": replace(FACTS, quality=QualitySection(metric="cosine")),
     "schema": replace(FACTS, schema="study.schema.json", inputs={"x": {"shape": [None, 2]}}),
 }
 
@@ -63,7 +73,9 @@ def test_the_study_is_valid_as_it_stands(facts):
     study = StudyConfig.model_validate(yaml.safe_load(study_text(facts)))
     assert study.name == "mine"
     assert study.space == "auto"
-    assert study.constraints.constraints().limits() == {}
+    assert study.constraints.constraints().limits() == facts.limits
+    assert study.task.quality == facts.quality
+    assert study.task.source.constants == facts.constants
 
 
 @pytest.mark.parametrize("facts", VARIANTS.values(), ids=VARIANTS)
