@@ -33,6 +33,10 @@ BEHAVIOURS = [
 ]
 
 
+def _refuse(worker):
+    raise AssertionError("a worker was started")
+
+
 @pytest.fixture(scope="module")
 def study_file(write_study, tmp_path_factory):
     return write_study(tmp_path_factory.mktemp("study"), constraints=LIMITS, budget={"trials": 30})
@@ -105,13 +109,32 @@ def test_only_finished_trials_are_in_the_storage(finished):
 
 
 def test_a_finished_search_builds_and_measures_nothing_again(finished, study_file, monkeypatch):
-    def refuse(self):
-        raise AssertionError("a worker was started")
-
-    monkeypatch.setattr(Worker, "start", refuse)
+    monkeypatch.setattr(Worker, "start", _refuse)
     before = finished.folder.read("result.json")
     again = Study.from_yaml(study_file, out=finished.folder.path).optimize()
     assert again.result == before
+
+
+def test_a_search_ends_when_little_is_left_to_gain_and_stays_ended(
+    write_study, tmp_path, monkeypatch
+):
+    parameters = {
+        "backend": "onnxruntime",
+        "onnxruntime.quantization": ["none", "dynamic_int8"],
+        "onnxruntime.weight_type": ["qint8", "quint8"],
+        "onnxruntime.optimization_level": ["all", "basic", "extended", "disabled"],
+    }
+    study_file = write_study(tmp_path / "study", parameters, constraints=LIMITS)
+    flags = {"min_gain_percent": 1e5, "out": tmp_path / "run", "history": False}
+    study = Study.from_yaml(study_file, **flags).optimize()
+    reason = "a trial more was expected to add less than 1e+05 % to the hypervolume"
+    assert len(study.records()) < 12
+    assert study.result["stopped"]["reason"] == "gain"
+    assert study.result["stopped_because"] == reason
+    assert f"stopped because {reason}" in study.folder.report.read_text()
+    monkeypatch.setattr(Worker, "start", _refuse)
+    again = Study.from_yaml(study_file, **flags).optimize()
+    assert again.result == study.result
 
 
 def test_more_trials_go_on_where_the_search_was(study_file, finished, tmp_path):

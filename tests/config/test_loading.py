@@ -87,6 +87,12 @@ def test_relative_paths_start_from_the_study_file(folder, monkeypatch):
         ("trials: 5", "trials:", "'budget.trials' is empty; fill it in or delete the key"),
         ("  trials: 5\n", "", "'budget' is empty; fill it in or delete the key"),
         ("trials: 5", "trials: 0", "'budget.trials' must be at least 1, not 0"),
+        (
+            "trials: 5",
+            "min_gain_percent: 1\nsearch:\n  sampler: tpe",
+            "budget.min_gain_percent needs a sampler that foresees gains",
+        ),
+        ("trials: 5", "min_gain_percent: 0", "must be above 0, not 0"),
         ("mb: 10", "mb: 0", "study.yaml:8: 'constraints.max_size_mb' must be above 0, not 0"),
         ("mb: 10", "mb: -1", "must be above 0, not -1; leave it out for no limit"),
         ("mb: 10", "mb: .nan", "must be a finite number, not nan"),

@@ -65,3 +65,20 @@ def test_paths_are_resolved_from_the_root(tmp_path, monkeypatch):
 def test_a_config_cannot_be_changed():
     with pytest.raises(ValidationError):
         config().name = "other"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "gp", "random"])
+def test_a_least_gain_needs_a_sampler_that_foresees_gains(sampler):
+    with pytest.raises(ValidationError) as refused:
+        config(budget={"min_gain_percent": 1}, search={"sampler": sampler})
+    (error,) = refused.value.errors()
+    assert error["msg"].endswith(
+        f"budget.min_gain_percent needs a sampler that foresees gains: auto or surrogate, "
+        f"not {sampler}"
+    )
+
+
+@pytest.mark.parametrize("sampler", ["auto", "surrogate"])
+def test_our_own_samplers_take_a_least_gain(sampler):
+    found = config(budget={"min_gain_percent": 1}, search={"sampler": sampler})
+    assert found.budget.min_gain_percent == 1.0

@@ -74,6 +74,7 @@ def simulate(spaces, tmp_path):
         deadline_s=None,
         name="simulated",
         shared=False,
+        min_gain_percent=None,
     ):
         found = spaces(space) if isinstance(space, str) else space
         goal = Goal(objectives, constraints, FIGURES)
@@ -95,7 +96,7 @@ def simulate(spaces, tmp_path):
         first = first_trials(found, SOURCE, constraints)
         proposer = make_proposer(sampler, found, goal, NothingBuilt(), seed, shared=shared)
         loop = SearchLoop(ledger, found, counted, goal, first, watcher, seed, proposer)
-        stopped = loop.run(Budget(n_trials, deadline_s))
+        stopped = loop.run(Budget(n_trials, deadline_s, min_gain_percent))
         return SimpleNamespace(
             records=dict(ledger.records),
             trials=ledger.kept.trials,

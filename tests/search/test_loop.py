@@ -9,6 +9,7 @@ from hamerspace.constraints import Constraints, Objective, penalty
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Evaluation
+from hamerspace.search.stop import Reason
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator
 from tests.search.conftest import LIMITS, SOURCE
@@ -74,6 +75,7 @@ def test_trials_that_reuse_a_measurement_are_told_to_the_listener_without_a_star
 
 def test_a_space_that_is_used_up_ends_the_search(simulate, six_recipes):
     run = simulate(1000, space=six_recipes)
+    assert run.stop.reason is Reason.EXHAUSTED
     assert run.stopped == "every one of the 6 recipes was measured"
     assert len(run.calls) == 6
     assert set(_ids(run)) == {recipe.id for recipe in six_recipes.recipes()}
@@ -90,6 +92,22 @@ def test_a_deadline_ends_the_search_between_trials(simulate):
     run = simulate(50, deadline_s=time.monotonic() - 1)
     assert run.stopped == "the time limit was reached"
     assert run.records == {}
+
+
+def test_little_left_to_gain_ends_the_search(simulate):
+    run = simulate(45, space="quick", min_gain_percent=2.0)
+    assert len(run.first) < len(run.records) < 40
+    assert (run.stop.reason, run.stop.min_gain_percent) == (Reason.GAIN, 2.0)
+    assert "less than 2 % to the hypervolume" in run.stopped
+    patient = simulate(45, space="quick", min_gain_percent=0.1, storage="patient.db")
+    assert len(run.records) < len(patient.records)
+
+
+def test_the_first_trials_are_tried_whatever_there_is_to_gain(simulate):
+    run = simulate(45, space="quick", min_gain_percent=1e6)
+    tried = {record.recipe.id for record in run.records.values()}
+    assert {entry.recipe.id for entry in run.first} <= tried
+    assert len(tried) < 20
 
 
 def test_a_resumed_search_ends_with_the_number_that_was_asked_for(simulate):
@@ -208,6 +226,11 @@ def test_one_objective_is_enough(simulate, objective):
     run = simulate(12, objectives=(objective,), storage=f"{objective}.db")
     assert len(run.trials) == 12
     assert all(len(trial.values) == 1 for trial in run.trials)
+
+
+def test_models_try_no_recipe_twice(simulate):
+    run = simulate(60, objectives=(Objective.LATENCY,))
+    assert len(set(_ids(run))) == len(run.calls) == 60
 
 
 def test_sampling_finds_more_feasible_recipes_than_chance(simulate):

@@ -117,7 +117,7 @@ def test_of_equally_good_recipes_the_cheap_ones_come_first(assemble, goal, recor
 
 def test_what_is_like_recipes_that_failed_waits(search, small, goal):
     def picky(recipe):
-        if recipe.backend == "openvino":
+        if recipe.backend == "onnxruntime":
             return Evaluation(recipe, Measurement(Gate.BUILD, "no", failed=True))
         return SimulatedEvaluator(failing=0)(recipe)
 
@@ -126,8 +126,8 @@ def test_what_is_like_recipes_that_failed_waits(search, small, goal):
         found = search(small, goal(Objective.SIZE), 9, evaluate=evaluate, first=first)
         return [record.recipe.backend for record in list(found.values())[len(first) :]]
 
-    assert "openvino" in next_backends(SimulatedEvaluator(failing=0))
-    assert "openvino" not in next_backends(picky)
+    assert "onnxruntime" in next_backends(SimulatedEvaluator(failing=0))
+    assert "onnxruntime" not in next_backends(picky)
 
 
 def test_the_gain_shrinks_as_the_search_goes_on(small, goal, record):

@@ -1,0 +1,40 @@
+import pytest
+
+from hamerspace.build.store import Store
+from hamerspace.config.loading import load_study
+from hamerspace.recipe import Recipe
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.stages import StoredStages
+from hamerspace.search.workbench import Workbench
+
+WEIGHTS = {"backend": "openvino", "openvino.quantization": "weights_int8"}
+
+
+@pytest.fixture
+def bench(write_study, tmp_path):
+    loaded = load_study(write_study(tmp_path / "study"))
+    with Workbench(loaded, RunFolder(tmp_path / "run"), Store(tmp_path / "store"), None) as bench:
+        yield bench
+
+
+def test_what_was_built_is_missing_no_more(bench, tmp_path):
+    stages = bench.stages
+    recipe = bench.space.complete(WEIGHTS)
+    assert "build openvino" in stages.missing(recipe)
+    before = stages.missing(recipe)
+    built = bench.build(recipe)
+    assert set(before) == set(built.seconds)
+    assert stages.missing(recipe) == []
+    other = StoredStages(bench.task, Store(tmp_path / "store"), bench.config.search.seed)
+    assert other.missing(recipe) == [], "what another process built is seen too"
+
+
+def test_stages_that_recipes_share_are_built_once(bench):
+    stages = bench.stages
+    bench.build(bench.space.complete(WEIGHTS))
+    other = stages.missing(bench.space.complete({"backend": "openvino"}))
+    assert other == ["build openvino"]
+
+
+def test_what_cannot_be_built_lacks_no_stage(bench):
+    assert bench.stages.missing(Recipe({"backend": "gone"})) == []
