@@ -127,7 +127,7 @@ def test_a_search_ends_when_little_is_left_to_gain_and_stays_ended(
     study_file = write_study(tmp_path / "study", parameters, constraints=LIMITS)
     flags = {"min_gain_percent": 1e5, "out": tmp_path / "run", "history": False}
     study = Study.from_yaml(study_file, **flags).optimize()
-    reason = "a trial more was expected to add less than 1e+05 % to the hypervolume"
+    reason = "a trial more was expected to add less than 100000 % to the hypervolume"
     assert len(study.records()) < 12
     assert study.result["stopped"]["reason"] == "gain"
     assert study.result["stopped_because"] == reason

@@ -22,8 +22,8 @@ SOURCE = SourceInfo(
 PARAMETERS = {
     "backend": ["onnxruntime", "openvino", "pytorch"],
     "onnxruntime.quantization": ["none", "static_int8", "dynamic_int8"],
-    "openvino.quantization": ["none", "static_int8", "weights_int8"],
-    "pytorch.quantization": ["none", "static_int8"],
+    "openvino.quantization": ["none", "int8", "weights_int8"],
+    "pytorch.quantization": ["none", "dynamic_int8"],
     "prune.ratio": [0.0, 0.15, 0.3, 0.45, 0.6, 0.75],
 }
 SECONDS = {"start": 0.5, "load": 1.0, "short": 2.0, "full": 4.0}

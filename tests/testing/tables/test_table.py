@@ -33,7 +33,9 @@ def test_a_table_comes_back_from_its_file_to_six_digits(table, saved, tmp_path):
             assert two.short.latency_ms.low == pytest.approx(one.short.latency_ms.low, rel=1e-5)
             assert two.looks[0].quality.rows == one.looks[0].quality.rows
     again.save(tmp_path / "again.json.xz")
-    assert Table.load(tmp_path / "again.json.xz") == again
+    twice = Table.load(tmp_path / "again.json.xz")
+    assert (twice.rows, twice.stages) == (again.rows, again.stages)
+    assert twice.setting.to_dict() == again.setting.to_dict()
 
 
 @pytest.mark.parametrize(
