@@ -1,3 +1,5 @@
+import random
+
 import optuna
 import pytest
 
@@ -117,3 +119,57 @@ def test_labels_tell_recipes_apart_and_leave_defaults_out(space, partial, label)
 def test_no_two_recipes_have_the_same_label(space):
     labels = [recipe_label(recipe) for recipe in space.recipes()]
     assert len(set(labels)) == len(labels)
+
+
+def test_draws_are_recipes_of_the_space_and_reach_all_of_it(space):
+    source = random.Random(0)
+    drawn = {space.draw(source).id for _ in range(400)}
+    assert drawn == {recipe.id for recipe in space.recipes()}
+
+
+def test_draws_take_each_choice_evenly_and_repeat_with_the_seed(space):
+    drawn = [space.draw(random.Random(seed)) for seed in range(400)]
+    assert drawn == [space.draw(random.Random(seed)) for seed in range(400)]
+    openvino = sum(recipe.backend == "openvino" for recipe in drawn)
+    assert openvino == pytest.approx(200, abs=50)  # though it has fewer recipes
+
+
+def test_neighbours_are_recipes_of_the_space_one_choice_away(space):
+    ids = {recipe.id for recipe in space.recipes()}
+    for recipe in space.recipes():
+        own = space.suggestions(recipe)
+        near = list(space.neighbours(recipe))
+        assert {n.id for n in near} <= ids - {recipe.id}
+        assert len({n.id for n in near}) == len(near)
+        for neighbour in near:
+            other = space.suggestions(neighbour)
+            changed = [name for name in own.keys() & other.keys() if own[name] != other[name]]
+            assert len(changed) == 1
+
+
+def test_a_neighbour_takes_defaults_for_what_its_change_switches_on(space):
+    static = space.complete({"backend": "onnxruntime", "onnxruntime.quantization": "static_int8"})
+    near = {n["backend"]: n for n in space.neighbours(static) if n.backend != static.backend}
+    assert near["openvino"]["openvino.quantization"] == "none"
+    assert "onnxruntime.quantization" not in near["openvino"].parameters
+
+
+def test_every_recipe_is_reached_over_neighbours(space):
+    start = next(space.recipes())
+    seen, left = {start.id}, [start]
+    while left:
+        for near in space.neighbours(left.pop()):
+            if near.id not in seen:
+                seen.add(near.id)
+                left.append(near)
+    assert seen == {recipe.id for recipe in space.recipes()}
+
+
+def test_of_a_continuous_range_neighbours_take_the_ends_and_the_middle(assemble):
+    space = assemble({"backend": "onnxruntime", "prune.ratio": {"low": 0.2, "high": 0.6}})
+    recipe = space.complete({"backend": "onnxruntime", "prune.ratio": 0.3})
+    near = [n["prune.ratio"] for n in space.neighbours(recipe)]
+    assert near == pytest.approx([0.2, 0.4, 0.6])
+    drawn = [space.draw(random.Random(seed))["prune.ratio"] for seed in range(50)]
+    assert all(0.2 <= ratio <= 0.6 for ratio in drawn)
+    assert len(set(drawn)) == 50
