@@ -131,7 +131,7 @@ def test_a_search_ends_when_little_is_left_to_gain_and_stays_ended(
     assert len(study.records()) < 12
     assert study.result["stopped"]["reason"] == "gain"
     assert study.result["stopped_because"] == reason
-    assert f"stopped because {reason}" in study.folder.report.read_text()
+    assert f"The search stopped: {reason}." in study.folder.report.read_text()
     monkeypatch.setattr(Worker, "start", _refuse)
     again = Study.from_yaml(study_file, **flags).optimize()
     assert again.result == study.result
