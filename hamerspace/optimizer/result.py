@@ -89,8 +89,8 @@ class OptimizationResult:
         Candidates that were confirmed come first, those that keep every limit before those of
         which one is not shown; then those that kept the limits in the search alone.
 
-        PyTorch files take the inputs by position and return a tuple of the output tensors, also
-        where the source model returned one tensor or a mapping.
+        PyTorch files take the inputs by position and return the only output by itself, several as
+        a tuple, also where the source model returned a mapping.
 
         Args:
             path: A file with the suffix of a runtime's models (``.pt``, ``.pt2``, ``.onnx``,

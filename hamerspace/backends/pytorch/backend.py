@@ -21,8 +21,9 @@ class PytorchBackend(Backend):
 
     A candidate is one file that runs without the model's Python code: a ``torch.export`` archive,
     a TorchScript one, optimised further at load, or a package that inductor compiled for this
-    kind of processor or GPU. All take the inputs by position and return float32 outputs. What
-    bitsandbytes quantised calls its operators, so it runs where that is installed.
+    kind of processor or GPU. All take the inputs by position and return float32 outputs: the only
+    one by itself, several as a tuple. What bitsandbytes quantised calls its operators, so it runs
+    where that is installed.
     """
 
     def build(

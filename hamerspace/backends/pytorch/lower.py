@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from hamerspace.backends.pytorch.quantize import slow_attention
+from hamerspace.backends.pytorch.session import in_order
 from hamerspace.errors import BuildError
 from hamerspace.tasks.example import resized
 from hamerspace.tasks.model import Arrays, TensorSpec
@@ -20,6 +21,18 @@ SCRIPTED = "model.pt"
 
 # What export notes for debugging only; it outweighs the weights of a small model.
 _NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+
+
+class Shipped(NamedModule):
+    """A module as it is saved: it returns its only output by itself, several as a tuple."""
+
+    def __init__(self, module: NamedModule) -> None:
+        super().__init__(module.inner, module.inputs, module.outputs, module.keywords)
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
+        """Map the inputs, in order, to the output or the outputs, in order."""
+        outputs = super().forward(*inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 def export(
@@ -43,7 +56,11 @@ def export(
 def export_program(
     module: NamedModule, example: tuple[Tensor, ...], inputs: Sequence[TensorSpec]
 ) -> ExportedProgram:
-    """Trace with ``torch.export``, with every free dimension left free."""
+    """Trace with ``torch.export``, with every free dimension left free.
+
+    The program returns what :class:`Shipped` does.
+    """
+    module = Shipped(module)
     free = torch.export.Dim.DYNAMIC
     shapes = tuple({i: free for i, d in enumerate(spec.shape) if d is None} for spec in inputs)
     with torch.no_grad(), slow_attention() if _replaced(module) else contextlib.nullcontext():
@@ -56,7 +73,7 @@ def export_program(
 
 def trace(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> dict[str, Any]:
     """Save as a traced TorchScript archive, as it is."""
-    _trace(module, example).save(str(folder / SCRIPTED))
+    _traced(module, example).save(str(folder / SCRIPTED))
     return {"model": SCRIPTED, "kind": "script"}
 
 
@@ -65,7 +82,7 @@ def freeze(module: NamedModule, example: tuple[Tensor, ...], folder: Path) -> di
 
     What ``optimize_for_inference`` makes cannot be saved; where it fails, the frozen model is run.
     """
-    frozen: Any = torch.jit.freeze(_trace(module, example))
+    frozen: Any = torch.jit.freeze(_traced(module, example))
     frozen.save(str(folder / SCRIPTED))
     kind = "script"
     with contextlib.suppress(Exception), torch.inference_mode():
@@ -92,7 +109,7 @@ def check(
             wanted = [tuple(t.shape) for t in module(*tensors)]
         try:
             with torch.inference_mode():
-                found = [tuple(t.shape) for t in built(*tensors)]
+                found = [tuple(t.shape) for t in in_order(built(*tensors))]
         except Exception as error:
             text = (str(error).strip().splitlines() or [""])[0]
             raise BuildError(
@@ -102,7 +119,8 @@ def check(
             raise BuildError(f"the built model returns {found} for {rows} rows, not {wanted}")
 
 
-def _trace(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+def _traced(module: NamedModule, example: tuple[Tensor, ...]) -> Any:
+    module = Shipped(module)
     with torch.no_grad(), slow_attention() if _replaced(module) else contextlib.nullcontext():
         return torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
 

@@ -23,6 +23,8 @@ def load(folder, threads=1):
         ]
         with torch.inference_mode():
             results = module(*tensors)
+        if isinstance(results, torch.Tensor):  # a model with one output returns it by itself
+            results = [results]
         return {{name: result{back}.numpy() for name, result in zip(outputs, results)}}
 
     return run

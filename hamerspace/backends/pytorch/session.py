@@ -15,11 +15,12 @@ from torch import Tensor
 from hamerspace.backends.base import Session
 from hamerspace.tasks.model import Arrays
 
-Function = Callable[..., Sequence[Tensor]]
+Function = Callable[..., Tensor | Sequence[Tensor]]
+"""From tensors to the only output by itself, or to the outputs in order."""
 
 
 def load_built(folder: Path, metadata: Mapping[str, Any]) -> Function:
-    """Load the file of a candidate as a function from tensors to a sequence of tensors."""
+    """Load the file of a candidate as a function on tensors."""
     path, kind = folder / str(metadata["model"]), metadata["kind"]
     if kind == "inductor":
         return _load_package(path, str(metadata["device"]))
@@ -32,6 +33,11 @@ def load_built(folder: Path, metadata: Mapping[str, Any]) -> Function:
             return program
         module: Any = torch.jit.load(path, map_location=str(metadata["device"])).eval()  # type: ignore[no-untyped-call]
         return torch.jit.optimize_for_inference(module) if kind == "optimized" else module
+
+
+def in_order(outputs: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    """What a :data:`Function` returned, as a sequence."""
+    return (outputs,) if isinstance(outputs, Tensor) else outputs
 
 
 def _load_package(path: Path, device: str) -> Function:
@@ -71,7 +77,7 @@ class CpuSession(Session):
 
     def run(self, batch: Arrays) -> Arrays:
         with torch.inference_mode():
-            results = self._module(*[_tensor(batch[name]) for name in self._inputs])
+            results = in_order(self._module(*[_tensor(batch[name]) for name in self._inputs]))
             return {n: r.numpy() for n, r in zip(self._outputs, results, strict=True)}
 
 
@@ -87,7 +93,7 @@ class CudaSession(Session):
     def run(self, batch: Arrays) -> Arrays:
         with torch.inference_mode():
             tensors = [_tensor(batch[name]).to("cuda") for name in self._inputs]
-            results = self._module(*tensors)
+            results = in_order(self._module(*tensors))
             return {n: r.cpu().numpy() for n, r in zip(self._outputs, results, strict=True)}
 
     def device_ns(self, batches: Sequence[Arrays]) -> list[int]:

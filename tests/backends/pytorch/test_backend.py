@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from hamerspace.backends.base import Candidate
+from hamerspace.backends.pytorch import schemes
 from hamerspace.backends.pytorch.backend import PytorchBackend
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import BuildError
@@ -157,6 +158,31 @@ def test_files_without_python_code_run_too(tmp_path, kind, execution):
         wanted = net(torch.from_numpy(batch)).numpy()
     for session in (backend.load(candidate, 1), backend.load(backend.wrap_source(source), 1)):
         np.testing.assert_allclose(session.run({"input": batch})["output"], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("execution", "read"),
+    [
+        ("eager", lambda path: torch.export.load(path).module()),
+        ("frozen", torch.jit.load),
+        pytest.param("inductor", torch._inductor.aoti_load_package, marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_returns_its_only_output_by_itself(uneven, tmp_path, execution, read):
+    if execution == "inductor" and schemes.compiler_refusal() is not None:
+        pytest.skip("there is no C++ compiler")
+    candidate = PytorchBackend().build(uneven, {"execution": execution}, None, tmp_path)
+    image = images(3)["image"]
+    found = read(str(tmp_path / candidate.files[0]))(torch.from_numpy(image))
+    wanted = load_module(uneven).run({"input": image})["output"]
+    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_returns_several_outputs_as_a_tuple(tmp_path):
+    source, _ = opened(tmp_path, CONVOLUTIONS, images())
+    candidate = PytorchBackend().build(source, {"execution": "frozen"}, None, tmp_path)
+    found = torch.jit.load(tmp_path / candidate.files[0])(*map(torch.from_numpy, images().values()))
+    assert [tuple(tensor.shape) for tensor in found] == [(4, 5), (4, 8)]
 
 
 def test_the_source_itself_runs_from_its_json(tmp_path):
