@@ -155,7 +155,7 @@ def test_export_refuses_what_is_not_there_and_what_is(call, run, tmp_path):
     assert ended.code == 2
     assert "/proc/nowhere" in ended.err
     assert ".new" not in ended.err
-    assert "name another place" in ended.err
+    assert "choose another" in ended.err
     assert "Traceback" not in ended.err
     (tmp_path / "file").write_text("")
     ended = call("export", run, "--output", tmp_path / "file" / "x")

@@ -55,7 +55,7 @@ def test_a_search_shows_one_display_that_ends_with_the_outcome(execute):
 @pytest.mark.slow
 def test_an_error_ends_the_display_too(execute):
     cells = execute(
-        "import hamerspace.study as module\n"
+        "import hamerspace.search.running as module\n"
         "def refuse(*_): raise KeyboardInterrupt\n"
         "module.confirm_front = refuse\n"
         "study.optimize()"
