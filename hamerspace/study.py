@@ -212,9 +212,15 @@ class Study:
                 if budget.met_by(self.result, len(self.records())):
                     return
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
-                    shared = self._shared_url is not None
-                    opened = (self._open, self._identity_key, shared)
-                    Search(bench, self.folder, *opened, watch).run(budget)
+                    search = Search(
+                        bench,
+                        self.folder,
+                        self._open,
+                        self._identity_key,
+                        self._shared_url is not None,
+                        watch,
+                    )
+                    search.run(budget)
                 watch.phase("writing the report")
                 self.report()
         except BaseException:

@@ -5,6 +5,7 @@ python scripts/benchmark_search.py [--tables fashion_mnist] [--seeds 20]
 Every sampler searches every table on a virtual clock, which each step advances by what it took when
 the table was measured. Printed are the share of the exhaustive feasible hypervolume after so many
 trials and virtual seconds, and the trials and the seconds to 95 % of it: the median over the seeds.
+``gp`` takes seconds a trial, so hours for many seeds; ``--strategies`` leaves it out.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from hamerspace.search.record import Record
 from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
 from hamerspace.search.samplers import make_proposer
 from hamerspace.search.stop import Budget, Stop
-from hamerspace.search.warmstart import first_trials
+from hamerspace.search.warmstart import FirstTrial, first_trials
 from hamerspace.search.workbench import Workbench
 
 
@@ -59,7 +59,9 @@ class Search:
         """
         goal = self._prepare()
         ledger = self.open_ledger(goal)
-        stop = self._try_recipes(ledger, goal, budget)
+        history = history_of(self.bench.loaded)
+        recalled = recall_for(self.bench, history)
+        stop = self._try_recipes(ledger, goal, budget, recalled)
         searched = time.monotonic()
         self.watch.phase("confirming the front")
         records = dict(ledger.records)
@@ -81,7 +83,6 @@ class Search:
                 "confirm_s": time.monotonic() - searched,
             },
         )
-        history = history_of(self.bench.loaded)
         entry = entry_of(self.bench, self.identity, records, confirmed, winner, goal)
         if history is not None and entry is not None:
             history.add(entry)
@@ -98,10 +99,11 @@ class Search:
         minimize = bench.task.metric.direction == "minimize"
         return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
 
-    def _try_recipes(self, ledger: Ledger, goal: Goal, budget: Budget) -> Stop:
+    def _try_recipes(
+        self, ledger: Ledger, goal: Goal, budget: Budget, recalled: Sequence[FirstTrial]
+    ) -> Stop:
         bench, settings = self.bench, self.bench.config.search
         self.watch.phase("searching")
-        recalled = recall_for(bench, history_of(bench.loaded))
         first = first_trials(bench.space, bench.task.info, bench.constraints, recalled)
         proposer = make_proposer(
             settings.sampler, bench.space, goal, bench.stages, settings.seed, shared=self.shared

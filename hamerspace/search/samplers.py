@@ -10,7 +10,6 @@ from hamerspace.errors import ConfigError
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposer
 from hamerspace.search.surrogate.costs import Stages
-from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.space import Space
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -51,5 +50,8 @@ def make_proposer(
     """
     if name not in OWN_SAMPLERS:
         return None
+    # It imports scipy, which whoever only looks at a study does without.
+    from hamerspace.search.surrogate.proposer import Settings, Surrogate
+
     settings = Settings(drawn_from=8) if shared else Settings()
     return Surrogate(space, goal, stages, seed, settings)

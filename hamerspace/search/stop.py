@@ -77,8 +77,8 @@ def exhausted(count: int) -> Stop:
 class GainWatch:
     """Says when little is left to gain.
 
-    One proposal that promises little may be a whim of the models; three in a row, each made after
-    a trial more, are none.
+    One proposal that promises little may be a whim of the models, or the last of several that were
+    made of one fit; three in a row are taken for an answer.
 
     Args:
         min_gain_percent: See :class:`Budget`.

@@ -23,7 +23,7 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Settings:
-    """How things are weighed; the defaults did best on the tables of measurements.
+    """How things are weighed; the defaults were tried on tables of measurements.
 
     Attributes:
         cost_exponent: Gains are divided by the expected seconds to this power.
@@ -129,6 +129,6 @@ def _gains(forecast: Forecast, front: Floats) -> Floats:
     )
     if gains.max(initial=0.0) > _NOTHING:
         return gains
-    nearness = -(forecast.means - forecast.deviations - forecast.high).clip(min=0.0).sum(axis=1)
-    found: Floats = _NOTHING * forecast.chance / (1.0 - nearness)
+    short = (forecast.means - forecast.deviations - forecast.high).clip(min=0.0).sum(axis=1)
+    found: Floats = _NOTHING * forecast.chance / (1.0 + short)
     return found

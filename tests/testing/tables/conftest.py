@@ -7,18 +7,10 @@ from hamerspace.config.space import SpaceConfig
 from hamerspace.constraints import Constraints, Objective
 from hamerspace.search.record import observed
 from hamerspace.space import assemble_space
-from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 from hamerspace.testing.tables.table import Look, Row, Setting, Table
+from tests.search.conftest import SOURCE
 
-SOURCE = SourceInfo(
-    "pytorch",
-    (TensorSpec("x", "float32", (None, 3, 16, 16)),),
-    (TensorSpec("y", "float32", (None, 5)),),
-    10_000,
-    40_000,
-    ("conv", "linear", "norm"),
-)
 PARAMETERS = {
     "backend": ["onnxruntime", "openvino", "pytorch"],
     "onnxruntime.quantization": ["none", "static_int8", "dynamic_int8"],
