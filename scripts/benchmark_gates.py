@@ -21,7 +21,7 @@ from scipy import optimize, stats
 
 from hamerspace.constraints import Constraints
 from hamerspace.measure.measurement import Gate
-from hamerspace.measure.protocol import Gates, Protocol, _Ended
+from hamerspace.measure.protocol import SHORT, Gates, Protocol, _Ended, look_takes_less
 from hamerspace.measure.quality import FIRST_LOOK, GROWTH, looks
 from hamerspace.measure.sequential import (
     LEVEL,
@@ -41,16 +41,6 @@ class QualityFirst(Protocol):
     def _early(self) -> None:
         self._looks(self._gates.looks[:-1])
         self._short_latency()
-
-
-class LookFirst(Protocol):
-    """One look before the short latency, the others after it."""
-
-    def _early(self) -> None:
-        early = self._gates.looks[:-1]
-        self._looks(early[:1])
-        self._short_latency()
-        self._looks(early[1:])
 
 
 class AlwaysTimed(Protocol):
@@ -105,6 +95,7 @@ class Variant:
     boundary: Boundary = constant_boundary
     protocol: type[Protocol] = Protocol
     gated: bool = True
+    look_first: bool | None = False
 
 
 BOUNDARIES = (
@@ -128,9 +119,25 @@ ORDERS = (
     Variant("in full", gated=False),
     Variant("latency, looks"),
     Variant("looks, latency", protocol=QualityFirst),
-    Variant("a look, latency, looks", protocol=LookFirst),
+    Variant("a look, latency, looks", look_first=True),
+    Variant("a look first where it takes less", look_first=None),
     Variant("looks only", protocol=NoShortLatency),
 )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all recipes of a table have in common.
+
+    Attributes:
+        limits: Of the search.
+        batch_size: Rows by which looks grow at least.
+        source_ms: The source model's latency.
+    """
+
+    limits: Constraints
+    batch_size: int
+    source_ms: float
 
 
 @dataclass
@@ -142,14 +149,20 @@ class Spent:
     wrong: int = 0
 
 
-def spend(rows: Iterable[Row], variant: Variant, constraints: Constraints, batch: int) -> Spent:
-    found, limit = Spent(), constraints.max_accuracy_drop or 0.0
+def spend(rows: Iterable[Row], variant: Variant, task: Task) -> Spent:
+    found, limit = Spent(), task.limits.max_accuracy_drop or 0.0
     for row in rows:
-        of_rows = row.looks[-1].quality.of_rows
+        counts = looks(
+            row.looks[-1].quality.of_rows, task.batch_size, variant.first, variant.growth
+        )
+        look_first = variant.look_first
+        if look_first is None:
+            look_first = look_takes_less(counts[0], task.batch_size, task.source_ms, SHORT)
         gates = Gates(
-            constraints,
-            looks(of_rows, batch, variant.first, variant.growth),
+            task.limits,
+            counts,
             variant.gated,
+            look_first=look_first,
             boundary=variant.boundary,
         )
         clock = VirtualClock()
@@ -180,18 +193,17 @@ def compare(table: Table, batch: int) -> None:
         return
     kept = sum(row.looks[-1].quality.drop.estimate <= limit for row in rows)
     print(f"{setting.task}: {len(rows)} recipes that run, {kept} keep a drop of {limit:g}")
-    show(BOUNDARIES, rows, setting.constraints, batch, kept)
+    task = Task(setting.constraints, batch, setting.source_values["latency"])
+    show(BOUNDARIES, rows, task, kept)
     latencies = [row.short.latency_ms.estimate for row in rows if row.short is not None]
-    half = replace(setting.constraints, max_latency_ms=statistics.median(latencies))
-    print(f"  with at most {half.max_latency_ms:.3g} ms:")
-    show(ORDERS, rows, half, batch, kept)
+    half_ms = statistics.median(latencies)
+    print(f"  with at most {half_ms:.3g} ms, source model {task.source_ms:.3g} ms:")
+    show(ORDERS, rows, replace(task, limits=replace(task.limits, max_latency_ms=half_ms)), kept)
 
 
-def show(
-    variants: Sequence[Variant], rows: Sequence[Row], limits: Constraints, batch: int, kept: int
-) -> None:
+def show(variants: Sequence[Variant], rows: Sequence[Row], task: Task, kept: int) -> None:
     for variant in variants:
-        line(variant, spend(rows, variant, limits, batch), kept)
+        line(variant, spend(rows, variant, task), kept)
 
 
 def main() -> None:

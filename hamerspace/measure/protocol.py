@@ -14,6 +14,9 @@ from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided
 from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
 
+SHORT = LatencyPlan(0.1, 0.5, 0.0)
+"""Of the latency gate."""
+
 
 @dataclass(frozen=True)
 class Gates:
@@ -26,6 +29,7 @@ class Gates:
         short: Latency plan of the gate.
         full: Latency plan of what passes.
         download: Whether to measure the download size too.
+        look_first: Whether quality is looked at on the first rows before the short latency.
         boundary: How far over the limit a drop must lie at each look before the last, in standard
             errors, to end the measuring.
     """
@@ -33,9 +37,10 @@ class Gates:
     constraints: Constraints
     looks: tuple[int, ...]
     gated: bool = True
-    short: LatencyPlan = field(default_factory=lambda: LatencyPlan(0.1, 0.5, 0.0))
+    short: LatencyPlan = SHORT
     full: LatencyPlan = field(default_factory=LatencyPlan)
     download: bool = False
+    look_first: bool = False
     boundary: Boundary = constant_boundary
 
 
@@ -54,6 +59,18 @@ class MeasurementPlan:
     batch_size: int
     reference_ms: float
     gates: Gates
+
+
+def look_takes_less(rows: int, batch_size: int, reference_ms: float, short: LatencyPlan) -> bool:
+    """Whether running the first rows is expected to take less than the short latency.
+
+    Args:
+        rows: Of the first look.
+        batch_size: The deployment batch size.
+        reference_ms: The source model's latency; a candidate's is not known yet.
+        short: Latency plan of the gate.
+    """
+    return rows / batch_size * reference_ms / 1000 < short.max_s
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
@@ -106,8 +123,11 @@ class Protocol:
 
     def _early(self) -> None:
         """The gates that need the candidate to run."""
+        early = self._gates.looks[:-1]
+        before = 1 if self._gates.look_first else 0
+        self._looks(early[:before])
         self._short_latency()
-        self._looks(self._gates.looks[:-1])
+        self._looks(early[before:])
 
     def _size(self) -> None:
         gates = self._gates

@@ -1,7 +1,7 @@
 """Quality of a candidate against the source model, paired row by row."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -41,6 +41,9 @@ class Judge:
     labels: npt.NDArray[Any] | None
     source_outputs: npt.NDArray[Any]
     rows_together: int = 1
+    _source_draws: dict[tuple[int, int], float] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def first_look(self) -> int:
@@ -127,16 +130,18 @@ class Judge:
         confidence: float,
         limit: float | None,
     ) -> Interval:
-        metric = self.metric
+        metric, rows, known = self.metric, len(outputs), self._source_draws
 
-        def drop(index: npt.NDArray[np.int64]) -> float:
-            before = metric.value(source[index], truth[index])
+        def drop(index: npt.NDArray[np.int64], number: int) -> float:
+            # Every candidate meets the same draws, on which the source model is judged once.
+            if (rows, number) not in known:
+                known[rows, number] = metric.value(source[index], truth[index])
             after = metric.value(outputs[index], truth[index])
-            return drop_points(metric, before, after, self._unit)
+            return drop_points(metric, known[rows, number], after, self._unit)
 
-        if limit is not None and (found := drop(np.arange(len(outputs)))) <= limit:
+        if limit is not None and (found := drop(np.arange(rows), 0)) <= limit:
             return Interval(found, -math.inf, math.inf)
-        return bootstrap_interval(drop, len(outputs), confidence, together=self.rows_together)
+        return bootstrap_interval(drop, rows, confidence, together=self.rows_together)
 
     def _paired(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
         """Of rows that depend on one another, the batches are the independent draws."""

@@ -125,7 +125,7 @@ def guarded_difference(
 
 
 def bootstrap_interval(
-    statistic: Callable[[npt.NDArray[np.int64]], float],
+    statistic: Callable[[npt.NDArray[np.int64], int], float],
     rows: int,
     confidence: float = CONFIDENCE,
     resamples: int = 200,
@@ -139,8 +139,10 @@ def bootstrap_interval(
     clustered data"): drawn one by one they would look like more evidence than they are.
 
     Args:
-        statistic: Of row indices; a resample on which it raises :class:`MetricError`, such as one
-            that lacks a class, is left out.
+        statistic: Of row indices, and the number of the draw that they are: 0 is all rows in
+            order, and a draw of one number has the same rows in every call with equal ``rows``,
+            ``seed`` and ``together``. A resample on which it raises :class:`MetricError`, such as
+            one that lacks a class, is left out.
         rows: How many rows there are.
         confidence: Of the interval.
         resamples: How many are drawn.
@@ -155,12 +157,12 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     everything = np.arange(rows)
     groups = np.split(everything, range(together, rows, together)) if together > 1 else None
-    estimate = statistic(everything)
+    estimate = statistic(everything, 0)
     draws: list[float] = []
     failure: MetricError | None = None
-    for _ in range(resamples):
+    for number in range(1, resamples + 1):
         try:
-            draws.append(statistic(_resample(rng, rows, groups)))
+            draws.append(statistic(_resample(rng, rows, groups), number))
         except MetricError as error:
             failure = error
     if failure is not None and 2 * len(draws) < resamples:

@@ -1,9 +1,10 @@
 """An Optuna study whose storage only ever sees finished trials.
 
 The sampler works on a copy in memory, and each finished trial goes to the storage in one
-transaction. A process that dies leaves nothing RUNNING and nothing half-told, the sampler reads no
-database (an order of magnitude faster), and several processes may share one storage: each takes
-in the others' finished trials before it asks.
+transaction, while the next is under way. A process that dies leaves nothing RUNNING and nothing
+half-told, the sampler reads no database (an order of magnitude faster), and several processes may
+share one storage: each takes in the others' finished trials before it asks, and writes its own at
+once.
 """
 
 import warnings
@@ -19,6 +20,7 @@ from hamerspace._secrets import without_passwords
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Scalar
 from hamerspace.search.record import RECORD_KEY, Record
+from hamerspace.search.writer import Writer
 
 Direction = Literal["minimize", "maximize"]
 
@@ -93,6 +95,9 @@ class Ledger:
                 directions=list(directions), sampler=sampler(len(self._records))
             )
         self._work.add_trials(self._teaching(self._finished()))
+        beside = url is not None and not shared
+        there = len(self.kept.get_trials(deepcopy=False))
+        self._writer = Writer(self.kept, there) if beside else None
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -115,7 +120,7 @@ class Ledger:
         return self._work.ask()
 
     def finish(self, trial: Trial, values: Sequence[float], record: Record) -> int:
-        """Tell the sampler, keep the trial in the storage, and return its number there.
+        """Tell the sampler, begin to write the trial, and return its number in the storage.
 
         A recipe that was met again taught the sampler all it can the first time; repeated, it
         would only pull the sampler to where it has been.
@@ -134,9 +139,15 @@ class Ledger:
             self._work.tell(trial, list(values))
         else:
             self._work.tell(trial, state=TrialState.FAIL)
-        number = add_trial(self.kept, kept)
+        writer = self._writer
+        number = add_trial(self.kept, kept) if writer is None else writer.add(kept)
         self._records[number] = record
         return number
+
+    def settle(self) -> None:
+        """Return when every trial is in the storage."""
+        if self._writer is not None:
+            self._writer.wait()
 
     def _finished(self) -> list[FrozenTrial]:
         trials = self.kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

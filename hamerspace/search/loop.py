@@ -77,7 +77,16 @@ class SearchLoop:
         self._met_again = False
 
     def run(self, budget: Budget) -> Stop:
-        """Go on until the budget is spent or nothing is left to try; return why it stopped."""
+        """Go on until the budget is spent or nothing is left to try; return why it stopped.
+
+        However it ends, what was finished is in the storage then.
+        """
+        try:
+            return self._go_on(budget)
+        finally:
+            self._ledger.settle()
+
+    def _go_on(self, budget: Budget) -> Stop:
         watch = GainWatch(budget.min_gain_percent)
         while True:
             stop = budget.spent(len(self._ledger.records))

@@ -22,7 +22,7 @@ from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, ConfigError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement
-from hamerspace.measure.protocol import Gates, MeasurementPlan
+from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
 from hamerspace.measure.steps import EvaluationSet
@@ -286,15 +286,18 @@ class Workbench:
         """How a candidate of ``recipe`` is measured on a split."""
         reference = self.source_measurement.latency
         assert reference is not None
+        reference_ms = reference.latency_ms.estimate
         data, batch_size = self._data(split), self.task.batch_size
+        counts = looks(data.rows, batch_size, data.judge.first_look)
         gates = Gates(
             self.constraints,
-            looks(data.rows, batch_size, data.judge.first_look),
+            counts,
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
             download=self._counts_download(recipe),
+            look_first=look_takes_less(counts[0], batch_size, reference_ms, SHORT),
         )
-        return MeasurementPlan(data, batch_size, reference.latency_ms.estimate, gates)
+        return MeasurementPlan(data, batch_size, reference_ms, gates)
 
     def _counts_download(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""

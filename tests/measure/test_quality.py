@@ -74,8 +74,11 @@ def test_a_metric_of_the_whole_set_gets_a_bootstrap_interval(tmp_path):
     source = np.eye(3, dtype=np.float32)[labels]
     outputs = np.array(source)
     outputs[:60] = np.roll(outputs[:60], 1, axis=1)
-    quality = Judge(_metric("f1_macro", labels, (None, 3), tmp_path), labels, source).judge(outputs)
+    judge = Judge(_metric("f1_macro", labels, (None, 3), tmp_path), labels, source)
+    quality = judge.judge(outputs)
     assert 10 < quality.drop.low < quality.drop.estimate < quality.drop.high < 30
+    judge.judge(np.roll(outputs, 1, axis=0)[:200])
+    assert judge.judge(outputs) == quality
 
 
 @pytest.mark.parametrize("rows", [1, 50, 51, 150, 1000, 4096])

@@ -113,10 +113,10 @@ def test_a_guarded_difference_allows_for_rows_that_were_not_met():
 
 def test_a_bootstrap_of_few_groups_is_wide_and_of_one_shows_nothing():
     values = np.repeat([0.0, 1.0, 2.0], 20)
-    few = bootstrap_interval(lambda i: float(values[i].mean()), 60, together=20)
+    few = bootstrap_interval(lambda i, _: float(values[i].mean()), 60, together=20)
     wanted = student_interval([0.0, 1.0, 2.0])
     assert few.half_width == pytest.approx(wanted.half_width, rel=0.15)
-    one = bootstrap_interval(lambda i: float(values[i].mean()), 60, together=60)
+    one = bootstrap_interval(lambda i, _: float(values[i].mean()), 60, together=60)
     assert (one.low, one.high) == (-math.inf, math.inf)
 
 
@@ -132,13 +132,15 @@ def test_a_bootstrap_interval_covers_a_statistic_of_rows():
     rng, found = np.random.default_rng(7), []
     for repeat in range(200):
         values = rng.exponential(2.0, 150)
-        found.append(bootstrap_interval(lambda i, v=values: float(v[i].mean()), 150, seed=repeat))
+        found.append(
+            bootstrap_interval(lambda i, _, v=values: float(v[i].mean()), 150, seed=repeat)
+        )
     assert _coverage(found, 2.0) > 0.88
 
 
 def test_a_bootstrap_is_the_same_every_time():
     values = np.random.default_rng(8).normal(size=40)
-    one, two = (bootstrap_interval(lambda i: float(np.median(values[i])), 40) for _ in range(2))
+    one, two = (bootstrap_interval(lambda i, _: float(np.median(values[i])), 40) for _ in range(2))
     assert one == two
     assert one.low <= one.high
 

@@ -24,7 +24,10 @@ def _finish(ledger, size=1.0):
     trial.suggest_categorical("x", [1.0, 2.0, 3.0])
     measurement = Measurement(Gate.COMPLETE, size_mb=size)
     evaluation = Evaluation(Recipe({"backend": "b", "x": size}), measurement)
-    return ledger.finish(trial, [size], Record(evaluation, "sampled", {"builds": 0.0}, {"size": 1}))
+    record = Record(evaluation, "sampled", {"builds": 0.0}, {"size": 1})
+    number = ledger.finish(trial, [size], record)
+    ledger.settle()
+    return number
 
 
 def test_finished_trials_are_there_when_the_storage_is_opened_again(tmp_path):

@@ -138,3 +138,19 @@ def test_a_candidate_that_failed_later_fails_where_it_did(free):
 def test_what_the_table_lacks_cannot_be_replayed(free):
     with pytest.raises(ConfigError, match="lacks recipe"):
         Replay(free, VirtualClock())(Recipe({"backend": "litert"}))
+
+
+def test_with_the_look_first_a_hopeless_candidate_is_not_timed(make_table, free):
+    worst = max(_whole(free), key=lambda row: row.measurement.quality.drop.estimate)
+    measured = worst.measurement
+    table = make_table(
+        max_accuracy_drop=0.2 * measured.quality.drop.estimate,
+        max_latency_ms=0.5 * measured.latency.latency_ms.low,
+    )
+    gates = gates_of(table)
+    timed = Replay(table, VirtualClock(), gates)(worst.recipe).measurement
+    assert timed.ended_at is Gate.LATENCY
+    gates = replace(gates, look_first=True)
+    looked = Replay(table, VirtualClock(), gates)(worst.recipe).measurement
+    assert looked.ended_at is Gate.QUALITY
+    assert looked.latency is None
