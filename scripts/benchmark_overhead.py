@@ -1,6 +1,9 @@
 """Print what the search adds to each trial: 1,000 trials over a simulated target.
 
-python scripts/benchmark_overhead.py [--trials 1000] [--sampler auto]
+python scripts/benchmark_overhead.py [--trials 1000] [--sampler auto] [--trial-s 0]
+
+With ``--trial-s 1`` each trial sleeps for a second, as if something else were building and
+measuring it: what is written meanwhile is not waited for.
 """
 
 import argparse
@@ -12,9 +15,11 @@ from hamerspace._optuna import sqlite_url
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
 from hamerspace.constraints import Constraints, Objective
+from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
+from hamerspace.search.record import Evaluation
 from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
@@ -23,14 +28,31 @@ from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 
 
+class _Sleeping:
+    """Trials that take their time.
+
+    Args:
+        seconds: Wall seconds of a trial.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._evaluate = SimulatedEvaluator()
+        self._seconds = seconds
+
+    def __call__(self, recipe: Recipe) -> Evaluation:
+        if self._seconds:
+            time.sleep(self._seconds)
+        return self._evaluate(recipe)
+
+
 class _Clock:
-    """Counts the seconds spent outside the evaluator."""
+    """Notes when trials ended."""
 
     def __init__(self) -> None:
         self.marks: list[float] = []
 
     def trial_started(self, *_: object) -> None:
-        """Nothing is timed here: the evaluator takes microseconds."""
+        """Only ends are noted."""
 
     def trial_finished(self, *_: object) -> None:
         self.marks.append(time.perf_counter())
@@ -40,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--sampler", default="auto")
+    parser.add_argument("--trial-s", type=float, default=0.0)
     arguments = parser.parse_args()
     source = SourceInfo(
         "pytorch",
@@ -66,17 +89,23 @@ def main() -> None:
         clock = _Clock()
         first = first_trials(space, source, constraints)
         proposer = make_proposer(arguments.sampler, space, goal, NothingBuilt(), 0)
-        loop = SearchLoop(ledger, space, SimulatedEvaluator(), goal, first, clock, 0, proposer)
+        evaluate = _Sleeping(arguments.trial_s)
+        loop = SearchLoop(ledger, space, evaluate, goal, first, clock, 0, proposer)
         started = time.perf_counter()
         stopped = loop.run(Budget(arguments.trials)).text
         total_s = time.perf_counter() - started
     count = len(clock.marks)
     print(f"{space.count()} recipes, sampler {arguments.sampler}; {stopped}")
-    print(f"{count} trials in {total_s:.1f} s: {1000 * total_s / count:.1f} ms each")
+    added_s = total_s - count * arguments.trial_s
+    print(
+        f"{count} trials in {total_s:.1f} s, {100 * added_s / total_s:.1f} % of it by the search: "
+        f"{1000 * added_s / count:.1f} ms each"
+    )
     for first in range(0, count, max(count // 5, 1)):
         last = min(first + max(count // 5, 1), count) - 1
         if last > first:
             each = 1000 * (clock.marks[last] - clock.marks[first]) / (last - first)
+            each -= 1000 * arguments.trial_s
             print(f"  trials {first} to {last}: {each:.1f} ms each")
 
 

@@ -4,84 +4,121 @@ python scripts/benchmark_search.py [--tables fashion_mnist] [--seeds 20]
 
 Every sampler searches every table on a virtual clock, which each step advances by what it took when
 the table was measured. Printed are the share of the exhaustive feasible hypervolume after so many
-trials and virtual seconds, and the trials and the seconds to 95 % of it: the median over the seeds.
-``gp`` takes seconds a trial, so hours for many seeds; ``--strategies`` leaves it out.
+trials and after so many virtual seconds, the trials and the seconds to 95 % of it, and the
+recipes that were built again: medians over the seeds. Then what ``hamerspace`` needs of what
+``random`` does. Some of the others take long to choose: ``--strategies`` leaves them out.
 """
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from hamerspace.testing.tables.progress import Reach
-from hamerspace.testing.tables.strategies import OURS, STOCK, THRIFTY_RANDOM, Course, run
+from hamerspace.testing.tables.strategies import (
+    OURS,
+    STOCK,
+    THRIFTY_RANDOM,
+    Course,
+    Strategy,
+    run,
+)
 from hamerspace.testing.tables.table import Table
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 BY_NAME = {strategy.name: strategy for strategy in (*STOCK, THRIFTY_RANDOM, OURS)}
+AFTER_TRIALS = (10, 20, 40, 80, 160)
+AFTER_S = (30, 100, 300, 1000, 3000)
+REACHED = 0.95
 
 
-def courses(path: Path, name: str, seeds: Sequence[int], trials: int) -> list[Course]:
-    table = Table.load(path)
-    reach = Reach(table)
-    return [run(table, reach, BY_NAME[name], seed, trials, 0.999) for seed in seeds]
+def tables(names: Sequence[str] | None) -> list[Path]:
+    """The named tables, or all."""
+    return [
+        path
+        for path in sorted(FOLDER.glob("*.json.xz"))
+        if not names or path.name.removesuffix(".json.xz") in names
+    ]
+
+
+def searched(
+    path: Path,
+    strategy: Strategy,
+    seeds: int,
+    trials: int,
+    pool: ProcessPoolExecutor,
+    share: float = 0.999,
+) -> list[Course]:
+    """The course of a search for each seed, until it has reached the share."""
+    return list(pool.map(partial(_course, path, strategy, trials, share), range(seeds)))
+
+
+_loaded: dict[Path, tuple[Table, Reach]] = {}
+
+
+def _course(path: Path, strategy: Strategy, trials: int, share: float, seed: int) -> Course:
+    if path not in _loaded:
+        table = Table.load(path)
+        _loaded[path] = table, Reach(table)
+    return run(*_loaded[path], strategy, seed, trials, share)
+
+
+def until_reached(courses: Iterable[Course]) -> tuple[float, float, int]:
+    """Median trials and seconds to 95 %, and how many never came there: these count in full."""
+    trials, seconds, never = [], [], 0
+    for course in courses:
+        found = course.reached(REACHED)
+        never += found is None
+        trials.append(len(course.shares) if found is None else found[0])
+        seconds.append(course.seconds[-1] if found is None else found[1])
+    return statistics.median(trials), statistics.median(seconds), never
+
+
+def line(name: str, courses: Sequence[Course]) -> str:
+    def shares(counts: Iterable[int], share: Callable[[Course, int], float]) -> str:
+        return " ".join(f"{statistics.median(share(c, n) for c in courses):.2f}" for n in counts)
+
+    by_trials = shares(AFTER_TRIALS, lambda c, n: c.shares[min(n, len(c.shares)) - 1])
+    by_seconds = shares(AFTER_S, lambda c, n: c.share_after(n))
+    trials, seconds, never = until_reached(courses)
+    again = statistics.median(c.builds - (len(c.shares) - c.repeats) for c in courses)
+    each = 1000 * sum(c.sampling_s for c in courses) / sum(len(c.shares) for c in courses)
+    return (
+        f"  {name:16} {by_trials} | {by_seconds} |{trials:5.0f} trials{seconds:8.0f} s "
+        f"({never} never), {again:.0f} built again, {each:.0f} ms/trial"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", nargs="*")
-    parser.add_argument("--strategies", nargs="*", default=list(BY_NAME))
+    parser.add_argument("--strategies", nargs="*", default=list(BY_NAME), choices=list(BY_NAME))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    paths = sorted(FOLDER.glob("*.json.xz"))
-    for path in paths:
-        name = path.name.removesuffix(".json.xz")
-        if arguments.tables and name not in arguments.tables:
-            continue
-        table = Table.load(path)
-        reach = Reach(table)
-        print(
-            f"{name}: {len(table.rows)} recipes, {reach.feasible} of them keep the limits and are "
-            f"no worse than the source, {reach.front_size} on the front"
-        )
-        for strategy in arguments.strategies:
-            parts = [
-                range(k, arguments.seeds, arguments.processes) for k in range(arguments.processes)
-            ]
-            with ProcessPoolExecutor(arguments.processes) as pool:
-                found = [
-                    c
-                    for part in pool.map(
-                        partial(courses, path, strategy, trials=arguments.trials), parts
-                    )
-                    for c in part
-                ]
-            line(strategy, found)
-
-
-def line(name: str, found: Sequence[Course]) -> None:
-    def at(trials: int) -> float:
-        return statistics.median(c.shares[min(trials, len(c.shares)) - 1] for c in found)
-
-    reached = [c.reached(0.95) for c in found]
-    trials = statistics.median(
-        len(c.shares) if r is None else r[0] for r, c in zip(reached, found, strict=True)
-    )
-    seconds = statistics.median(
-        c.seconds[-1] if r is None else r[1] for r, c in zip(reached, found, strict=True)
-    )
-    each = 1000 * sum(c.sampling_s for c in found) / sum(len(c.shares) for c in found)
-    missed = sum(r is None for r in reached)
-    shares = " ".join(f"{at(n):.2f}" for n in (10, 20, 40, 80, 160))
-    print(
-        f"  {name:16} {shares}  95%: {trials:6.0f} trials {seconds:8.0f} s  ({missed} never) "
-        f"{each:6.1f} ms/trial",
-        flush=True,
-    )
+    print(f"share after trials {AFTER_TRIALS} | after seconds {AFTER_S} | to {REACHED:.0%}")
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        for path in tables(arguments.tables):
+            table = Table.load(path)
+            reach = Reach(table)
+            print(
+                f"{table.setting.task}: {len(table.rows)} recipes, {reach.feasible} of them keep "
+                f"the limits and are no worse than the source, {reach.front_size} on the front"
+            )
+            found = {}
+            for name in arguments.strategies:
+                courses = searched(path, BY_NAME[name], arguments.seeds, arguments.trials, pool)
+                print(line(name, courses), flush=True)
+                found[name] = until_reached(courses)
+            if {"random", OURS.name} <= found.keys():
+                ours, chance = found[OURS.name], found["random"]
+                print(
+                    f"  {OURS.name} needs {ours[0] / chance[0]:.0%} of random's trials and "
+                    f"{ours[1] / chance[1]:.1%} of its seconds"
+                )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Ways of searching a table, ours and Optuna's own, each run on the virtual clock."""
 
 import contextlib
+import random
 import time
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +28,7 @@ from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.search.warmstart import FirstTrial, first_trials
 from hamerspace.testing.tables.progress import Reach, goal_of
 from hamerspace.testing.tables.replay import Replay, VirtualClock, gates_of
-from hamerspace.testing.tables.table import Table
+from hamerspace.testing.tables.table import Setting, Table
 
 
 class _Stock:
@@ -46,14 +48,21 @@ class Strategy:
         thrifty: Whether trials end once their fate is clear, build stages are shared, and a recipe
             that is met again is not evaluated again; else each trial is built and measured in full.
         first: How many of the ranked first trials begin the search; ``None`` for all of them.
+        ranked: Whether the known ones among them stand in the order of what is expected of them.
         settings: Of our own proposer; ``None`` leaves every choice to the sampler.
+        fills: Whether, after a suggestion of the sampler that was met before, the next trial takes
+            a recipe that was not.
+        loop: Tells the sampler what trials came to.
     """
 
     name: str
     sampler: Callable[..., BaseSampler] = RandomSampler
     thrifty: bool = False
     first: int | None = 0
+    ranked: bool = True
     settings: Settings | None = None
+    fills: bool = False
+    loop: type[SearchLoop] = SearchLoop
 
 
 STOCK = (
@@ -88,6 +97,11 @@ class Course:
     builds: int = 0
     repeats: int = 0
     sampling_s: float = 0.0
+
+    def share_after(self, seconds: float) -> float:
+        """Share reached within so many virtual seconds."""
+        done = bisect_right(self.seconds, seconds)
+        return self.shares[done - 1] if done else 0.0
 
     def reached(self, share: float) -> tuple[int, float] | None:
         """Trials and virtual seconds until the share was reached."""
@@ -135,6 +149,20 @@ class _TableStages:
         return [self._table.stages[key][0] for key in stages if not self._replay.has(key)]
 
 
+def _first(setting: Setting, strategy: Strategy, seed: int) -> Sequence[FirstTrial]:
+    """Our own search never does without baselines and defaults, what is known comes after them."""
+    found = first_trials(setting.space, setting.source, setting.constraints)
+    surely = [entry for entry in found if entry.origin != "known"]
+    known = [entry for entry in found if entry.origin == "known"]
+    if not strategy.ranked:
+        random.Random(seed).shuffle(known)  # noqa: S311 - not for secrets
+    if strategy.first is None:
+        return [*surely, *known]
+    if strategy.settings is None:
+        return [*surely, *known][: strategy.first]
+    return [*surely, *known[: strategy.first]]
+
+
 def run(
     table: Table, reach: Reach, strategy: Strategy, seed: int, trials: int, share: float = 2.0
 ) -> Course:
@@ -154,11 +182,8 @@ def run(
     replay = Replay(table, clock, gates, shares_stages=strategy.thrifty)
     goal = goal_of(setting)
     watcher = _Watcher(reach, replay, share, thrifty=strategy.thrifty)
-    first: Sequence[FirstTrial] = first_trials(setting.space, setting.source, setting.constraints)
-    must = sum(entry.origin != "known" for entry in first)
-    if strategy.first is not None:
-        first = first[: must + strategy.first] if strategy.settings else first[: strategy.first]
-    proposer: Proposer = _Stock()
+    first = _first(setting, strategy, seed)
+    proposer: Proposer | None = None if strategy.fills else _Stock()
     if strategy.settings is not None:
         stages = _TableStages(table, replay)
         proposer = Surrogate(setting.space, goal, stages, seed, strategy.settings)
@@ -170,7 +195,7 @@ def run(
         ledger = Ledger(
             None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed)
         )
-        loop = SearchLoop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
+        loop = strategy.loop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
         with contextlib.suppress(_Enough):
             loop.run(Budget(trials))
     course = watcher.course
