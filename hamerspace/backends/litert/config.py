@@ -103,6 +103,7 @@ class LiteRtConfig(BackendConfig):
         )
         if families & {"conv", "linear", "attention", "rnn"}:
             recipes.append(_recipe(fp32 * static, 0.3, 0.1, quantization="static_int8"))
+        recipes.append(_recipe(fp32, 0.3, 0.05, quantization="weights_int8"))
         if families & {"linear", "attention", "rnn"}:
             recipes.append(_recipe(fp32 * dynamic, 0.2, 0.3, quantization="dynamic_int4"))
         return tuple(recipes)

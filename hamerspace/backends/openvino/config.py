@@ -146,7 +146,7 @@ class OpenVinoConfig(BackendConfig):
             ]
         if "rnn" not in families and families & {"conv", "linear", "attention"}:
             recipes.append(_recipe(f32 * int8, 0.3, 0.2, quantization="int8", preset="mixed"))
-        if "rnn" not in families and families & {"conv", "linear", "attention", "embedding"}:
+        if families & {"conv", "linear", "attention", "embedding"}:
             recipes.append(_recipe(f32 * weights, 0.3, 0.05, quantization="weights_int8"))
         if "attention" in families:
             recipes += [

@@ -14,6 +14,7 @@ from hamerspace.space import Space
 Floats = npt.NDArray[np.float64]
 
 _REACH = 0.5
+_OFF = 0.5
 _BINS = 9
 
 
@@ -55,14 +56,19 @@ class Column:
         """How alike levels are, between 0 and 1: ``[levels + 1, levels + 1]``.
 
         A level is like itself. Numbers are alike by ``exp(-2 distance)``, with all of them within
-        a distance of 1. Else levels have nothing in common.
+        a distance of 1: where none is below 0, that of ``log(1 + number)``, as a step counts for
+        more at the small end. What 0 turns off is half as like the others. Levels that are no
+        numbers have nothing in common.
         """
         count = len(self.levels)
         found = np.eye(count + 1)
         if self.ordered:
             numbers = np.array([float(level) for level in self.levels])
+            if numbers.min() >= 0:
+                numbers = np.log1p(numbers)
             scaled = (numbers - numbers.min()) / (np.ptp(numbers) or 1.0)
             found[:count, :count] = np.exp(-np.abs(scaled[:, None] - scaled[None, :]) / _REACH)
+            found[:count, :count] *= np.where((numbers == 0)[:, None] == (numbers == 0), 1.0, _OFF)
         return found
 
 

@@ -12,9 +12,14 @@ from hamerspace.search.goal import Goal
 from hamerspace.search.record import BUILDS, Record
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.figures import Figure, figures_of
-from hamerspace.search.surrogate.process import Kernel, Process
+from hamerspace.search.surrogate.process import Process
 
 _MOST_LEARNT = 500
+_FLIP = 1e-3
+_DOUBT = 0.05
+
+Observed = tuple[float, float] | None
+"""A figure and the variance of its observation; ``None`` where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,11 @@ class Models:
         self._objectives = [figure for figure in figures if figure.objective]
         self._limits = [figure for figure in figures if not figure.objective]
         self._processes = {figure.name: Process(encoder) for figure in figures}
-        self._alike = Kernel(encoder)
+        self._failing = Process(encoder)
         self._tune_growth = tune_growth
         self._tune_at = 0.0
         self._rows: dict[str, Floats] = {}
+        self._figures: dict[str, dict[str, Observed]] = {}
         self._records: Sequence[Record] = ()
 
     def learn(self, records: Sequence[Record]) -> None:
@@ -72,8 +78,12 @@ class Models:
         if tune:
             self._tune_at = len(records) * self._tune_growth
         self._known = {}
+        failed = np.array([r.violations[BUILDS] > 0 for r in self._records], dtype=np.float64)
+        self._any_failed = bool(failed.any())
+        if self._any_failed:
+            self._failing.fit(self._seen, failed, np.full(len(failed), _FLIP), tune=tune)
         for figure in (*self._objectives, *self._limits):
-            found = [figure.observe(record.measurement) for record in self._records]
+            found = [self._observed(record)[figure.name] for record in self._records]
             known = [index for index, value in enumerate(found) if value is not None]
             self._known[figure.name] = len(known)
             if len(known) > 1:
@@ -101,7 +111,8 @@ class Models:
         recipes, points = [], []
         for record in records:
             if record.feasible:
-                values = [figure.observe(record.measurement) for figure in self._objectives]
+                observed = self._observed(record)
+                values = [observed[figure.name] for figure in self._objectives]
                 recipes.append(record.recipe)
                 points.append([np.inf if value is None else value[0] for value in values])
         found = np.array(points, dtype=np.float64).reshape(len(points), len(self._objectives))
@@ -109,6 +120,14 @@ class Models:
         better = (found[:, None, :] < found[None, :, :]).any(axis=2)
         kept = np.flatnonzero(~(no_worse & better).any(axis=0))
         return [recipes[index] for index in kept], found[kept]
+
+    def _observed(self, record: Record) -> dict[str, Observed]:
+        """Every figure of a record, which does not change."""
+        name = record.recipe.id
+        if name not in self._figures:
+            figures = (*self._objectives, *self._limits)
+            self._figures[name] = {f.name: f.observe(record.measurement) for f in figures}
+        return self._figures[name]
 
     def _row(self, recipe: Recipe) -> Floats:
         if recipe.id not in self._rows:
@@ -121,10 +140,9 @@ class Models:
         return self._processes[figure.name].predict(rows)
 
     def _buildable(self, rows: Floats) -> Floats:
-        """Chance that recipes can be used at all, from those that are like them."""
-        failed = np.array([r.violations[BUILDS] > 0 for r in self._records], dtype=np.float64)
-        if not failed.any():
+        """Chance that recipes can be used at all: that a regression of failures is below a half."""
+        if not self._any_failed:
             return np.ones(len(rows))
-        weights = self._alike(self._seen, rows)
-        found: Floats = 1.0 - (weights.T @ failed) / (weights.sum(axis=0) + 0.1)
+        mean, deviation = self._failing.predict(rows)
+        found: Floats = special.ndtr((0.5 - mean) / np.maximum(deviation, _DOUBT))
         return found

@@ -45,7 +45,9 @@ def test_a_recurrent_layer_has_no_weights_that_nncf_compresses():
     assert masked("rnn") == kinds | {("openvino.smooth_quant", True)}
 
 
-@pytest.mark.parametrize("families", [("conv",), ("attention", "linear"), ("rnn",), ()])
+@pytest.mark.parametrize(
+    "families", [("conv",), ("attention", "linear"), ("rnn",), ("conv", "rnn"), ()]
+)
 def test_known_recipes_are_buildable(families):
     source = SourceInfo("onnx", SPECS, SPECS, 10, 40, tuple(sorted(families)))
     forbidden = masked(*families)
