@@ -135,7 +135,7 @@ class Ledger:
         for name, value in sorted(record.violations.items()):
             kept.set_constraint(name, value)
             trial.set_constraint(name, value)
-        if record.reused_from is None:
+        if self._teaches(record):
             self._work.tell(trial, list(values))
         else:
             self._work.tell(trial, state=TrialState.FAIL)
@@ -154,8 +154,11 @@ class Ledger:
         return [with_sorted_attributes(trial) for trial in trials]
 
     def _teaching(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Those that are not repetitions."""
-        return [trial for trial in trials if self._records[trial.number].reused_from is None]
+        return [trial for trial in trials if self._teaches(self._records[trial.number])]
+
+    def _teaches(self, record: Record) -> bool:
+        """Whether the sampler is told: not of repetitions."""
+        return record.reused_from is None
 
     def _take_in(self) -> list[FrozenTrial]:
         """The trials of the storage that are new here."""

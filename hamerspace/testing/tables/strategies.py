@@ -38,6 +38,13 @@ class _Stock:
         return None
 
 
+class _PlainLedger(Ledger):
+    """Tells the sampler of every trial, as Optuna does."""
+
+    def _teaches(self, record: Record) -> bool:  # noqa: ARG002
+        return True
+
+
 @dataclass(frozen=True)
 class Strategy:
     """A way of searching.
@@ -192,9 +199,8 @@ def run(
         warnings.simplefilter("ignore")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         names = [objective.label for objective in goal.objectives]
-        ledger = Ledger(
-            None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed)
-        )
+        book = Ledger if strategy.thrifty else _PlainLedger
+        ledger = book(None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed))
         loop = strategy.loop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)
         with contextlib.suppress(_Enough):
             loop.run(Budget(trials))
