@@ -16,8 +16,8 @@ from sqlalchemy import event
 def open_storage(url: str) -> RDBStorage:
     """Open a storage; SQLite with a write-ahead log and a patient lock.
 
-    SQLite's defaults give two trials a second and errors with a second worker; with these it is
-    an order of magnitude more.
+    SQLite's defaults give two trials a second and errors with a second worker; with the log it is
+    an order of magnitude more. Each trial is on the disk before it counts as written.
     """
     sqlite = url.startswith("sqlite")
     storage = RDBStorage(url, {"connect_args": {"timeout": 100}} if sqlite else None)
@@ -25,7 +25,7 @@ def open_storage(url: str) -> RDBStorage:
 
         def tune(connection: Any, _record: Any) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA synchronous=FULL")
 
         event.listen(storage.engine, "connect", tune)
         storage.engine.dispose()

@@ -41,7 +41,7 @@ from hamerspace.search.run_folder import (
     open_run,
 )
 from hamerspace.search.running import Search, export_trial
-from hamerspace.search.samplers import make_sampler
+from hamerspace.search.samplers import make_sampler, own_seed
 from hamerspace.search.stop import Budget
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
 from hamerspace.tasks.model import ModelArtifact
@@ -224,8 +224,7 @@ class Study:
                 watch.phase("writing the report")
                 self.report()
         except BaseException:
-            if not self._has_trials():
-                self._ledger = None  # its file may be gone
+            self._ledger = None  # its file may be gone, or hold less than was to be written
             raise
 
     def report(self, path: str | Path | None = None) -> Path:
@@ -394,12 +393,13 @@ class Study:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
+            seed = config.search.seed if self._shared_url is None else own_seed()
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
                 (goal or self.goal).directions,
                 [objective.label for objective in config.objectives],
-                lambda trials: make_sampler(config.search.sampler, config.search.seed + trials),
+                lambda trials: make_sampler(config.search.sampler, seed + trials),
                 identity=self._identity_key,
                 shared=self._shared_url is not None,
             )

@@ -132,11 +132,13 @@ class Task:
     Attributes:
         limits: Of the search.
         batch_size: Rows by which looks grow at least.
+        first_look: Rows of the first look in a search; more than usual where less says nothing.
         source_ms: The source model's latency.
     """
 
     limits: Constraints
     batch_size: int
+    first_look: int
     source_ms: float
 
 
@@ -152,9 +154,8 @@ class Spent:
 def spend(rows: Iterable[Row], variant: Variant, task: Task) -> Spent:
     found, limit = Spent(), task.limits.max_accuracy_drop or 0.0
     for row in rows:
-        counts = looks(
-            row.looks[-1].quality.of_rows, task.batch_size, variant.first, variant.growth
-        )
+        first = max(variant.first, task.first_look if task.first_look > FIRST_LOOK else 0)
+        counts = looks(row.looks[-1].quality.of_rows, task.batch_size, first, variant.growth)
         look_first = variant.look_first
         if look_first is None:
             look_first = look_takes_less(counts[0], task.batch_size, task.source_ms, SHORT)
@@ -184,7 +185,7 @@ def line(variant: Variant, spent: Spent, kept: int) -> None:
     )
 
 
-def compare(table: Table, batch: int) -> None:
+def compare(table: Table) -> None:
     setting = table.setting
     rows = [row for row in table.rows if row.looks]
     limit = setting.constraints.max_accuracy_drop
@@ -193,7 +194,8 @@ def compare(table: Table, batch: int) -> None:
         return
     kept = sum(row.looks[-1].quality.drop.estimate <= limit for row in rows)
     print(f"{setting.task}: {len(rows)} recipes that run, {kept} keep a drop of {limit:g}")
-    task = Task(setting.constraints, batch, setting.source_values["latency"])
+    source_ms = setting.source_values["latency"]
+    task = Task(setting.constraints, setting.batch_size, setting.first_look, source_ms)
     show(BOUNDARIES, rows, task, kept)
     latencies = [row.short.latency_ms.estimate for row in rows if row.short is not None]
     half_ms = statistics.median(latencies)
@@ -213,14 +215,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in sorted(arguments.folder.glob("*.json.xz")):
         if not arguments.tables or path.name.removesuffix(".json.xz") in arguments.tables:
-            table = Table.load(path)
-            compare(table, _batch(table))
-
-
-def _batch(table: Table) -> int:
-    """Rows by which the looks of a table grow at least: whole batches."""
-    counts = {look.quality.rows for row in table.rows for look in row.looks[:-1]}
-    return 1 if 50 in counts else min(counts)
+            compare(Table.load(path))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from hamerspace.config.flags import override
 from hamerspace.config.loading import load_study
 from hamerspace.errors import HamerspaceError, MetricError, SessionError
 from hamerspace.measure.measurement import Gate, Latency, Measurement
+from hamerspace.measure.protocol import MeasurementPlan
 from hamerspace.measure.steps import LiveSteps
 from hamerspace.recipe import Recipe
 from hamerspace.search.facts import versions
@@ -90,17 +91,15 @@ class Tabulator:
         if built.candidate is None:
             failed = Measurement(Gate.BUILD, built.error, failed=True)
             return Row(recipe, tuple(keys), failed), ran
-        plan = bench.plan(recipe, "search", gated=False)
-        counts = look_counts(plan.data.rows, plan.batch_size)
+        plan = bench.plan(recipe, "search", gated=True)
+        row = Row(recipe, tuple(keys), Measurement(Gate.LOAD))
         bench.settle()
         with self._target.steps(built.candidate, plan, log) as steps:
-            return self._measured(
-                steps, Row(recipe, tuple(keys), Measurement(Gate.LOAD)), counts
-            ), ran
+            return self._measured(steps, row, plan), ran
 
-    def _measured(self, steps: LiveSteps, row: Row, counts: Iterable[int]) -> Row:
+    def _measured(self, steps: LiveSteps, row: Row, plan: MeasurementPlan) -> Row:
         """Every step of a candidate, with its seconds."""
-        short_plan, full_plan = self._plans
+        counts = look_counts(plan.data.rows, plan.batch_size)
         found: dict[str, Any] = {"size_mb": steps.size_mb()}
         seconds: dict[str, float] = {}
         looks: list[Look] = []
@@ -114,28 +113,25 @@ class Tabulator:
                 found["load_time_ms"], found["peak_memory_mb"] = steps.load()
             gate = Gate.LATENCY
             with _timed(seconds, "short"):
-                short = steps.latency(short_plan)
+                short = steps.latency(plan.gates.short)
             gate = Gate.QUALITY
             run_s = 0.0
             for rows in counts:
-                look, run_s = self._look(steps, rows, run_s)
+                look, run_s = self._look(steps, rows, run_s, last=rows == counts[-1])
                 looks += [] if look is None else [look]
             found["quality"] = looks[-1].quality
             gate = Gate.LATENCY
             with _timed(seconds, "full"):
-                found["latency"] = steps.latency(full_plan)
+                found["latency"] = steps.latency(plan.gates.full)
             gate = Gate.COMPLETE
         except (SessionError, MetricError) as error:
             reason, failed = str(error), True
         measurement = Measurement(gate, reason, failed, **found)
         return Row(row.recipe, row.stages, measurement, short, tuple(looks), seconds)
 
-    @property
-    def _plans(self) -> tuple[Any, Any]:
-        gates = self._bench.plan(Recipe({"backend": "none"}), "search", gated=True).gates
-        return gates.short, gates.full
-
-    def _look(self, steps: LiveSteps, rows: int, run_s: float) -> tuple[Look | None, float]:
+    def _look(
+        self, steps: LiveSteps, rows: int, run_s: float, *, last: bool
+    ) -> tuple[Look | None, float]:
         started = time.monotonic()
         steps.run(rows)
         run_s += time.monotonic() - started
@@ -143,6 +139,8 @@ class Tabulator:
         try:
             quality = steps.quality(rows, 0.95)
         except MetricError:
+            if last:
+                raise
             return None, run_s  # a class may be missing yet
         return Look(quality, run_s, time.monotonic() - started), run_s
 
@@ -244,6 +242,8 @@ def main() -> None:
                 bench.target.environment(),
                 versions(),
                 datetime.now(UTC).date().isoformat(),
+                bench.task.batch_size,
+                bench.first_look("search"),
             )
     used = {key for row in rows for key in row.stages}
     kept = {key: value for key, value in filled(stages).items() if key in used}

@@ -33,7 +33,7 @@ def test_sqlite_writes_ahead_and_waits(tmp_path):
     storage = open_storage(sqlite_url(tmp_path / "study.db"))
     with storage.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 100_000
 
 

@@ -149,6 +149,21 @@ def test_more_trials_go_on_where_the_search_was(study_file, finished, tmp_path):
     assert all(not r.evaluation.build_seconds for r in records.values())  # built by 'finished'
 
 
+def test_after_a_write_that_failed_the_same_study_goes_on(study_file, tmp_path, monkeypatch):
+    study = Study.from_yaml(study_file, out=tmp_path / "run")
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("hamerspace.search.writer.add_trial", full)
+        with pytest.raises(OSError, match="no space left"):
+            study.optimize(n_trials=2)
+    assert study.records() == {}
+    study.optimize(n_trials=2)
+    assert list(study.records()) == [trial.number for trial in study.optuna_study.trials] == [0, 1]
+
+
 def test_another_study_in_the_folder_is_refused_with_what_has_changed(finished, study_file):
     flags = {"max_size_mb": 0.5, "backends": ("onnxruntime",)}
     study = Study.from_yaml(study_file, out=finished.folder.path, **flags)
@@ -240,7 +255,9 @@ def test_a_study_begins_with_what_an_earlier_one_found_and_keeps_what_it_finds(
     assert first.winner
     assert first.parameters == dict(study.records()[best.number].recipe.parameters)
     assert first.size_ratio == pytest.approx(best.measurement.size_mb / study.source.size_mb)
-    assert first.drop_points == best.measurement.quality.drop.estimate
+    # The confirm split has told nothing that a search could begin with.
+    searched = study.records()[best.number].measurement
+    assert first.drop_points == searched.quality.drop.estimate
     assert len(own.recipes) == sum(c.rank < 2 for c in study.confirmed)
     assert str(tmp_path) not in own_history.read_text()
 

@@ -11,11 +11,13 @@ from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement, Quality
 from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided_confidence
-from hamerspace.measure.statistics import CONFIDENCE
+from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import EvaluationSet, Steps
 
 SHORT = LatencyPlan(0.1, 0.5, 0.0)
 """Of the latency gate."""
+
+_PEEKS = 1.5
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ def look_takes_less(rows: int, batch_size: int, reference_ms: float, short: Late
         short: Latency plan of the gate.
     """
     return rows / batch_size * reference_ms / 1000 < short.max_s
+
+
+def clearly_over(latency_ms: Interval, limit_ms: float) -> bool:
+    """Whether a latency that is looked at after every pair of blocks can be called too high.
+
+    At one look the lower end of the interval would do. For a dozen it must lie half as far again
+    from the estimate, so that no more than 2.5 % of candidates just at the limit are ended.
+    """
+    reach_ms = latency_ms.estimate - latency_ms.low
+    return latency_ms.estimate - _PEEKS * reach_ms > limit_ms
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
@@ -153,10 +165,10 @@ class Protocol:
             return
         with self._timed("latency"):
             latency = self._take.latency(
-                self._gates.short, lambda ms: ms.low > limit or ms.high < limit
+                self._gates.short, lambda ms: clearly_over(ms, limit) or ms.high < limit
             )
         self._found = replace(self._found, latency=latency)
-        if latency.latency_ms.low > limit:
+        if clearly_over(latency.latency_ms, limit):
             raise _Ended(
                 Gate.LATENCY,
                 f"latency {amount('latency_ms', latency.latency_ms.estimate)} is over the limit of "
@@ -189,6 +201,8 @@ class Protocol:
         except MetricError:
             return  # too few rows to judge yet: a class may be missing
         if quality.drop.low > limit:
+            # What is kept has the confidence of all other intervals, not that of the test.
+            quality = self._take.quality(rows, CONFIDENCE)
             self._found = replace(self._found, quality=quality)
             self._refuse_drop(quality, limit)
 

@@ -89,8 +89,8 @@ class SearchLoop:
     def _go_on(self, budget: Budget) -> Stop:
         watch = GainWatch(budget.min_gain_percent)
         while True:
-            stop = budget.spent(len(self._ledger.records))
             self._look_back()
+            stop = budget.spent(len(self._ledger.records))
             if stop is None and self._count is not None and len(self._seen) >= self._count:
                 stop = exhausted(self._count)
             if stop is not None:

@@ -15,11 +15,11 @@ class Proposal:
     Attributes:
         recipe: What to try; no trial has tried it.
         gain: What the best recipe left is expected to add to the hypervolume, over what feasible
-            trials dominate; infinite where that is not known.
+            trials dominate; ``None`` where this proposal says nothing of it.
     """
 
     recipe: Recipe
-    gain: float = float("inf")
+    gain: float | None = None
 
 
 class Proposer(Protocol):

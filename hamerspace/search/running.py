@@ -19,9 +19,9 @@ from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Listener, SearchLoop
 from hamerspace.search.record import Record
 from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
-from hamerspace.search.samplers import make_proposer
+from hamerspace.search.samplers import make_proposer, own_seed
 from hamerspace.search.stop import Budget, Stop
-from hamerspace.search.warmstart import FirstTrial, first_trials
+from hamerspace.search.warmstart import FirstTrial, apart, first_trials
 from hamerspace.search.workbench import Workbench
 
 
@@ -60,7 +60,7 @@ class Search:
         goal = self._prepare()
         ledger = self.open_ledger(goal)
         history = history_of(self.bench.loaded)
-        recalled = recall_for(self.bench, history)
+        recalled = recall_for(self.bench, history, goal.source["size"])
         stop = self._try_recipes(ledger, goal, budget, recalled)
         searched = time.monotonic()
         self.watch.phase("confirming the front")
@@ -105,11 +105,15 @@ class Search:
         bench, settings = self.bench, self.bench.config.search
         self.watch.phase("searching")
         first = first_trials(bench.space, bench.task.info, bench.constraints, recalled)
+        seed = settings.seed
+        if self.shared:
+            seed = own_seed()
+            first = apart(first, seed)
         proposer = make_proposer(
-            settings.sampler, bench.space, goal, bench.stages, settings.seed, shared=self.shared
+            settings.sampler, bench.space, goal, bench.stages, seed, shared=self.shared
         )
         loop = SearchLoop(
-            ledger, bench.space, bench.evaluate, goal, first, self.watch, settings.seed, proposer
+            ledger, bench.space, bench.evaluate, goal, first, self.watch, seed, proposer
         )
         return loop.run(budget)
 

@@ -1,5 +1,6 @@
 """What chooses the recipes of a study: our own proposer, or one of Optuna's samplers."""
 
+import secrets
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -21,6 +22,11 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
 }
+
+
+def own_seed() -> int:
+    """A seed of this process, where others search with the same trials and the same study."""
+    return secrets.randbits(32)
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:

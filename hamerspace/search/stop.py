@@ -77,8 +77,8 @@ def exhausted(count: int) -> Stop:
 class GainWatch:
     """Says when little is left to gain.
 
-    One proposal that promises little may be a whim of the models, or the last of several that were
-    made of one fit; three in a row are taken for an answer.
+    One fit that promises little may be a whim of the models; three in a row are taken for an
+    answer.
 
     Args:
         min_gain_percent: See :class:`Budget`.
@@ -88,13 +88,14 @@ class GainWatch:
         self._percent = min_gain_percent
         self._below = 0
 
-    def stop(self, gain: float) -> Stop | None:
+    def stop(self, gain: float | None) -> Stop | None:
         """The stop, once the gain was too small often enough.
 
         Args:
-            gain: That the best recipe left is expected to bring, over what is there.
+            gain: That the best recipe left is expected to bring, over what is there; ``None``
+                where nothing new is known of it.
         """
-        if self._percent is None:
+        if self._percent is None or gain is None:
             return None
         self._below = self._below + 1 if 100 * gain < self._percent else 0
         if self._below < _PATIENCE:

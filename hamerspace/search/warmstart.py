@@ -1,5 +1,6 @@
 """The first trials are not random: baselines and defaults, then what was found or is known good."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ class FirstTrial:
     expected: KnownRecipe | None = None
     learned_from: str = ""
 
+
+ORIGINS = ("baseline", "default", "history", "known")
+"""Of first trials, in the order in which they are tried."""
 
 MOST_RECALLED = 6
 """Recipes of earlier studies that a search begins with."""
@@ -80,6 +84,16 @@ def first_trials(
     ordered = [*baselines, *defaults, *new, *(entry for _, entry in known)]
     by_id = {first.recipe.id: first for first in reversed(ordered)}
     return tuple(first for first in ordered if by_id[first.recipe.id] is first)
+
+
+def apart(first: Sequence[FirstTrial], seed: int) -> tuple[FirstTrial, ...]:
+    """The same, those of one origin in an order of the seed's own.
+
+    So processes that search with the same trials do not all begin with the same recipe.
+    """
+    order = random.Random(seed)  # noqa: S311 - not for secrets
+    drawn = [(ORIGINS.index(entry.origin), order.random(), entry) for entry in first]
+    return tuple(entry for _, _, entry in sorted(drawn, key=lambda triple: triple[:2]))
 
 
 def _rank(candidate: KnownRecipe, constraints: Constraints) -> tuple[bool, float]:

@@ -299,6 +299,10 @@ class Workbench:
         )
         return MeasurementPlan(data, batch_size, reference_ms, gates)
 
+    def first_look(self, split: str) -> int:
+        """Rows of a split from which on its quality is looked at."""
+        return self._data(split).judge.first_look
+
     def _counts_download(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""
         asked = Objective.DOWNLOAD in self.config.objectives

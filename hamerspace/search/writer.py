@@ -1,7 +1,8 @@
 """Finished trials go to the storage beside what comes next.
 
-A transaction takes tens of milliseconds of a search whose next trial could be under way. One trial
-at most is on its way: the next waits for it, and so does whoever closes the writer.
+A transaction takes tens of milliseconds of a search whose next trial could be under way. Whoever
+adds a trial learns what became of the one before. After an error the writer is of no more use, as
+its numbers are not those of the storage.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,7 @@ class Writer:
         self._study = study
         self._count = count
         self._pool = ThreadPoolExecutor(1, "trials")
-        self._going: Future[int] | None = None
+        self._going: tuple[Future[int], int] | None = None
 
     def add(self, trial: FrozenTrial) -> int:
         """Begin to write a trial; return its number.
@@ -33,10 +34,12 @@ class Writer:
         Raises:
             Exception: What the storage raised on the trial before.
         """
-        self.wait()
-        self._going = self._pool.submit(add_trial, self._study, trial)
+        number, before = self._count, self._going
+        self._going = self._pool.submit(add_trial, self._study, trial), number
         self._count += 1
-        return self._count - 1
+        if before is not None:
+            self._check(*before)
+        return number
 
     def wait(self) -> None:
         """Return when all is written.
@@ -45,8 +48,12 @@ class Writer:
             RunFolderError: Someone else writes to this study.
             Exception: What the storage raised.
         """
-        going, self._going = self._going, None
-        if going is not None and going.result() != self._count - 1:
+        if self._going is not None:
+            self._check(*self._going)
+            self._going = None
+
+    def _check(self, written: Future[int], number: int) -> None:
+        if written.result() != number:
             raise RunFolderError(
                 f"another process has added trials to study '{self._study.study_name}'; searches "
                 "that share trials each need a folder of their own and the same --storage"

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
-from hamerspace.measure.protocol import SHORT, look_takes_less
+from hamerspace.measure.protocol import SHORT, clearly_over, look_takes_less
+from hamerspace.measure.statistics import ratio_interval
 
 
 @pytest.mark.parametrize(
@@ -9,3 +11,24 @@ from hamerspace.measure.protocol import SHORT, look_takes_less
 )
 def test_the_cheaper_of_a_look_and_the_short_latency_is_known(rows, batch_size, reference_ms, less):
     assert look_takes_less(rows, batch_size, reference_ms, SHORT) is less
+
+
+def _ended(ratio, pairs=12):
+    """Whether a candidate of this latency over the limit is ended by any of the looks."""
+    rng = np.random.default_rng(int(1000 * ratio))
+    ended = 0
+    for _ in range(1500):
+        ours = ratio * np.exp(rng.normal(0, 0.05, pairs))
+        theirs = np.ones(pairs)
+        ended += any(
+            clearly_over(ratio_interval(ours[:n], theirs[:n]), 1.0) for n in range(6, pairs + 1)
+        )
+    return ended / 1500
+
+
+def test_a_candidate_just_at_the_latency_limit_is_seldom_ended():
+    assert _ended(1.0) < 0.04
+
+
+def test_a_candidate_far_over_the_latency_limit_is_ended():
+    assert _ended(1.2) > 0.99

@@ -53,6 +53,7 @@ def test_a_result_that_trials_were_added_to_is_not_the_end():
 def test_a_small_gain_ends_a_search_when_it_stays_small():
     watch = GainWatch(1.0)
     assert watch.stop(0.009) is None
+    assert watch.stop(None) is None
     assert watch.stop(0.009) is None
     stop = watch.stop(0.0)
     assert stop.reason is Reason.GAIN

@@ -2,7 +2,7 @@ import pytest
 
 from hamerspace.backends import BACKENDS
 from hamerspace.constraints import Constraints
-from hamerspace.search.warmstart import MOST_RECALLED, FirstTrial, first_trials
+from hamerspace.search.warmstart import MOST_RECALLED, ORIGINS, FirstTrial, apart, first_trials
 from tests.search.conftest import SOURCE
 
 
@@ -61,3 +61,14 @@ def test_what_was_found_before_comes_after_what_tools_do_and_before_what_is_know
     assert found == [last, *new[: MOST_RECALLED - 1]], "a baseline takes no place"
     assert {f.recipe.id for f in first} >= set(ids), "nothing is tried less for it"
     assert len({f.recipe.id for f in first}) == len(first)
+
+
+def test_searches_that_share_trials_begin_with_other_recipes_of_the_same_origin(spaces):
+    first = first_trials(spaces("cpu"), SOURCE, Constraints())
+    orders = [apart(first, seed) for seed in range(3)]
+    assert orders[0] == apart(first, 0)
+    assert orders[0] != orders[1] != orders[2]
+    for order in orders:
+        assert sorted(order, key=first.index) == list(first)
+        origins = [entry.origin for entry in order]
+        assert origins == sorted(origins, key=ORIGINS.index)

@@ -1,3 +1,4 @@
+import signal
 import threading
 
 import optuna
@@ -70,3 +71,23 @@ def test_a_foreign_trial_in_a_study_of_ones_own_is_refused(study):
     writer.add(_trial(1.0))
     with pytest.raises(RunFolderError, match="another process has added trials to study 'study'"):
         writer.wait()
+
+
+def test_an_interrupt_while_a_trial_is_written_loses_nothing(study, monkeypatch):
+    go = threading.Event()
+    write = study._storage.create_new_trial
+
+    def slow(*arguments, **named):
+        go.wait(10)
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(study._storage, "create_new_trial", slow)
+    writer = Writer(study, 0)
+    writer.add(_trial(1.0))
+    interrupt = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        writer.add(_trial(2.0))
+    go.set()
+    writer.wait()
+    assert _values(study) == [1.0, 2.0]

@@ -30,10 +30,11 @@ def likeness(one: Setting, other: Setting) -> float:
     shared = len(families & others) / len(families | others) if families | others else 1.0
     apart = abs(math.log10((one.parameters + 1) / (other.parameters + 1)))
     differ = sum(getattr(one, name) != getattr(other, name) for name in _LESSER)
+    differ += set(one.objectives) != set(other.objectives)
     return shared / (1.0 + apart) * math.pow(_DIFFERENT, differ)
 
 
-_LESSER = ("format", "gpu", "threads", "batch_size", "metric", "objectives")
+_LESSER = ("format", "gpu", "threads", "batch_size", "metric")
 
 
 def recall(

@@ -47,7 +47,7 @@ class Setting(_Part):
 
 
 class Tried(_Part):
-    """A confirmed recipe, its figures on the confirm split against the source model's.
+    """A confirmed recipe, its figures on the search split against the source model's.
 
     Attributes:
         parameters: Of the recipe.

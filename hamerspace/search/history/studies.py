@@ -19,11 +19,19 @@ def history_of(loaded: LoadedStudy) -> HistoryFile | None:
     return HistoryFile(default_history_file()) if loaded.config.search.history else None
 
 
-def recall_for(bench: Workbench, history: HistoryFile | None) -> tuple[FirstTrial, ...]:
-    """What the history holds for a study, the most promising first."""
+def recall_for(
+    bench: Workbench, history: HistoryFile | None, size_mb: float | None = None
+) -> tuple[FirstTrial, ...]:
+    """What the history holds for a study, the most promising first.
+
+    Args:
+        bench: Of the study.
+        history: The user's.
+        size_mb: Of the source model's files; default: of its weights.
+    """
     if history is None:
         return ()
-    size_mb = bench.task.info.size_bytes / 1e6
+    size_mb = size_mb or bench.task.info.size_bytes / 1e6
     return recall(history.read(), setting_of(bench), bench.space, size_mb)
 
 
@@ -76,14 +84,14 @@ def entry_of(
         identity=identity,
         setting=setting_of(bench),
         recipes=tuple(
-            _tried(records[c.number], c, goal.source, winner=c.number == winner.number)
-            for c in usable
+            _tried(records[c.number], goal.source, winner=c.number == winner.number) for c in usable
         ),
     )
 
 
-def _tried(record: Record, again: Confirmed, source: Mapping[str, float], *, winner: bool) -> Tried:
-    values = observed(again.measurement)
+def _tried(record: Record, source: Mapping[str, float], *, winner: bool) -> Tried:
+    """As the search measured it: the confirm split stays unseen, should the study come again."""
+    values = observed(record.measurement)
     return Tried(
         parameters=dict(record.recipe.parameters),
         latency_ratio=values["latency"] / source["latency"],

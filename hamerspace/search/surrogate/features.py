@@ -1,5 +1,6 @@
 """Recipes as indicators of their values, and how alike two recipes are."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.space import Space
+from hamerspace.space.choice import Choice
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +28,7 @@ class Column:
         names: Of the parameters.
         levels: The values; numbers in their order. A level more stands for not being active.
         ordered: Whether the values are numbers, so that near ones are alike.
+        log: Whether numbers count by their logarithm.
         default: Where it is not in a recipe but stands at this value; ``None`` where that means
             that it is not active.
     """
@@ -34,6 +37,7 @@ class Column:
     levels: tuple[Scalar, ...]
     ordered: bool
     default: Scalar | None = None
+    log: bool = False
 
     def level(self, parameters: Mapping[str, Scalar]) -> int:
         """Index of the level that a recipe has; of a continuous range the nearest."""
@@ -46,7 +50,15 @@ class Column:
         found = self._indices.get(value)
         if found is not None:
             return found
-        return min(range(len(self.levels)), key=lambda i: abs(_number(self.levels[i], value)))
+        place = self._place(value)
+        return min(range(len(self.levels)), key=lambda i: abs(self._place(self.levels[i]) - place))
+
+    def _place(self, value: Scalar) -> float:
+        """Where a number lies on the column's scale; 0 has a place on a logarithmic one too."""
+        if not self.log:
+            return float(value)
+        least = min(float(level) for level in self.levels if float(level) > 0)
+        return math.log(max(float(value), least / 2))
 
     @cached_property
     def _indices(self) -> dict[Scalar, int]:
@@ -63,17 +75,14 @@ class Column:
         count = len(self.levels)
         found = np.eye(count + 1)
         if self.ordered:
-            numbers = np.array([float(level) for level in self.levels])
-            if numbers.min() >= 0:
+            off = np.array([level == 0 for level in self.levels])
+            numbers = np.array([self._place(level) for level in self.levels])
+            if not self.log and numbers.min() >= 0:
                 numbers = np.log1p(numbers)
             scaled = (numbers - numbers.min()) / (np.ptp(numbers) or 1.0)
             found[:count, :count] = np.exp(-np.abs(scaled[:, None] - scaled[None, :]) / _REACH)
-            found[:count, :count] *= np.where((numbers == 0)[:, None] == (numbers == 0), 1.0, _OFF)
+            found[:count, :count] *= np.where(off[:, None] == off, 1.0, _OFF)
         return found
-
-
-def _number(level: Scalar, value: Scalar) -> float:
-    return float(level) - float(value)
 
 
 class Encoder:
@@ -94,13 +103,9 @@ class Encoder:
         columns = []
         for choice in asked:
             by_word.setdefault(choice.name.rpartition(".")[2], []).append(choice.name)
-            values[choice.name] = (
-                tuple(np.linspace(choice.low, choice.high, _BINS).tolist())
-                if choice.continuous
-                else choice.values
-            )
+            values[choice.name] = _bins(choice) if choice.continuous else choice.values
             default = choice.parameter.default if choice.parameter.optional else None
-            columns.append(_column((choice.name,), values[choice.name], default))
+            columns.append(_column((choice.name,), values[choice.name], default, log=choice.log))
         columns.extend(
             _column(tuple(names), [value for name in names for value in values[name]], None)
             for names in by_word.values()
@@ -124,8 +129,21 @@ class Encoder:
         return rows
 
 
-def _column(names: tuple[str, ...], values: Sequence[Scalar], default: Scalar | None) -> Column:
+def _bins(choice: Choice) -> tuple[Scalar, ...]:
+    spaced = np.geomspace if choice.log else np.linspace
+    return tuple(spaced(choice.low, choice.high, _BINS).tolist())
+
+
+def _column(
+    names: tuple[str, ...],
+    values: Sequence[Scalar],
+    default: Scalar | None,
+    *,
+    log: bool = False,
+) -> Column:
     distinct = list(dict.fromkeys(values if default is None else [*values, default]))
     numbers = [v for v in distinct if isinstance(v, int | float) and not isinstance(v, bool)]
     ordered = len(numbers) == len(distinct) > 2
-    return Column(names, tuple(sorted(numbers) if ordered else distinct), ordered, default)
+    levels = tuple(sorted(numbers) if ordered else distinct)
+    log = log and ordered and min(numbers) >= 0
+    return Column(names, levels, ordered, default, log)

@@ -74,8 +74,9 @@ class Surrogate:
         if not self._waiting:
             self._waiting = self._choose(known, tried)
             if self._settings.drawn_from > 1:
-                self._random.shuffle(self._waiting)
-                del self._waiting[1:]
+                gain = self._waiting[0].gain if self._waiting else None
+                drawn = self._random.sample(self._waiting, min(len(self._waiting), 1))
+                self._waiting = [Proposal(proposal.recipe, gain) for proposal in drawn]
         return self._waiting[0] if self._waiting else None
 
     def _choose(self, records: Sequence[Record], tried: set[str]) -> list[Proposal]:
@@ -106,7 +107,10 @@ class Surrogate:
 def _greedily(
     recipes: Sequence[Recipe], forecast: Forecast, front: Floats, dear: Floats, count: int
 ) -> list[Proposal]:
-    """Take the best, count it as if it had come out as expected, and so on."""
+    """Take the best, count it as if it had come out as expected, and so on.
+
+    Only the first tells of the gain that is left: the others' rests on what is not measured yet.
+    """
     chosen: list[Proposal] = []
     taken = np.zeros(len(recipes), dtype=bool)
     share = dominated_share(front, forecast.low, forecast.high)
@@ -114,7 +118,8 @@ def _greedily(
         gains = np.where(taken, -1.0, _gains(forecast, front))
         index = int(np.argmax(np.where(taken, -np.inf, gains / dear)))
         taken[index] = True
-        chosen.append(Proposal(recipes[index], float(gains.max()) / max(share, _NOTHING)))
+        left = None if chosen else float(gains.max()) / max(share, _NOTHING)
+        chosen.append(Proposal(recipes[index], left))
         front = np.vstack([front, forecast.means[index]])
     return chosen
 

@@ -8,7 +8,8 @@ from scipy import stats
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Latency, Quality
-from hamerspace.measure.protocol import Gates, Protocol
+from hamerspace.measure.protocol import SHORT, Gates, Protocol, look_takes_less
+from hamerspace.measure.quality import looks
 from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import Clear, Steps
 from hamerspace.recipe import Recipe
@@ -87,10 +88,16 @@ class Replay:
 
 def gates_of(table: Table) -> Gates:
     """The gates of a search of the table's task."""
-    from hamerspace.measure.quality import looks
-
+    setting = table.setting
     rows = next(row.looks[-1].quality.of_rows for row in table.rows if row.looks)
-    return Gates(table.setting.constraints, looks(rows))
+    counts = looks(rows, setting.batch_size, setting.first_look)
+    return Gates(
+        setting.constraints,
+        counts,
+        look_first=look_takes_less(
+            counts[0], setting.batch_size, setting.source_values["latency"], SHORT
+        ),
+    )
 
 
 class TableSteps(Steps):
@@ -104,7 +111,7 @@ class TableSteps(Steps):
     def __init__(self, row: Row, clock: VirtualClock) -> None:
         self._row = row
         self._clock = clock
-        self._run_s = self._judge_s = 0.0
+        self._run_s = 0.0
         self._timed = False
 
     def now_s(self) -> float:
@@ -134,12 +141,12 @@ class TableSteps(Steps):
         self._spend("full")
         return self._known(self._row.measurement.latency, "latency")
 
-    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:  # noqa: ARG002
+    def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         look = self._look(rows)
-        for seconds in (look.run_s - self._run_s, look.judge_s - self._judge_s):
-            self._clock.advance(max(seconds, 0.0))  # rows that were run are not judged again
+        self._clock.advance(max(look.run_s - self._run_s, 0.0))  # rows are run once
         self._run_s = max(self._run_s, look.run_s)
-        self._judge_s = max(self._judge_s, look.judge_s)
+        if limit is None or look.quality.drop.estimate > limit:
+            self._clock.advance(look.judge_s)
         return _at_confidence(look.quality, confidence)
 
     def close(self) -> None:

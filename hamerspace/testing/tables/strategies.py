@@ -94,7 +94,7 @@ class Course:
     Attributes:
         shares: Share of the exhaustive hypervolume after each trial.
         seconds: Virtual seconds after each trial.
-        builds: Number of recipes that were evaluated; repeats are not.
+        builds: Number of evaluations; a repeat counts where it is evaluated again.
         repeats: Trials that met a recipe again.
         sampling_s: Real seconds that choosing took.
     """

@@ -102,6 +102,8 @@ class Setting:
         environment: The machine.
         versions: Of the packages.
         taken: Day of the measurements, ISO 8601.
+        batch_size: The deployment batch size.
+        first_look: Rows of the first look at quality.
     """
 
     task: str
@@ -114,6 +116,8 @@ class Setting:
     environment: Mapping[str, str]
     versions: Mapping[str, str]
     taken: str
+    batch_size: int
+    first_look: int
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -127,6 +131,8 @@ class Setting:
             "environment": dict(self.environment),
             "versions": dict(self.versions),
             "taken": self.taken,
+            "batch_size": self.batch_size,
+            "first_look": self.first_look,
         }
 
     @classmethod

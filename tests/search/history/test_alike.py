@@ -36,6 +36,8 @@ def test_nothing_carries_over_to_another_kind_of_machine(other):
         ({"threads": 2}, 0.8),
         ({"metric": "rmse", "batch_size": 8}, 0.64),
         ({"limits": {}}, 1.0),
+        ({"objectives": ("size",)}, 0.8),
+        ({"objectives": tuple(reversed(SETTING.objectives))}, 1.0),
     ],
 )
 def test_what_differs_makes_studies_less_alike(other, wanted):

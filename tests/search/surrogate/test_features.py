@@ -85,3 +85,22 @@ def test_a_value_of_a_continuous_range_takes_the_nearest_level(continuous):
     for ratio, near in ((0.2, 0.2), (0.21, 0.2), (0.39, 0.4), (0.6, 0.6)):
         recipe = continuous.complete({"backend": "onnxruntime", "prune.ratio": ratio})
         assert levels[_level(encoder, "prune.ratio", recipe)] == pytest.approx(near)
+
+
+def test_a_logarithmic_range_has_as_many_levels_at_either_end(assemble):
+    space = assemble(
+        {"backend": "onnxruntime", "prune.ratio": {"low": 0.01, "high": 0.64, "log": True}}
+    )
+    encoder = Encoder(space)
+    column = _columns(encoder)["prune.ratio",]
+    assert column.levels[0] == 0.0  # nothing is pruned
+    ratios = np.array(column.levels[1:])
+    np.testing.assert_allclose(ratios[1:] / ratios[:-1], ratios[1] / ratios[0])
+    alike = column.similarity()
+    assert alike[1, 2] == pytest.approx(alike[-3, -2])
+
+    def level(ratio):
+        recipe = space.complete({"backend": "onnxruntime", "prune.ratio": ratio})
+        return _level(encoder, "prune.ratio", recipe)
+
+    assert [level(ratio) for ratio in (0.01, 0.017, 0.08, 0.64)] == [1, 2, 5, 9]

@@ -136,9 +136,22 @@ def test_the_gain_shrinks_as_the_search_goes_on(small, goal, record):
     while (proposal := proposer.propose(records)) is not None:
         gains.append(proposal.gain)
         records[len(records)] = record(proposal.recipe, wanted)
-    assert gains[0] == float("inf")
-    assert all(gain >= 0 for gain in gains)
+    assert gains[0] is None
+    assert all(gain >= 0 for gain in gains[1:])
     assert max(gains[-5:]) < 0.1 * max(gains[1:5])
+
+
+def test_of_several_proposals_of_one_fit_the_first_tells_what_is_left(small, goal, record):
+    wanted = goal(Objective.LATENCY, Objective.SIZE)
+    records = {n: record(r, wanted) for n, r in enumerate(list(small.recipes())[:9])}
+    proposer = Surrogate(small, wanted, NothingBuilt(), 0, Settings(trials_a_fit=3))
+    gains = []
+    for _ in range(4):
+        proposal = proposer.propose(records)
+        gains.append(proposal.gain)
+        records[len(records)] = record(proposal.recipe, wanted)
+    assert gains[0] > 0
+    assert gains[1:] == [None, None, None]
 
 
 def test_processes_that_search_together_draw_from_the_best_few(small, goal, record):
@@ -154,3 +167,6 @@ def test_processes_that_search_together_draw_from_the_best_few(small, goal, reco
 
     assert 3 < len(proposed(range(12), together)) <= 8
     assert len(proposed(range(12), Settings())) == 1
+    alone = Surrogate(small, wanted, NothingBuilt(), 0).propose(records)
+    shared = Surrogate(small, wanted, NothingBuilt(), 0, together).propose(records)
+    assert shared.gain == alone.gain

@@ -50,6 +50,8 @@ def make_table(space):
             environment={"cpu": "made"},
             versions={"hamerspace": "0"},
             taken="2026-01-02",
+            batch_size=1,
+            first_look=100,
         )
         stages = {k: v for _, found in built for k, v in found.items()}
         return Table(setting, tuple(row for row, _ in built), stages)

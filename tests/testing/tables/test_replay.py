@@ -103,6 +103,8 @@ def test_quality_that_is_clearly_lost_is_seen_on_a_part_of_the_rows(make_table, 
     found, seconds = _taken(replay, worst.recipe)
     assert found.measurement.ended_at is Gate.QUALITY
     assert found.measurement.quality.rows < found.measurement.quality.of_rows
+    seen = next(look for look in worst.looks if look.quality.rows >= found.measurement.quality.rows)
+    assert found.measurement.quality.drop.half_width == pytest.approx(seen.quality.drop.half_width)
     assert seconds < _taken(Replay(free, VirtualClock()), worst.recipe)[1]
 
 
@@ -147,10 +149,9 @@ def test_with_the_look_first_a_hopeless_candidate_is_not_timed(make_table, free)
         max_accuracy_drop=0.2 * measured.quality.drop.estimate,
         max_latency_ms=0.5 * measured.latency.latency_ms.low,
     )
-    gates = gates_of(table)
-    timed = Replay(table, VirtualClock(), gates)(worst.recipe).measurement
-    assert timed.ended_at is Gate.LATENCY
-    gates = replace(gates, look_first=True)
-    looked = Replay(table, VirtualClock(), gates)(worst.recipe).measurement
+    looked = Replay(table, VirtualClock())(worst.recipe).measurement
     assert looked.ended_at is Gate.QUALITY
     assert looked.latency is None
+    later = replace(gates_of(table), look_first=False)
+    timed = Replay(table, VirtualClock(), later)(worst.recipe).measurement
+    assert timed.ended_at is Gate.LATENCY
