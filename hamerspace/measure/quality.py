@@ -23,7 +23,7 @@ from hamerspace.tasks.metrics.base import DropUnit
 
 FIRST_LOOK = 100
 FIRST_LOOK_OF_NO_MEAN = 200
-GROWTH = 2.0
+GROWTH = 4.0
 
 
 @dataclass(frozen=True)
