@@ -39,7 +39,7 @@ class _Sleeping:
         self._evaluate = SimulatedEvaluator()
         self._seconds = seconds
 
-    def __call__(self, recipe: Recipe) -> Evaluation:
+    def __call__(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:  # noqa: ARG002
         if self._seconds:
             time.sleep(self._seconds)
         return self._evaluate(recipe)

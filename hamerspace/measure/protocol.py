@@ -32,6 +32,7 @@ class Gates:
         full: Latency plan of what passes.
         download: Whether to measure the download size too.
         look_first: Whether quality is looked at on the first rows before the short latency.
+        always_timed: Whether a candidate that loses too much is timed shortly all the same.
         boundary: How far over the limit a drop must lie at each look before the last, in standard
             errors, to end the measuring.
     """
@@ -43,6 +44,7 @@ class Gates:
     full: LatencyPlan = field(default_factory=LatencyPlan)
     download: bool = False
     look_first: bool = False
+    always_timed: bool = False
     boundary: Boundary = constant_boundary
 
 
@@ -206,8 +208,11 @@ class Protocol:
             self._found = replace(self._found, quality=quality)
             self._refuse_drop(quality, limit)
 
-    @staticmethod
-    def _refuse_drop(quality: Quality, limit: float) -> NoReturn:
+    def _refuse_drop(self, quality: Quality, limit: float) -> NoReturn:
+        if self._gates.always_timed and self._found.latency is None:
+            with self._timed("latency"):
+                latency = self._take.latency(self._gates.short, lambda _: False)
+            self._found = replace(self._found, latency=latency)
         raise _Ended(
             Gate.QUALITY,
             f"drop of {quality.drop.estimate:.3g} after {quality.rows:,} of "

@@ -24,8 +24,13 @@ logger = logging.getLogger(__name__)
 class Evaluator(Protocol):
     """Builds and measures; the loop knows nothing else of the world."""
 
-    def __call__(self, recipe: Recipe) -> Evaluation:
-        """Evaluate ``recipe``; its failures are part of the result."""
+    def __call__(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
+        """Evaluate ``recipe``; its failures are part of the result.
+
+        Args:
+            recipe: What to build.
+            always_timed: Whether to time it even where it loses too much of the quality.
+        """
         ...
 
 
@@ -125,7 +130,9 @@ class SearchLoop:
             logger.info("same recipe as trial %d", number)
             return self._ledger.records[number].as_reuse(number, "sampled", started_s)
         self._listener.trial_started(len(self._ledger.records), recipe, origin)
-        evaluation = self._evaluate(recipe)
+        # Others are compared with a tool's default, and what a scheme takes in one runtime says
+        # whether it is worth keeping some layers out of it.
+        evaluation = self._evaluate(recipe, always_timed=bool(entry.default_of))
         goal = self._goal
         violations, values, imputed = judge(
             evaluation, goal.constraints, goal.objectives, goal.source

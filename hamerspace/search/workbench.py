@@ -217,8 +217,8 @@ class Workbench:
             truth = judge.source_outputs if judge.labels is None else judge.labels
             check_metric(self.task.metric, judge.source_outputs, truth)
 
-    def evaluate(self, recipe: Recipe) -> Evaluation:
-        """Build and measure ``recipe`` through the gates."""
+    def evaluate(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
+        """Build and measure ``recipe`` through the gates, or with its latency in any case."""
         self.start()
         started = time.monotonic()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
@@ -229,7 +229,8 @@ class Workbench:
         if built.candidate is None:
             failed = Measurement(Gate.BUILD, built.error, failed=True)
             return Evaluation(recipe, failed, seconds, built.reused, built.key)
-        measurement = self._measure(built.candidate, recipe, "search", gated=True)
+        plan = self.plan(recipe, "search", gated=True, always_timed=always_timed)
+        measurement = self._measure(built.candidate, recipe, plan)
         return Evaluation(recipe, measurement, built.seconds, built.reused, built.key)
 
     def build(self, recipe: Recipe) -> BuildResult:
@@ -259,7 +260,7 @@ class Workbench:
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
-        return self._measure(built.candidate, recipe, "confirm", gated=False)
+        return self._measure(built.candidate, recipe, self.plan(recipe, "confirm", gated=False))
 
     def close(self) -> None:
         """End every process and keep the store within its bound."""
@@ -275,14 +276,14 @@ class Workbench:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _measure(
-        self, candidate: Candidate, recipe: Recipe, split: str, *, gated: bool
-    ) -> Measurement:
+    def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
         log = self._folder.recipe_log(recipe, "measure.log")
         self.settle()
-        return self.target.measure(candidate, self.plan(recipe, split, gated=gated), log)
+        return self.target.measure(candidate, plan, log)
 
-    def plan(self, recipe: Recipe, split: str, *, gated: bool) -> MeasurementPlan:
+    def plan(
+        self, recipe: Recipe, split: str, *, gated: bool, always_timed: bool = False
+    ) -> MeasurementPlan:
         """How a candidate of ``recipe`` is measured on a split."""
         reference = self.source_measurement.latency
         assert reference is not None
@@ -295,6 +296,7 @@ class Workbench:
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
             download=self._counts_download(recipe),
+            always_timed=always_timed,
             look_first=look_takes_less(counts[0], batch_size, reference_ms, SHORT),
         )
         return MeasurementPlan(data, batch_size, reference_ms, gates)

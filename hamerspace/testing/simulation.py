@@ -33,7 +33,7 @@ class SimulatedEvaluator:
     failing: float = 0.05
     seed: int = 0
 
-    def __call__(self, recipe: Recipe) -> Evaluation:
+    def __call__(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:  # noqa: ARG002
         """Figures of a recipe; equal recipes have equal figures."""
         if self._draw(recipe.id) < self.failing:
             return Evaluation(recipe, Measurement(Gate.BUILD, "simulated failure", failed=True))

@@ -89,7 +89,7 @@ def simulate(spaces, tmp_path):
         calls, watcher = [], Watcher()
         evaluate = evaluate or SimulatedEvaluator()
 
-        def counted(recipe):
+        def counted(recipe, *, always_timed=False):
             calls.append(recipe)
             return evaluate(recipe)
 

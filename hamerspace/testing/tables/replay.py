@@ -63,7 +63,7 @@ class Replay:
         """Whether a build stage's result is at hand."""
         return key in self._built
 
-    def __call__(self, recipe: Recipe) -> Evaluation:
+    def __call__(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
         """What a search would have observed of ``recipe``.
 
         Raises:
@@ -82,7 +82,8 @@ class Replay:
         key = row.stages[-1] if row.stages else ""
         if row.measurement.ended_at is Gate.BUILD:
             return Evaluation(recipe, row.measurement, seconds, key=key)
-        measurement = Protocol(self._gates, TableSteps(row, self.clock)).measure()
+        gates = replace(self._gates, always_timed=always_timed)
+        measurement = Protocol(gates, TableSteps(row, self.clock)).measure()
         return Evaluation(recipe, measurement, seconds, key=key)
 
 

@@ -155,3 +155,15 @@ def test_with_the_look_first_a_hopeless_candidate_is_not_timed(make_table, free)
     later = replace(gates_of(table), look_first=False)
     timed = Replay(table, VirtualClock(), later)(worst.recipe).measurement
     assert timed.ended_at is Gate.LATENCY
+
+
+def test_what_loses_too_much_is_timed_where_that_is_asked(make_table, free):
+    worst = max(_whole(free), key=lambda row: row.measurement.quality.drop.estimate)
+    table = make_table(max_accuracy_drop=0.2 * worst.measurement.quality.drop.estimate)
+    plain, seconds = _taken(Replay(table, VirtualClock()), worst.recipe)
+    replay = Replay(table, VirtualClock())
+    timed = replay(worst.recipe, always_timed=True).measurement
+    assert plain.measurement.latency is None
+    assert timed.latency == worst.short
+    assert timed.ended_at is plain.measurement.ended_at is Gate.QUALITY
+    assert replay.clock.now_s == pytest.approx(seconds + SECONDS["short"])
