@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from optuna.trial import Trial
@@ -52,7 +52,7 @@ class SearchLoop:
         goal: What to improve and keep.
         first: Recipes to try before any sampling.
         listener: Is told of every trial.
-        seed: Of the draws among unseen recipes.
+        seed: Of the draws among recipes that were not met.
         proposer: Chooses after the first; without one the study's sampler does.
     """
 
@@ -77,9 +77,8 @@ class SearchLoop:
         self._entries = {entry.recipe.id: entry for entry in first}
         self._seen: dict[str, int] = {}
         self._count = space.count()
-        can_draw = proposer is None and self._count is not None
-        self._unseen = self._shuffled(seed) if can_draw else iter(())
-        self._met_again = False
+        self._random = random.Random(seed)  # noqa: S311 - not for secrets
+        self._met_again: Recipe | None = None
 
     def run(self, budget: Budget) -> Stop:
         """Go on until the budget is spent or nothing is left to try; return why it stopped.
@@ -117,7 +116,7 @@ class SearchLoop:
         record = self._record(trial)
         number = self._ledger.finish(trial, self._values(record), record)
         self._seen.setdefault(record.recipe.id, number)
-        self._met_again = record.reused_from is not None
+        self._met_again = None if record.reused_from is None else record.recipe
         self._listener.trial_finished(number, record)
 
     def _record(self, trial: Trial) -> Record:
@@ -166,18 +165,18 @@ class SearchLoop:
         """What the next trial tries without asking the sampler.
 
         That is one of the first, then what the proposer names; or, after a suggestion of the
-        sampler that was met before, a recipe that was not.
+        sampler that was met before, one near it that was not.
         """
         for entry in self._first:
             if entry.recipe.id not in self._seen:
                 return Proposal(entry.recipe)
         if self._proposer is not None:
             return self._proposer.propose(self._ledger.records)
-        if self._met_again:
-            return next((Proposal(r) for r in self._unseen if r.id not in self._seen), None)
-        return None
+        return None if self._met_again is None else self._unseen(self._met_again)
 
-    def _shuffled(self, seed: int) -> Iterator[Recipe]:
-        recipes = list(self._space.recipes())
-        random.Random(seed).shuffle(recipes)  # noqa: S311 - not for secrets
-        return iter(recipes)
+    def _unseen(self, recipe: Recipe) -> Proposal | None:
+        """A recipe that was not met: one choice away, or any where all of those were."""
+        near = [other for other in self._space.neighbours(recipe) if other.id not in self._seen]
+        if not near and self._count is not None:
+            near = [other for other in self._space.recipes() if other.id not in self._seen]
+        return Proposal(self._random.choice(near)) if near else None
