@@ -68,9 +68,9 @@ STOCK = Strategy("nsgaii", NSGAIISampler, thrifty=True, fills=True)
 
 GROUPS = {
     "cost": {
-        "gain / seconds ** 0.5": OURS,
+        "gain / seconds ** 0.25": OURS,
         "gain": _ours(cost_exponent=0.0),
-        "gain / seconds ** 0.25": _ours(cost_exponent=0.25),
+        "gain / seconds ** 0.5": _ours(cost_exponent=0.5),
         "gain / seconds": _ours(cost_exponent=1.0),
     },
     "first": {

@@ -33,7 +33,7 @@ class Settings:
             is the next.
     """
 
-    cost_exponent: float = 0.5
+    cost_exponent: float = 0.25
     tune_growth: float = 1.2
     trials_a_fit: int = 50
     drawn_from: int = 1
