@@ -67,6 +67,8 @@ class Models:
         self._tune_at = 0.0
         self._rows: dict[str, Floats] = {}
         self._figures: dict[str, dict[str, Observed]] = {}
+        self._judged: set[str] = set()
+        self._front: list[tuple[Recipe, Floats]] = []
         self._records: Sequence[Record] = ()
 
     def learn(self, records: Sequence[Record]) -> None:
@@ -108,18 +110,22 @@ class Models:
 
     def front(self, records: Sequence[Record]) -> tuple[list[Recipe], Floats]:
         """The feasible recipes that no other dominates, and their figures ``[members, axes]``."""
-        recipes, points = [], []
         for record in records:
-            if record.feasible:
-                observed = self._observed(record)
-                values = [observed[figure.name] for figure in self._objectives]
-                recipes.append(record.recipe)
-                points.append([np.inf if value is None else value[0] for value in values])
-        found = np.array(points, dtype=np.float64).reshape(len(points), len(self._objectives))
-        no_worse = (found[:, None, :] <= found[None, :, :]).all(axis=2)
-        better = (found[:, None, :] < found[None, :, :]).any(axis=2)
-        kept = np.flatnonzero(~(no_worse & better).any(axis=0))
-        return [recipes[index] for index in kept], found[kept]
+            if record.recipe.id not in self._judged:
+                self._judged.add(record.recipe.id)
+                if record.feasible:
+                    self._join(record)
+        points = np.array([point for _, point in self._front], dtype=np.float64)
+        return [recipe for recipe, _ in self._front], points.reshape(-1, len(self._objectives))
+
+    def _join(self, record: Record) -> None:
+        """Add a feasible recipe to the front, where none of it dominates the recipe."""
+        observed = self._observed(record)
+        values = [observed[figure.name] for figure in self._objectives]
+        point = np.array([np.inf if value is None else value[0] for value in values])
+        if not any(_dominates(other, point) for _, other in self._front):
+            kept = [pair for pair in self._front if not _dominates(point, pair[1])]
+            self._front = [*kept, (record.recipe, point)]
 
     def _observed(self, record: Record) -> dict[str, Observed]:
         """Every figure of a record, which does not change."""
@@ -146,3 +152,7 @@ class Models:
         mean, deviation = self._failing.predict(rows)
         found: Floats = special.ndtr((0.5 - mean) / np.maximum(deviation, _DOUBT))
         return found
+
+
+def _dominates(one: Floats, other: Floats) -> bool:
+    return bool((one <= other).all() and (one < other).any())

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
@@ -65,6 +66,8 @@ class Surrogate:
         self._costs = Costs(stages)
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self._waiting: list[Proposal] = []
+        # Matrices of a few hundred rows take longer with more threads than with one.
+        self._threads = ThreadpoolController()
 
     def propose(self, records: Mapping[int, Record]) -> Proposal | None:
         """What to try next; ``None`` where every recipe was tried."""
@@ -72,7 +75,8 @@ class Surrogate:
         tried = {record.recipe.id for record in known}
         self._waiting = [p for p in self._waiting if p.recipe.id not in tried]
         if not self._waiting:
-            self._waiting = self._choose(known, tried)
+            with self._threads.limit(limits=1, user_api="blas"):
+                self._waiting = self._choose(known, tried)
             if self._settings.drawn_from > 1:
                 gain = self._waiting[0].gain if self._waiting else None
                 drawn = self._random.sample(self._waiting, min(len(self._waiting), 1))
