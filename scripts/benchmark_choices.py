@@ -9,6 +9,7 @@ samplers, so they are varied with ``nsgaii``, with our gates, store and reuse.
 """
 
 import argparse
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from benchmark_search import REACHED, searched, tables, until_reached
 from optuna.samplers import NSGAIISampler
 
 from hamerspace.constraints import penalized, penalty
+from hamerspace.errors import HamerspaceError
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record
 from hamerspace.search.surrogate.proposer import Settings
@@ -125,4 +127,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HamerspaceError as error:
+        sys.exit(f"error: {error}")

@@ -11,6 +11,7 @@ besides, at the median of the table. A star marks what times even those that mis
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from pathlib import Path
 from scipy import optimize, stats
 
 from hamerspace.constraints import Constraints
+from hamerspace.errors import HamerspaceError
 from hamerspace.measure.measurement import Gate
 from hamerspace.measure.protocol import SHORT, Gates, Protocol, _Ended, look_takes_less
 from hamerspace.measure.quality import FIRST_LOOK, GROWTH, looks
@@ -218,4 +220,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HamerspaceError as error:
+        sys.exit(f"error: {error}")

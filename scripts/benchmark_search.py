@@ -11,11 +11,13 @@ recipes that were built again: medians over the seeds. Then what ``hamerspace`` 
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from hamerspace.errors import HamerspaceError
 from hamerspace.testing.tables.progress import Reach
 from hamerspace.testing.tables.strategies import (
     OURS,
@@ -122,4 +124,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HamerspaceError as error:
+        sys.exit(f"error: {error}")
