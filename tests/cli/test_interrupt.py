@@ -51,6 +51,7 @@ def test_no_process_stays(searching, number, code):
 
 def test_after_a_kill_the_same_command_goes_on(searching, start, tmp_path):
     process, _ = searching()
+    time.sleep(1.0)  # a trial is written while the next begins
     process.kill()
     process.wait(30)
     process, _ = start(*searching.arguments)
