@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 
@@ -84,7 +85,7 @@ def test_an_interrupt_while_a_trial_is_written_loses_nothing(study, monkeypatch)
     monkeypatch.setattr(study._storage, "create_new_trial", slow)
     writer = Writer(study, 0)
     writer.add(_trial(1.0))
-    interrupt = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    interrupt = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):
         writer.add(_trial(2.0))
