@@ -16,7 +16,7 @@ from dataclasses import replace
 from benchmark_search import REACHED, searched, tables, until_reached
 from optuna.samplers import NSGAIISampler
 
-from hamerspace.constraints import penalized, penalty
+from hamerspace.constraints import penalty
 from hamerspace.errors import HamerspaceError
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record
@@ -35,15 +35,12 @@ class Weighted(SearchLoop):
     imputed_at = 1.0
 
     def _values(self, record: Record) -> list[float]:
-        goal, total = self._goal, self.weight * penalty(record.violations)
-        found = []
+        goal, values = self._goal, dict(record.values)
         for objective in goal.objectives:
-            value, maximize = record.values[objective.value], goal.maximizes(objective)
             if objective.value in record.imputed:
-                value = value / self.imputed_at if maximize else value * self.imputed_at
-            scale = goal.source[objective.value]
-            found.append(penalized(value, total, scale, maximize=maximize))
-        return found
+                better = goal.maximizes(objective)
+                values[objective.value] *= 1 / self.imputed_at if better else self.imputed_at
+        return goal.told(values, self.weight * penalty(record.violations))
 
 
 class NoPenalty(Weighted):

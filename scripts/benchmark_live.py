@@ -25,7 +25,7 @@ import optuna
 from hamerspace._optuna import sqlite_url
 from hamerspace.build.store import Store
 from hamerspace.config.loading import load_study
-from hamerspace.constraints import penalized, penalty
+from hamerspace.constraints import penalty
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
@@ -105,16 +105,7 @@ def search_plainly(
         )
         for name, value in violations.items():
             trial.set_constraint(name, value)
-        told = [
-            penalized(
-                values[objective.value],
-                penalty(violations),
-                goal.source[objective.value],
-                maximize=goal.maximizes(objective),
-            )
-            for objective in goal.objectives
-        ]
-        study.tell(trial, told)
+        study.tell(trial, goal.told(values, penalty(violations)))
         records.append(Record(evaluation, "sampled", violations, values, imputed))
     return records
 

@@ -81,7 +81,7 @@ def clearly_over(latency_ms: Interval, limit_ms: float) -> bool:
     """Whether a latency that is looked at after every pair of blocks can be called too high.
 
     At one look the lower end of the interval would do. For a dozen it must lie half as far again
-    from the estimate, so that no more than 2.5 % of candidates just at the limit are ended.
+    from the estimate, so that about 2.5 % of candidates just at the limit are ended.
     """
     reach_ms = latency_ms.estimate - latency_ms.low
     return latency_ms.estimate - _PEEKS * reach_ms > limit_ms
@@ -211,7 +211,7 @@ class Protocol:
     def _refuse_drop(self, quality: Quality, limit: float) -> NoReturn:
         if self._gates.always_timed and self._found.latency is None:
             with self._timed("latency"):
-                latency = self._take.latency(self._gates.short, lambda _: False)
+                latency = self._take.latency(self._gates.short)
             self._found = replace(self._found, latency=latency)
         raise _Ended(
             Gate.QUALITY,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints, Objective, penalized
 from hamerspace.search.ledger import Direction
 
 
@@ -28,6 +28,23 @@ class Goal:
         if objective is Objective.QUALITY:
             return not self.minimize_quality
         return objective is Objective.THROUGHPUT
+
+    def told(self, values: Mapping[str, float], total: float) -> list[float]:
+        """What a sampler is told of a trial, in the order of the objectives.
+
+        Args:
+            values: Of each objective, as measured.
+            total: The penalty, on top where the trial is infeasible; else 0.
+        """
+        return [
+            penalized(
+                values[objective.value],
+                total,
+                self.source[objective.value],
+                maximize=self.maximizes(objective),
+            )
+            for objective in self.objectives
+        ]
 
     @property
     def maximize(self) -> dict[str, bool]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from optuna.trial import Trial
 
-from hamerspace.constraints import penalized, penalty
+from hamerspace.constraints import penalty
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
@@ -150,16 +150,7 @@ class SearchLoop:
 
     def _values(self, record: Record) -> list[float]:
         """What the sampler is told: plain where feasible, with the penalty on top elsewhere."""
-        total = penalty(record.violations)
-        return [
-            penalized(
-                record.values[objective.value],
-                total,
-                self._goal.source[objective.value],
-                maximize=self._goal.maximizes(objective),
-            )
-            for objective in self._goal.objectives
-        ]
+        return self._goal.told(record.values, penalty(record.violations))
 
     def _given(self) -> Proposal | None:
         """What the next trial tries without asking the sampler.

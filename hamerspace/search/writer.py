@@ -27,11 +27,13 @@ class Writer:
         self._count = count
         self._pool = ThreadPoolExecutor(1, "trials")
         self._going: tuple[Future[int], int] | None = None
+        self._failed = False
 
     def add(self, trial: FrozenTrial) -> int:
         """Begin to write a trial; return its number.
 
         Raises:
+            RunFolderError: Someone else writes to this study.
             Exception: What the storage raised on the trial before.
         """
         number, before = self._count, self._going
@@ -53,7 +55,12 @@ class Writer:
             self._going = None
 
     def _check(self, written: Future[int], number: int) -> None:
-        if written.result() != number:
+        try:
+            found = written.result()
+        except Exception:
+            self._failed = True
+            raise
+        if found != number and not self._failed:
             raise RunFolderError(
                 f"another process has added trials to study '{self._study.study_name}'; searches "
                 "that share trials each need a folder of their own and the same --storage"

@@ -19,6 +19,19 @@ def study(tmp_path):
     return optuna.create_study(storage=f"sqlite:///{tmp_path / 's.db'}", study_name="study")
 
 
+@pytest.fixture
+def go(study, monkeypatch):
+    """Nothing is written before this event is set."""
+    event, write = threading.Event(), study._storage.create_new_trial
+
+    def slow(*arguments, **named):
+        event.wait(10)
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(study._storage, "create_new_trial", slow)
+    return event
+
+
 def _values(study):
     return [trial.value for trial in study.get_trials()]
 
@@ -38,15 +51,7 @@ def test_numbers_go_on_from_what_is_there(study):
     assert _values(study) == [1.0, 2.0]
 
 
-def test_whoever_adds_a_trial_does_not_wait_for_it(study, monkeypatch):
-    go = threading.Event()
-    write = study._storage.create_new_trial
-
-    def slow(*arguments, **named):
-        go.wait(10)
-        return write(*arguments, **named)
-
-    monkeypatch.setattr(study._storage, "create_new_trial", slow)
+def test_whoever_adds_a_trial_does_not_wait_for_it(study, go):
     writer = Writer(study, 0)
     assert writer.add(_trial(1.0)) == 0
     assert _values(study) == []
@@ -66,6 +71,22 @@ def test_what_the_storage_refuses_is_told_at_the_next_trial(study, monkeypatch):
         writer.add(_trial(2.0))
 
 
+def test_one_trial_that_was_refused_is_not_taken_for_anothers_doing(study, monkeypatch):
+    write = study._storage.create_new_trial
+
+    def full_once(*_, **__):
+        monkeypatch.setattr(study._storage, "create_new_trial", write)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(study._storage, "create_new_trial", full_once)
+    writer = Writer(study, 0)
+    writer.add(_trial(1.0))
+    with pytest.raises(OSError, match="no space left"):
+        writer.add(_trial(2.0))
+    writer.wait()
+    assert _values(study) == [2.0]
+
+
 def test_a_foreign_trial_in_a_study_of_ones_own_is_refused(study):
     writer = Writer(study, 0)
     study.add_trial(_trial(9.0))
@@ -74,15 +95,7 @@ def test_a_foreign_trial_in_a_study_of_ones_own_is_refused(study):
         writer.wait()
 
 
-def test_an_interrupt_while_a_trial_is_written_loses_nothing(study, monkeypatch):
-    go = threading.Event()
-    write = study._storage.create_new_trial
-
-    def slow(*arguments, **named):
-        go.wait(10)
-        return write(*arguments, **named)
-
-    monkeypatch.setattr(study._storage, "create_new_trial", slow)
+def test_an_interrupt_while_a_trial_is_written_loses_nothing(study, go):
     writer = Writer(study, 0)
     writer.add(_trial(1.0))
     interrupt = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])

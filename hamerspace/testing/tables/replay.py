@@ -133,11 +133,11 @@ class TableSteps(Steps):
         return self._known(found.load_time_ms, "load"), self._known(found.peak_memory_mb, "load")
 
     def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:  # noqa: ARG002
-        """What the short plan showed where ``clear`` is asked, else what the full one did."""
+        """What the gate's short plan showed, or the full one."""
         if not self._timed:
             self._spend("short")
             self._timed = True
-        if clear is not None:
+        if plan == SHORT:
             return self._known(self._row.short, "latency")
         self._spend("full")
         return self._known(self._row.measurement.latency, "latency")
