@@ -18,12 +18,19 @@ QUICK_SPACE = {
 }
 
 
+USERS_DATA = os.environ.get("HAMERSPACE_DATA")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Keep what tests build out of the user's cache, and what they find out of the history."""
+    """Keep what tests build out of the user's cache, and what they find out of the history.
+
+    Tool environments that the user has installed are not seen: they change what a search tries.
+    """
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAMERSPACE_CACHE", str(folder))
+        patch.setenv("HAMERSPACE_DATA", str(folder / "data"))
         patch.setenv("HAMERSPACE_HISTORY", str(folder / "history.json"))
         yield folder
 
@@ -43,6 +50,15 @@ def own_history(own_cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAMERSPACE_HISTORY", str(path))
         yield path
+
+
+@pytest.fixture
+def users_tools(monkeypatch):
+    """Let a test see the tool environments that are installed on this machine."""
+    if USERS_DATA is None:
+        monkeypatch.delenv("HAMERSPACE_DATA")
+    else:
+        monkeypatch.setenv("HAMERSPACE_DATA", USERS_DATA)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ sys.exit(pytest.main(["-q", "--noconftest", "-p", "no:cacheprovider", *sys.argv[
 
 
 @pytest.mark.skipif(PYTHON is None, reason="needs 'hamerspace backends install tvm'")
+@pytest.mark.usefixtures("users_tools")
 def test_conformance_on_the_interpreter_of_the_environment():
     ours = sysconfig.get_paths()["purelib"]
     conformance = Path(__file__).with_name("conformance.py")

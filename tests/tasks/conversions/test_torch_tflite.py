@@ -132,6 +132,7 @@ def convert(worker, tmp_path):
 
 
 @needs_tool
+@pytest.mark.usefixtures("users_tools")
 @pytest.mark.parametrize(("name", "batch_size"), [("Conv", 2), ("Bag", 1), ("mlp", 1)])
 def test_names_order_and_values_are_kept(convert, tmp_path, name, batch_size):
     import torch
@@ -153,6 +154,7 @@ def test_names_order_and_values_are_kept(convert, tmp_path, name, batch_size):
 
 
 @needs_tool
+@pytest.mark.usefixtures("users_tools")
 def test_code_that_the_environment_lacks_is_told(convert, tmp_path):
     from hamerspace.errors import BuildError
 
@@ -161,8 +163,7 @@ def test_code_that_the_environment_lacks_is_told(convert, tmp_path):
         convert(model, 1)
 
 
-def test_without_the_environment_there_is_no_route_and_a_hint(tmp_path, monkeypatch):
-    monkeypatch.setenv("HAMERSPACE_DATA", str(tmp_path))
+def test_without_the_environment_there_is_no_route_and_a_hint():
     inputs, outputs = NETWORKS["mlp"]
     info = SourceInfo("pytorch", inputs, outputs, 100, 400, ("linear",))
     found = find_route("pytorch", ("tflite",), info)
