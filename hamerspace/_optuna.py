@@ -52,6 +52,13 @@ def note_taker(study: optuna.Study, trial_id: int) -> optuna.Trial:
     return optuna.Trial(study, trial_id)
 
 
+def sampler_attributes(study: optuna.Study, number: int) -> dict[str, Any]:
+    """What the study's sampler has noted on a trial for itself, such as its generation."""
+    trial = study.get_trials(deepcopy=False)[number]
+    prefix = f"{type(study.sampler).__name__}:"
+    return {key: value for key, value in trial.system_attrs.items() if key.startswith(prefix)}
+
+
 def with_sorted_attributes(trial: FrozenTrial) -> FrozenTrial:
     """A copy with its system attributes, the constraints among them, sorted by name.
 

@@ -208,6 +208,7 @@ class Study:
         """Begin the search, or go on with it, with the folder held."""
         try:
             with self.folder.held(worth_keeping=self._has_trials):
+                self._ledger = None  # another process may have gone on since it was opened
                 begin(self.folder, self.loaded, self._backends, self._shared_url, _command())
                 if budget.met_by(self.result, len(self.records())):
                     return
@@ -393,7 +394,9 @@ class Study:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
-            seed = config.search.seed if self._shared_url is None else own_seed()
+            shared = self._shared_url is not None
+            choices = (self.folder.read(FACTS_FILE) or {}).get("choices") if shared else None
+            seed = own_seed() if shared else config.search.seed
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
@@ -401,7 +404,8 @@ class Study:
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, seed + trials),
                 identity=self._identity_key,
-                shared=self._shared_url is not None,
+                choices=content_key(choices=choices) if choices else "",
+                shared=shared,
             )
         return self._ledger
 

@@ -8,6 +8,7 @@ from hamerspace._optuna import (
     add_trial,
     note_taker,
     open_storage,
+    sampler_attributes,
     sqlite_url,
     with_sorted_attributes,
 )
@@ -45,6 +46,12 @@ def test_a_trial_is_added_whole_and_its_number_told(study):
     assert kept.constraints == {"b": -1.0, "a": 0.0}
     assert kept.user_attrs == {"note": "kept"}
     assert kept.values == [0.5]
+
+
+def test_a_sampler_notes_the_generation_of_a_trial_under_its_name():
+    study = optuna.create_study(sampler=optuna.samplers.NSGAIISampler(seed=0))
+    study.ask({"x": UNIFORM})
+    assert sampler_attributes(study, 0) == {"NSGAIISampler:generation": 0}
 
 
 def test_attributes_are_sorted_whatever_order_they_were_set_in():

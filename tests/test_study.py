@@ -147,6 +147,12 @@ def test_more_trials_go_on_where_the_search_was(study_file, finished, tmp_path):
     assert all(not r.evaluation.build_seconds for r in records.values())  # built by 'finished'
 
 
+def test_a_study_goes_on_where_another_process_has_left_it(study_file, tmp_path):
+    study = Study.from_yaml(study_file, out=tmp_path / "run").optimize(1)
+    Study.load(tmp_path / "run").optimize(2)
+    assert sorted(study.optimize(3).records()) == [0, 1, 2]
+
+
 def test_after_a_write_that_failed_the_same_study_goes_on(study_file, tmp_path, monkeypatch):
     study = Study.from_yaml(study_file, out=tmp_path / "run")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hamerspace.measure.measurement import Latency
 from hamerspace.measure.process import ModelProcess
-from hamerspace.measure.statistics import Interval, ratio_interval
+from hamerspace.measure.statistics import CONFIDENCE, Interval, ratio_interval
 
 BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02
@@ -29,11 +29,13 @@ class LatencyPlan:
         tolerance: Relative half-width of the ratio's interval that is tight enough.
         max_s: Wall seconds after which to stop anyway, warm-up excluded.
         min_s: Wall seconds to measure at least, so that percentiles mean something.
+        confidence: Of the ratio's interval.
     """
 
     tolerance: float = 0.05
     max_s: float = 0.8
     min_s: float = 0.2
+    confidence: float = CONFIDENCE
 
 
 @dataclass
@@ -115,7 +117,7 @@ class LatencyRun:
             self._candidate.add_block()
             if len(self._candidate.wall_ns) < _MIN_BLOCKS:
                 continue
-            latency = self._latency()
+            latency = self._latency(plan.confidence)
             elapsed = self._measured_s + time.monotonic() - started
             if clear is not None and clear(latency.latency_ms):
                 break
@@ -125,11 +127,11 @@ class LatencyRun:
         self._measured_s += time.monotonic() - started
         return latency
 
-    def _latency(self) -> Latency:
+    def _latency(self, confidence: float) -> Latency:
         wall_over_cpu = max(self._candidate.wall_over_cpu(), self._reference.wall_over_cpu())
         basis = "cpu" if self._threads == 1 and wall_over_cpu > BUSY_WALL_OVER_CPU else "wall"
         ours, theirs = self._candidate.medians(basis), self._reference.medians(basis)
-        ratio = ratio_interval(ours, theirs)
+        ratio = ratio_interval(ours, theirs, confidence)
         reference_ms = self._reference_ms
         if reference_ms is None:
             reference_ms = float(np.median(theirs)) / 1e6

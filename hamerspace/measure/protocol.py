@@ -35,6 +35,7 @@ class Gates:
         always_timed: Whether a candidate that loses too much is timed shortly all the same.
         boundary: How far over the limit a drop must lie at each look before the last, in standard
             errors, to end the measuring.
+        confidence: Of the drop's interval on all rows.
     """
 
     constraints: Constraints
@@ -46,6 +47,7 @@ class Gates:
     look_first: bool = False
     always_timed: bool = False
     boundary: Boundary = constant_boundary
+    confidence: float = CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Protocol:
         """On all rows, whose estimate decides: a latency that nobody asks for is not measured."""
         limit = self._gates.constraints.max_accuracy_drop
         with self._timed("quality"):
-            quality = self._take.quality(self._gates.looks[-1], CONFIDENCE)
+            quality = self._take.quality(self._gates.looks[-1], self._gates.confidence)
         self._found = replace(self._found, quality=quality)
         if self._gates.gated and limit is not None and quality.drop.estimate > limit:
             self._refuse_drop(quality, limit)

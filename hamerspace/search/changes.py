@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hamerspace._secrets import without_passwords
 from hamerspace.errors import ChangedStudyError
 
 _ABSENT = "not there"
@@ -41,6 +42,12 @@ def changes_of_study(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
         else:
             found += _of_values(section, old.get(key), value)
     return found
+
+
+def changes_of_storage(before: str | None, now: str | None) -> list[str]:
+    """A line where the trials lie elsewhere: the numbers of a result are those of one storage."""
+    old, new = ("in the folder" if url is None else without_passwords(url) for url in (before, now))
+    return _lines([("storage", old, new)])
 
 
 def changes_of_choices(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

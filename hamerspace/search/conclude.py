@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hamerspace.measure.measurement import Measurement
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
 from hamerspace.search.goal import Goal
@@ -13,8 +14,8 @@ from hamerspace.search.record import Record
 class Bench(Protocol):
     """Builds and measures."""
 
-    def confirm(self, recipe: Recipe) -> Measurement:
-        """Measure a recipe in full on the confirm split."""
+    def confirm(self, recipe: Recipe, confidence: float) -> Measurement:
+        """Measure a recipe in full on the confirm split; the intervals have this confidence."""
         ...
 
 
@@ -22,12 +23,17 @@ _MOST_AT_ONCE = 12
 _MOST = 24
 # What promises less over a winner than this, in halvings, is not worth another confirmation.
 _WORTH = 0.25
+# Of the error that is left, what those that are confirmed next share.
+_SHARE = 0.8
 
 
 def confirm_front(
     bench: Bench, records: Mapping[int, Record], goal: Goal
 ) -> tuple[list[Confirmed], Confirmed | None]:
     """Measure the front again on the confirm split; return what was seen and the winner.
+
+    The winner is the best of those, so their intervals have to hold together: each has the
+    confidence with which, in 95 % of searches, all of them do (Bonferroni's inequality).
 
     The best of the tools' own defaults is confirmed too, so that the winner is never worse than
     it for having been unlucky in the search.
@@ -48,6 +54,7 @@ def confirm_front(
     expected = {n: costs(r.measurement) for n, r in records.items() if r.feasible}
     left, confirmed = {n: records[n] for n in expected}, list[Confirmed]()
     winner: Confirmed | None = None
+    error = 1 - CONFIDENCE
     while True:
         able = left
         room = _MOST - len(confirmed)
@@ -60,11 +67,14 @@ def confirm_front(
         if not chosen:
             break
         if not confirmed:
-            defaults = [n for n, r in left.items() if r.default_of and n not in chosen]
+            known = {records[n].recipe.id for n in chosen}
+            defaults = [n for n, r in left.items() if r.default_of and r.recipe.id not in known]
             chosen += sorted(defaults, key=expected.__getitem__)[:1]
+        confidence = 1 - _SHARE * error / len(chosen)
+        error *= 1 - _SHARE
         for number in chosen:
             recipe = records[number].recipe
-            measurement = bench.confirm(recipe)
+            measurement = bench.confirm(recipe, confidence)
             verdicts = verdicts_of(measurement, goal.constraints)
             confirmed.append(Confirmed(number, recipe.id, measurement, verdicts))
         gone = {c.recipe_id for c in confirmed}

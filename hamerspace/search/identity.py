@@ -10,7 +10,12 @@ from hamerspace.config.loading import parse_space_file
 from hamerspace.config.space import DeclaredParameter
 from hamerspace.config.study import AUTO_SPACE, LoadedStudy
 from hamerspace.errors import ChangedStudyError, RunFolderError
-from hamerspace.search.changes import changes_of_choices, changes_of_study, refusal
+from hamerspace.search.changes import (
+    changes_of_choices,
+    changes_of_storage,
+    changes_of_study,
+    refusal,
+)
 from hamerspace.search.run_folder import RUN_FILE, RunFolder
 from hamerspace.space import find_space_file, space_texts
 from hamerspace.tasks.fingerprint import part_digests, study_fingerprint
@@ -72,12 +77,16 @@ def begin(
     found = folder.read(RUN_FILE)
     if found is None:
         folder.refuse_strangers()
-        run = {"storage": storage, "command": command}
+        run = {"storage": storage, "command": without_passwords(command)}
         folder.write(RUN_FILE, {**_kept(loaded, identity_of(loaded, backends)), **run})
         return
-    changes = changes_since(found, loaded, backends)
+    changes = changes_since(found, loaded, backends) + changes_of_storage(
+        found.get("storage"), storage
+    )
     if changes:
         raise refusal(f"{folder.path} holds another study", changes)
+    if found.get("storage") != storage:  # another password
+        folder.write(RUN_FILE, {**found, "storage": storage})
 
 
 def changes_since(

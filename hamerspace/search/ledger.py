@@ -15,7 +15,12 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from hamerspace._optuna import add_trial, open_storage, with_sorted_attributes
+from hamerspace._optuna import (
+    add_trial,
+    open_storage,
+    sampler_attributes,
+    with_sorted_attributes,
+)
 from hamerspace._secrets import without_passwords
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Scalar
@@ -25,6 +30,7 @@ from hamerspace.search.writer import Writer
 Direction = Literal["minimize", "maximize"]
 
 _IDENTITY = "hamerspace.identity"
+_CHOICES = "hamerspace.choices"
 
 
 class Ledger:
@@ -39,6 +45,8 @@ class Ledger:
             with the same seed would draw the same recipes again.
         identity: Of what must not change between runs; a shared storage may hold a study of the
             same name for another model.
+        choices: Of what can be chosen, for the same reason: the runtimes or the processor of who
+            shares the storage may leave other choices, and samplers do not take that.
         shared: Whether other processes may add trials meanwhile.
 
     Raises:
@@ -54,6 +62,7 @@ class Ledger:
         sampler: Callable[[int], BaseSampler],
         *,
         identity: str = "",
+        choices: str = "",
         shared: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -67,16 +76,10 @@ class Ledger:
             )
         except Exception as error:
             raise _unreadable(shown, error) from error
-        found = [direction.name.lower() for direction in self.kept.directions]
-        if found != list(directions):
+        other = self._told_apart(directions, identity, choices)
+        if other:
             raise RunFolderError(
-                f"storage {shown} holds a study '{name}' with other objectives; "
-                "give this study another name"
-            )
-        if self.kept.user_attrs.get(_IDENTITY, identity) != identity:
-            raise RunFolderError(
-                f"storage {shown} holds a study '{name}' with another model, "
-                "data, space or limits; give this study another name"
+                f"storage {shown} holds a study '{name}' {other} give this study another name"
             )
         self._shared = shared
         self._records: dict[int, Record] = {}
@@ -88,6 +91,8 @@ class Ledger:
                     self.kept.set_metric_names(list(metric_names))
                 if _IDENTITY not in self.kept.user_attrs:
                     self.kept.set_user_attr(_IDENTITY, identity)
+                if choices and _CHOICES not in self.kept.user_attrs:
+                    self.kept.set_user_attr(_CHOICES, choices)
                 self._take_in()
             except Exception as error:
                 raise _unreadable(shown, error) from error
@@ -98,6 +103,22 @@ class Ledger:
         beside = url is not None and not shared
         there = len(self.kept.get_trials(deepcopy=False))
         self._writer = Writer(self.kept, there) if beside else None
+
+    def _told_apart(self, directions: Sequence[Direction], identity: str, choices: str) -> str:
+        """What makes the study that the storage holds another one; empty where it is this one."""
+        attributes = self.kept.user_attrs
+        if [direction.name.lower() for direction in self.kept.directions] != list(directions):
+            return "with other objectives;"
+        if _IDENTITY not in attributes and self.kept.get_trials(deepcopy=False):
+            return "that Hamerspace did not make;"
+        if attributes.get(_IDENTITY, identity) != identity:
+            return "with another model, data, space or limits;"
+        if choices and attributes.get(_CHOICES, choices) != choices:
+            return (
+                "in which other recipes can be built: its processes have other runtimes or another "
+                "processor; install what they have ('hamerspace backends' tells), or"
+            )
+        return ""
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -129,6 +150,7 @@ class Ledger:
             values=list(values),
             params=trial.params,
             distributions=trial.distributions,
+            system_attrs=sampler_attributes(self._work, trial.number),
             user_attrs={RECORD_KEY: record.to_json()},
         )
         kept.datetime_start = trial.datetime_start

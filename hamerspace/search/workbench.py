@@ -25,6 +25,7 @@ from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet
 from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import keep_ranking
@@ -253,14 +254,15 @@ class Workbench:
         log = self._folder.recipe_log(recipe, "build.log")
         return self.builder.technique_model(recipe, model_format, log)
 
-    def confirm(self, recipe: Recipe) -> Measurement:
-        """Measure a recipe in full on the confirm split."""
+    def confirm(self, recipe: Recipe, confidence: float = CONFIDENCE) -> Measurement:
+        """Measure a recipe in full on the confirm split; the intervals have this confidence."""
         self.start()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
-        return self._measure(built.candidate, recipe, self.plan(recipe, "confirm", gated=False))
+        plan = self.plan(recipe, "confirm", gated=False, confidence=confidence)
+        return self._measure(built.candidate, recipe, plan)
 
     def close(self) -> None:
         """End every process and keep the store within its bound."""
@@ -282,7 +284,13 @@ class Workbench:
         return self.target.measure(candidate, plan, log)
 
     def plan(
-        self, recipe: Recipe, split: str, *, gated: bool, always_timed: bool = False
+        self,
+        recipe: Recipe,
+        split: str,
+        *,
+        gated: bool,
+        always_timed: bool = False,
+        confidence: float = CONFIDENCE,
     ) -> MeasurementPlan:
         """How a candidate of ``recipe`` is measured on a split."""
         reference = self.source_measurement.latency
@@ -294,10 +302,11 @@ class Workbench:
             self.constraints,
             counts,
             gated,
-            full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5),
+            full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5, confidence),
             download=self._counts_download(recipe),
             always_timed=always_timed,
             look_first=look_takes_less(counts[0], batch_size, reference_ms, SHORT),
+            confidence=confidence,
         )
         return MeasurementPlan(data, batch_size, reference_ms, gates)
 

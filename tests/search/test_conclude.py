@@ -32,20 +32,26 @@ class Bench:
     def __init__(self, figures):
         self.figures = figures
         self.asked = []
+        self.errors = []
 
-    def confirm(self, recipe):
+    def confirm(self, recipe, confidence):
         self.asked.append(recipe["number"])
+        self.errors.append(1 - confidence)
         return measured(*self.figures[recipe["number"]])
 
 
 @pytest.fixture
 def conclude():
-    """``conclude([(found in the search, found again, tool)])`` gives asked numbers and winner."""
+    """``conclude([(found in the search, found again, tool)])`` gives asked numbers and winner.
 
-    def conclude(rows):
+    Rows after ``repeated`` are the recipe of that row, met again.
+    """
+
+    def conclude(rows, repeated=None):
         records = {}
         for number, (found, _, tool) in enumerate(rows):
-            recipe = Recipe({"backend": "any", "number": number})
+            first = number if repeated is None else min(number, repeated)
+            recipe = Recipe({"backend": "any", "number": first})
             measurement = measured(*found)
             values = {
                 "quality": measurement.quality.value,
@@ -58,6 +64,7 @@ def conclude():
         bench = Bench({number: again for number, (_, again, _) in enumerate(rows)})
         confirmed, winner = confirm_front(bench, records, GOAL)
         assert [c.number for c in confirmed] == sorted(bench.asked)
+        assert sum(bench.errors) <= 0.05  # all intervals hold in 95 % of searches
         return bench.asked, winner and winner.number
 
     return conclude
@@ -69,6 +76,12 @@ def test_only_the_front_and_the_best_default_are_confirmed(conclude):
     asked, winner = conclude(rows)
     assert asked == [0, 3]
     assert winner == 0
+
+
+def test_a_default_that_was_met_again_is_confirmed_once(conclude):
+    good = (0.2, 1.0, 0.1)
+    asked, winner = conclude([(good, good, "A"), (good, good, "A")], repeated=0)
+    assert (asked, winner) == ([0], 0)
 
 
 def test_what_is_shadowed_by_something_that_cannot_be_shown_gets_its_turn(conclude):

@@ -80,6 +80,25 @@ def test_backends_that_changed_are_told(folder, study):
     assert _changes(folder, loaded, ("openvino",)) == ["backends: all -> openvino"]
 
 
+def test_trials_that_lie_elsewhere_are_another_study(folder, study):
+    loaded = load_study(study)
+    _begin(folder, loaded, storage="mysql://me:secret@db/x")
+    assert _changes(folder, loaded) == ["storage: mysql://me:***@db/x -> in the folder"]
+
+
+def test_a_password_may_change(folder, study):
+    loaded = load_study(study)
+    for password in ("old", "new"):
+        _begin(folder, loaded, storage=f"mysql://me:{password}@db/x")
+    assert folder.read("run.json")["storage"] == "mysql://me:new@db/x"
+
+
+def test_the_command_is_kept_without_a_password(folder, study):
+    url = "mysql://me:secret@db/x"
+    begin(folder, load_study(study), None, url, f"hamerspace search --storage {url}")
+    assert folder.read("run.json")["command"] == "hamerspace search --storage mysql://me:***@db/x"
+
+
 def test_choices_of_the_space_file_that_changed_are_told(folder, study):
     _begin(folder, load_study(study))
     file = study.parent / "space.yaml"

@@ -1,5 +1,6 @@
+import optuna
 import pytest
-from optuna.samplers import RandomSampler
+from optuna.samplers import NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 
 from hamerspace.errors import RunFolderError
@@ -9,19 +10,19 @@ from hamerspace.search.ledger import Ledger
 from hamerspace.search.record import RECORD_KEY, Evaluation, Record
 
 
-def _open(path, directions=("minimize",), shared=False, seeds=None):
+def _open(path, directions=("minimize",), shared=False, seeds=None, **named):
     def sampler(trials):
         if seeds is not None:
             seeds.append(trials)
         return RandomSampler(seed=trials)
 
     names = ["size_mb", "latency_ms"][: len(directions)]
-    return Ledger(f"sqlite:///{path}", "study", directions, names, sampler, shared=shared)
+    return Ledger(f"sqlite:///{path}", "study", directions, names, sampler, shared=shared, **named)
 
 
-def _finish(ledger, size=1.0):
-    trial = ledger.ask({"x": size})
-    trial.suggest_categorical("x", [1.0, 2.0, 3.0])
+def _finish(ledger, size=1.0, given=True):
+    trial = ledger.ask({"x": size} if given else None)
+    size = trial.suggest_categorical("x", [1.0, 2.0, 3.0])
     measurement = Measurement(Gate.COMPLETE, size_mb=size)
     evaluation = Evaluation(Recipe({"backend": "b", "x": size}), measurement)
     record = Record(evaluation, "sampled", {"builds": 0.0}, {"size": 1})
@@ -75,6 +76,41 @@ def test_another_studys_objectives_are_refused(tmp_path):
     _open(tmp_path / "s.db")
     with pytest.raises(RunFolderError, match="other objectives"):
         _open(tmp_path / "s.db", ("minimize", "maximize"))
+
+
+def test_a_study_of_someone_else_is_refused_and_left_as_it_is(tmp_path):
+    theirs = optuna.create_study(storage=f"sqlite:///{tmp_path / 's.db'}", study_name="study")
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), 1)
+    with pytest.raises(RunFolderError, match="that Hamerspace did not make; give this study"):
+        _open(tmp_path / "s.db")
+    assert theirs.metric_names is None
+    assert theirs.user_attrs == {}
+
+
+def test_who_can_build_other_recipes_does_not_share(tmp_path):
+    _open(tmp_path / "s.db", shared=True, choices="a")
+    _open(tmp_path / "s.db", shared=True, choices="a")
+    with pytest.raises(RunFolderError, match=r"other recipes can be built.*other runtimes"):
+        _open(tmp_path / "s.db", shared=True, choices="b")
+
+
+def test_generations_go_on_where_they_were(tmp_path):
+    def reopen():
+        sampler = NSGAIISampler(population_size=4, seed=0)
+        return Ledger(
+            f"sqlite:///{tmp_path / 's.db'}", "study", ["minimize"], ["x"], lambda _: sampler
+        )
+
+    def generation(ledger):
+        trial = ledger.ask(None)
+        trial.suggest_categorical("x", [1.0, 2.0, 3.0])
+        return ledger._work.trials[-1].system_attrs["NSGAIISampler:generation"]
+
+    ledger = reopen()
+    for _ in range(9):
+        _finish(ledger, given=False)
+    before, again = generation(ledger), reopen()
+    assert before == generation(again) == 2
 
 
 def test_a_storage_that_cannot_be_opened_is_told(tmp_path):
