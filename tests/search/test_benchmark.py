@@ -64,6 +64,14 @@ def test_an_input_without_rows_is_given_whole(exported, tmp_path, state):
         assert benchmark_candidate(folder, data).measurement.latency.runs > 0
 
 
+def test_an_input_without_rows_has_the_shape_that_the_model_takes(exported, tmp_path):
+    folder = exported(onnx_models.stateful(tmp_path / "source"))
+    arrays = {"frames": np.zeros((40, 6), np.float32), "state": np.ones((2, 1, 4), np.float32)}
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(DataError, match=r"'state': it has shape \[2, 1, 4\], but the model takes"):
+        benchmark_candidate(folder, tmp_path / "data.npz")
+
+
 @pytest.mark.parametrize(
     ("image", "said"),
     [

@@ -83,19 +83,20 @@ def _name_problems(split: str, names: set[str], info: SourceInfo) -> Iterator[st
 
 
 def input_problems(array: Array, spec: TensorSpec) -> Iterator[str]:
-    """What is wrong with the rows of one input: dtype, shape, values that are not finite."""
+    """What is wrong with an input, or with a constant: dtype, shape, values that are not finite."""
     if array.dtype.name != spec.dtype:
         yield (
             f"{array.dtype.name}, but the model takes {spec.dtype}; save it as "
             f"array.astype('{spec.dtype}')"
         )
-    found, wanted = array.shape[1:], spec.shape[1:]
+    first, whose = (0, "it") if spec.constant else (1, "each row")
+    found, wanted = array.shape[first:], spec.shape[first:]
     if len(array.shape) != len(spec.shape) or any(
         w is not None and f != w for f, w in zip(found, wanted, strict=True)
     ):
         row = ", ".join("?" if d is None else str(d) for d in wanted)
         shape = ", ".join(str(d) for d in found)
-        yield f"each row has shape [{shape}], but the model takes [{row}]; reshape or resize it"
+        yield f"{whose} has shape [{shape}], but the model takes [{row}]; reshape or resize it"
     if array.ndim and (row_number := _first_non_finite(array)) is not None:
         yield f"row {row_number} holds NaN or infinity; clean the data"
 
