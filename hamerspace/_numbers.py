@@ -3,6 +3,8 @@
 Figures go by names that hold their units, such as ``latency_ms``.
 """
 
+from typing import Literal
+
 ABSENT = "-"
 _UNITS = {
     "latency_ms": "ms",
@@ -104,6 +106,11 @@ def drop(
     if low is None or high is None:
         return text
     return f"{text} [{signed(low)}, {signed(high)}]"
+
+
+def drop_unit(kind: str) -> Literal["points", "%"]:
+    """What stands after a drop that a metric tells in ``points`` or ``relative`` to the source."""
+    return "points" if kind == "points" else "%"
 
 
 def _factor(value: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from hamerspace._numbers import drop_unit
 from hamerspace._secrets import without_passwords
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 _MOST_NEAREST = 3
 _ENDED: dict[Gate, EndedAt] = {
     Gate.BUILD: "build",
-    Gate.LOAD: "build",
+    Gate.LOAD: "load",
     Gate.SIZE: "size",
-    Gate.DOWNLOAD: "size",
-    Gate.MEMORY: "size",
+    Gate.DOWNLOAD: "download",
+    Gate.MEMORY: "memory",
     Gate.LATENCY: "latency",
     Gate.QUALITY: "quality",
     Gate.COMPLETE: "complete",
@@ -61,7 +62,7 @@ def summarize(study: "Study") -> RunData:
         metric=Metric(
             metric["name"],
             metric["direction"],
-            "points" if metric["drop_unit"] == "points" else "%",
+            drop_unit(metric["drop_unit"]),
         ),
         trials=tuple(
             _trial(number, record, start, choices.get(number, {}))
@@ -150,7 +151,7 @@ def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scal
         recipe_id=record.recipe.id,
         label=recipe_label(record.recipe),
         parameters=dict(record.recipe.parameters),
-        ended_at="reused" if reused else _ENDED[measurement.ended_at],
+        ended_at="reused" if reused else _ended_at(measurement),
         reason=f"same recipe as trial {record.reused_from}" if reused else reason,
         feasible=record.feasible,
         origin=cast(Origin, record.origin),
@@ -162,6 +163,13 @@ def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scal
         started_s=record.started_s - start,
         finished_s=record.finished_s - start,
     )
+
+
+def _ended_at(measurement: Measurement) -> EndedAt:
+    """The gate; ``load`` for what was built and fails, under whichever gate it does."""
+    if measurement.failed and measurement.ended_at is not Gate.BUILD:
+        return "load"
+    return _ENDED[measurement.ended_at]
 
 
 def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from hamerspace._summary import summarize
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, content_key, default_store_folder
-from hamerspace.config.flags import StudyFlags, override, study_from_flags
+from hamerspace.config.flags import StudyFlags, backend_names, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ChangedStudyError, ConfigError, RunFolderError
@@ -78,7 +78,7 @@ class Study:
         self._storage_url = storage or self.folder.storage_url
         # The folder's own database is not noted by its path, so that the folder may be moved.
         self._shared_url = None if self._storage_url == self.folder.storage_url else storage
-        self._backends = backends
+        self._backends = backend_names(backends)
         self._store = store or Store(default_store_folder())
         self._ledger: Ledger | None = None
 

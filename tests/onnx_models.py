@@ -144,8 +144,8 @@ def stateful(folder: Path) -> ModelArtifact:
     )
 
 
-def gated(folder: Path) -> ModelArtifact:
-    """A GRU over five steps and a linear layer: steps[?, 5, 8] to score[?, 3]."""
+def gated(folder: Path, *, batch: int | None = None) -> ModelArtifact:
+    """A GRU over five steps and a linear layer: steps[batch, 5, 8] to score[batch, 3]."""
     rng = np.random.default_rng(4)
     weights = {
         "w": rng.normal(0, 0.4, (1, 48, 8)),
@@ -164,8 +164,8 @@ def gated(folder: Path) -> ModelArtifact:
         folder,
         nodes,
         weights,
-        (TensorSpec("steps", "float32", (None, 5, 8)),),
-        (TensorSpec("score", "float32", (None, 3)),),
+        (TensorSpec("steps", "float32", (batch, 5, 8)),),
+        (TensorSpec("score", "float32", (batch, 3)),),
     )
 
 

@@ -312,6 +312,10 @@ def test_whatever_a_candidate_does_is_a_result_and_the_search_goes_on(
         "run_shape": "output 'logits' has shape (4,) where the source gives (5,)",
     }
     assert reasons == wanted
+    ended = study.trials_dataframe().set_index("recipe_id").ended_at
+    for name, record in found.items():
+        part = name.partition("_")[0].replace("run", "load")
+        assert ended[record.recipe.id] == ("complete" if name == "none" else part)
     for name, record in found.items():
         trial = study.optuna_study.trials[
             next(n for n, r in study.records().items() if r == record)

@@ -98,9 +98,14 @@ class Candidate:
             value["metadata"],
         )
 
-    def save(self, folder: Path | None = None) -> "Candidate":
-        """Write the manifest into ``folder`` (default: the candidate's own) and return self."""
-        value = self.to_dict()
+    def save(
+        self, folder: Path | None = None, more: Mapping[str, Any] | None = None
+    ) -> "Candidate":
+        """Write the manifest into ``folder`` (default: the candidate's own) and return self.
+
+        ``more`` are entries for other readers, which :meth:`load` passes over.
+        """
+        value = {**(more or {}), **self.to_dict()}
         del value["folder"]  # a candidate may move, so its manifest does not say where it lies
         target = (folder or self.folder) / MANIFEST
         target.write_text(json.dumps(value, indent=1, sort_keys=True))

@@ -7,6 +7,7 @@ from hamerspace.cli import options
 
 if TYPE_CHECKING:
     from hamerspace.measure.measurement import Measurement
+    from hamerspace.search.benchmark import BenchmarkResult
 
 
 def benchmark(
@@ -38,8 +39,8 @@ def benchmark(
         result = benchmark_candidate(
             folder,
             None if data is None else Path(data),
-            1 if batch_size is None else batch_size,
-            1 if threads is None else threads,
+            batch_size,
+            threads,
         )
     else:
         result = benchmark_study(study_of(target, given).loaded)
@@ -47,6 +48,8 @@ def benchmark(
         print_json(
             {
                 "backend": result.backend,
+                "batch_size": result.deployment.batch_size,
+                "threads": result.deployment.threads,
                 "measurement": result.measurement.to_dict(),
                 "metric": result.metric,
                 "environment": result.environment,
@@ -62,8 +65,16 @@ def benchmark(
     out = console()
     for note in result.notes:
         out.print(f"note: {note}", style="yellow", highlight=False)
-    out.print(f"runs on {result.backend}; {result.environment['processor']}", highlight=False)
+    out.print(_how(result), highlight=False)
     out.print(table)
+
+
+def _how(result: "BenchmarkResult") -> str:
+    batch, threads = result.deployment.batch_size, result.deployment.threads
+    return (
+        f"runs on {result.backend}, batch size {batch}, "
+        f"{threads} thread{'' if threads == 1 else 's'}; {result.environment['processor']}"
+    )
 
 
 def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str]]:

@@ -39,8 +39,9 @@ def optimize(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write the model here. A suffix (.onnx, .xml, .tflite, .pt, .pt2) restricts the "
-            "search to runtimes that take such files; without one it is a new folder."
+            help="Write the model here. A suffix (.onnx, .xml, .tflite, .pt, .pt2, .so) restricts "
+            "the search to runtimes that take such files; .keras takes a student of a Keras model; "
+            "without one it is a new folder."
         ),
     ] = None,
     data: options.Data = None,
@@ -79,8 +80,10 @@ def optimize(
     from hamerspace.config.flags import merged
     from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
-    from hamerspace.optimizer.optimizer import MODEL_FLAGS, able_backends, study_flags
+    from hamerspace.optimizer.optimizer import MODEL_FLAGS, study_flags
     from hamerspace.search.export import new_folder, refuse_unwritable
+    from hamerspace.search.suffixes import able_backends, refuse_suffix
+    from hamerspace.study import Study
 
     limits = Constraints(
         max_size_mb=size,
@@ -96,8 +99,13 @@ def optimize(
             new_folder(output)
         else:
             refuse_unwritable(output)
-    able = able_backends(options.backend_names(backends), suffix)
-    study = study_of(model, given, backends=able, before=before)
+    asked = options.backend_names(backends)
+    if suffix is not None:
+        refuse_suffix(suffix, asked)
+    study = study_of(model, given, backends=asked, before=before)
+    if suffix is not None:
+        able = able_backends(study.loaded, suffix, asked)
+        study = Study(study.loaded, study.folder.path, backends=able)
     searching(study, force=force)
     result = OptimizationResult(study)
     saved, failure = None, None

@@ -14,7 +14,7 @@ from hamerspace.config.loading import missing_files
 from hamerspace.config.problems import Problem, problems_of
 from hamerspace.config.study import ONLY_INPUT, REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
 from hamerspace.config.yaml_file import Location
-from hamerspace.errors import ConfigError
+from hamerspace.errors import ConfigError, did_you_mean
 
 
 class StudyFlags(TypedDict, total=False):
@@ -140,9 +140,27 @@ def override(
     return _apply(values, loaded.root, loaded.file, trust, flags)
 
 
+def backend_names(backends: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The backends that a caller names; ``None`` restricts nothing.
+
+    Raises:
+        ConfigError: It is a text, which would be read letter by letter, or empty.
+    """
+    if backends is None:
+        return None
+    if isinstance(backends, str):
+        raise ConfigError(f"backends: give names in a list, such as ['{backends}'], not one text")
+    if not backends:
+        raise ConfigError("backends: is empty; name at least one, or leave it out")
+    return tuple(backends)
+
+
 def _apply(
     values: dict[str, Any], root: Path, file: Path | None, trust_pickle: bool, flags: StudyFlags
 ) -> LoadedStudy:
+    unknown = next((flag for flag in flags if flag not in LOCATIONS), None)
+    if unknown is not None:
+        raise ConfigError(f"unknown argument '{unknown}'{did_you_mean(unknown, LOCATIONS)}")
     given = {flag: value for flag, value in flags.items() if value is not None}
     locations = {flag: LOCATIONS[flag] for flag in given}
     if "data" in given:

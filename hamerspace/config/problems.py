@@ -104,7 +104,8 @@ def _expected_and_got(details: ErrorDetails) -> tuple[str, str]:
     got = shown(details["input"])
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"{words} {context[name]:g}", got
+        bound = context[name]
+        return f"{words} {bound if isinstance(bound, int) else f'{bound:g}'}", got
     if kind in ("literal_error", "enum"):
         expected = str(context["expected"])
         near = did_you_mean(str(details["input"]), re.findall(r"'([^']*)'", expected))

@@ -45,6 +45,9 @@ def _condition(dumped: Mapping[str, Any]) -> Condition:
     )
 
 
+_MOST_VALUES = 10_000
+"""Of a range that is searched as a list."""
+
 ScalarValue = Annotated[Scalar, PlainValidator(_scalar, json_schema_input_type=Scalar)]
 Number = Annotated[int | float, PlainValidator(_number, json_schema_input_type=int | float)]
 
@@ -57,7 +60,8 @@ class DeclaredParameter(Section):
         low: Least number of a range.
         high: Greatest number of a range, included.
         step: Distance between the numbers of a range; ``None`` is continuous, or 1 for integers.
-        log: Whether a range is searched on a logarithmic scale.
+        log: Whether a range is searched on a logarithmic scale; of a parameter that takes whole
+            numbers, by doubling ``low`` up to ``high``.
         when: The parameter is searched only where all of these hold.
     """
 
@@ -138,6 +142,12 @@ class DeclaredParameter(Section):
             raise ValueError(
                 f"has step {self.step}; it must be above 0 and at most high - low = "
                 f"{self.high - self.low:g}"
+            )
+        step = self.step or (1 if self.integer and not self.log else None)
+        if step is not None and (self.high - self.low) / step >= _MOST_VALUES:
+            raise ValueError(
+                f"has more than {_MOST_VALUES:,} values; give a larger 'step', or none and a low "
+                f"of {float(self.low)} for a continuous range"
             )
         if self.log and self.low <= 0:
             raise ValueError(f"has log with low {self.low}; a logarithmic range starts above 0")

@@ -189,11 +189,15 @@ OWN_SAMPLERS = ("auto", "surrogate")
 """Samplers that are our own; the others are Optuna's."""
 
 
+MOST_SEED = 2**32 - 1
+"""The greatest seed that numpy's generators take, and the samplers with them."""
+
+
 class SearchSection(Section):
     """How the space is searched."""
 
     sampler: Literal["auto", "surrogate", "tpe", "nsgaii", "gp", "random"] = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 0
     history: bool = Field(
         default=True,
         description="Whether to begin with what earlier studies of similar models found, and to "

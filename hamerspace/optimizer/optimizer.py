@@ -11,7 +11,13 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from hamerspace.build.store import Store
-from hamerspace.config.flags import StudyFlags, merged, override, study_from_flags
+from hamerspace.config.flags import (
+    StudyFlags,
+    backend_names,
+    merged,
+    override,
+    study_from_flags,
+)
 from hamerspace.config.hardware import hardware_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
@@ -29,7 +35,7 @@ from hamerspace.optimizer.result import OptimizationResult
 from hamerspace.optimizer.study_file import write_study_file
 from hamerspace.progress import StudyListener
 from hamerspace.search.run_folder import RunFolder
-from hamerspace.search.saving import backends_for
+from hamerspace.search.suffixes import able_backends, refuse_suffix
 from hamerspace.study import Study
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
@@ -206,7 +212,8 @@ class Optimizer:
             trials: Finished trials; default: 40, or the study file's.
             timeout_s: Wall seconds of searching; confirmation comes on top.
             output: Suffix of the model file that is wanted in the end, such as ``.onnx``: only
-                runtimes that take it are searched.
+                runtimes that take it are searched. ``.keras`` leaves all in; it is refused where
+                no candidate can be a smaller Keras model.
             space: A space's name or file, instead of the one for model and hardware.
             backends: Search only these runtimes.
             seed: Of every random draw.
@@ -225,10 +232,14 @@ class Optimizer:
             "space": None if space is None else str(space),
         }
         flags = merged(study_flags(goal, constraints), chosen)
-        backends = able_backends(backends, output)
+        backends = backend_names(backends)
+        if output is not None:
+            refuse_suffix(output, backends)
         folder = RunFolder(self.out)
         with in_memory.inputs_of(folder) if self._writes else contextlib.nullcontext():
             loaded = self._make_study(folder.inputs, flags)
+            if output is not None:
+                backends = able_backends(loaded, output, backends, self._store)
             study = Study(loaded, self.out, backends=backends, store=self._store)
             study.optimize(listener=listener, force=force)
         return OptimizationResult(study)
@@ -308,7 +319,7 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
     """What a goal, limits and a target hardware mean for a study.
 
     Raises:
-        ConfigError: There is no such goal.
+        ConfigError: There is no such goal, or the limits are no :class:`Constraints`.
     """
     flags: StudyFlags = {}
     if goal is not None:
@@ -319,23 +330,13 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
             raise ConfigError(f"goal: unknown goal {goal!r}; there are {known}") from error
     if constraints is None:
         return flags
+    if not isinstance(constraints, Constraints):
+        raise ConfigError(
+            "constraints: give hamerspace.Constraints, such as Constraints(max_size_mb=10), not a "
+            f"{type(constraints).__name__}"
+        )
     limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
     return merged(hardware_flags(constraints.target_hardware), limits, flags)
-
-
-def able_backends(backends: tuple[str, ...] | None, output: str | None) -> tuple[str, ...] | None:
-    """The backends to search, where the caller or the suffix of the outcome restricts them.
-
-    Raises:
-        ConfigError: None builds such files.
-    """
-    if output is None:
-        return backends
-    able = backends_for(output)
-    left = able if backends is None else tuple(name for name in backends if name in able)
-    if not left:
-        raise ConfigError(f"output: none of {', '.join(backends or ())} builds {output} files")
-    return left
 
 
 def _required_arguments(forward: Callable[..., Any]) -> tuple[str, ...]:

@@ -13,13 +13,8 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import Confirmed, Verdict, cost
-from hamerspace.search.saving import (
-    TECHNIQUE_FORMATS,
-    backends_for,
-    copy_model,
-    model_file,
-    save_candidate,
-)
+from hamerspace.search.saving import copy_model, model_file, save_candidate
+from hamerspace.search.suffixes import FLOATING, TECHNIQUE_FORMATS, backends_for
 from hamerspace.study import Study
 from hamerspace.tasks.model import MANIFEST
 
@@ -94,9 +89,10 @@ class OptimizationResult:
 
         Args:
             path: A file with the suffix of a runtime's models (``.pt``, ``.pt2``, ``.onnx``,
-                ``.xml``, ``.tflite``), which is replaced where it exists. ``.keras``: a smaller
-                Keras model before a runtime converts it, in floating point. Without a suffix: a
-                new folder for the winner with ``predict.py``, as ``hamerspace export`` writes it.
+                ``.xml``, ``.tflite``, ``.so``), which is replaced where it exists. ``.keras``: a
+                smaller Keras model before a runtime converts it, in floating point. Without a
+                suffix: a new folder for the winner with ``predict.py``, as ``hamerspace export``
+                writes it.
 
         Raises:
             ConfigError: No candidate in this format keeps the limits, or no runtime has it.
@@ -120,7 +116,7 @@ class OptimizationResult:
         have = f"; those that do run on {', '.join(backends)}" if backends else ""
         raise ConfigError(
             f"{target.name}: no candidate in this format keeps the limits{have}; save with another "
-            f"suffix, or search again with output='{target.suffix}'"
+            f"suffix, or search on with output='{target.suffix}' or with more trials"
         )
 
     def save(self, folder: str | Path) -> Path:
@@ -156,7 +152,7 @@ class OptimizationResult:
             found = model_file(candidate, target.suffix) is not None
             return save_candidate(candidate, target) if found else ()
         recipe = self.study.records()[number].recipe
-        if recipe.get(f"{recipe.backend}.quantization", "none") != "none":
+        if recipe.get(f"{recipe.backend}.quantization", FLOATING) != FLOATING:
             return ()
         model = self.study.technique_model(number, model_format)
         return () if model is None else copy_model(model.file("model"), target)

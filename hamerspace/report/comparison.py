@@ -242,7 +242,8 @@ def _warnings(runs: Sequence[ComparedRun]) -> Iterator[str]:
         yield "The batch sizes differ: latencies are of batches of different sizes."
     if len({c.run.objectives for c in runs}) > 1:
         yield "The objectives differ: the fronts do not compare, and there is no hypervolume."
-    elif len({tuple(c.run.constraints.items()) for c in runs}) > 1:
-        names = {n for c in runs for n in c.run.constraints}
-        titles = ", ".join(sorted(formats.limit_title(n) for n in names if n in MEASURED_BY_LIMIT))
+    elif names := [
+        name for name in MEASURED_BY_LIMIT if len({c.run.constraints.get(name) for c in runs}) > 1
+    ]:
+        titles = ", ".join(sorted(map(formats.limit_title, names)))
         yield f"The limits differ ({titles}): what counts as feasible is not the same."

@@ -14,7 +14,17 @@ from typing import Literal
 from hamerspace.recipe import Scalar
 
 Values = Mapping[str, float | None]
-EndedAt = Literal["build", "size", "latency", "quality", "complete", "reused"]
+EndedAt = Literal[
+    "build",
+    "load",
+    "size",
+    "download",
+    "memory",
+    "latency",
+    "quality",
+    "complete",
+    "reused",
+]
 Origin = Literal["baseline", "default", "history", "known", "sampled"]
 LimitVerdict = Literal["kept", "missed", "not shown"]
 
@@ -88,8 +98,9 @@ class TrialRecord:
         recipe_id: Equal for trials of equal behaviour.
         label: Short name of the recipe, such as ``openvino int8 prune 0.3``.
         parameters: The recipe's parameters.
-        ended_at: The gate that ended it, ``complete``, or ``reused`` where an earlier trial of the
-            same recipe lent its results.
+        ended_at: The gate that ended it; ``build`` where it was not built, ``load`` where it was
+            and fails when it is loaded or run; ``complete``; or ``reused`` where an earlier trial
+            of the same recipe lent its results.
         reason: Why it ended there, in one line.
         feasible: Whether it was measured in full and keeps every limit.
         origin: ``baseline``, ``default`` (a single tool's own), ``history`` (found by an earlier

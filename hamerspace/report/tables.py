@@ -104,7 +104,7 @@ def final_rows(run: RunData) -> list[dict[str, str]]:
 
 def _what_it_is(trial: TrialRecord) -> str:
     """What makes a trial worth a row though it was not confirmed; empty where nothing does."""
-    if trial.ended_at in ("reused", "build"):
+    if trial.ended_at in ("reused", "build", "load"):
         return ""
     if trial.origin == "baseline" and trial.ended_at == "complete":
         return "uncompressed"

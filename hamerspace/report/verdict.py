@@ -60,8 +60,13 @@ def verdict(run: RunData) -> Verdict:
             f"{_count(feasible, 'trial')} kept all limits during the search, but at confirmation "
             "on unseen data each of the confirmed candidates missed a limit.",
         )
-    if all(trial.ended_at == "build" for trial in run.trials):
-        return Verdict("bad", f"None of the {_count(len(run.trials), 'candidate')} could be built.")
+    ended = {trial.ended_at for trial in run.trials if trial.ended_at != "reused"}
+    if ended <= {"build", "load"}:
+        could = "be built" if ended == {"build"} else "be built and run"
+        text = f"None of the {_count(len(run.trials), 'candidate')} could {could}"
+        if ended == {"load"}:
+            text = f"{_count(len(run.trials), 'candidate')} built, and each fails when run"
+        return Verdict("bad", f"{text}.")
     text = f"None of {_count(len(run.trials), 'trial')} keeps all limits"
     if run.nearest:
         nearest = run.nearest[0]

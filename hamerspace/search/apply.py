@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hamerspace import _numbers
 from hamerspace.build.store import Store
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BuildError, ConfigError, DataError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Verdict, verdicts_of
-from hamerspace.search.export import export_candidate, new_folder
+from hamerspace.search.export import Deployment, export_candidate, new_folder
 from hamerspace.search.run_folder import RUN_FILE, RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.space.check import calibrated_by, check_recipe
@@ -111,7 +112,8 @@ def apply_recipe(
             raise BuildError(f"the recipe cannot be built from this model: {built.error}")
         if measurement is not None and measurement.failed:
             raise BuildError(f"the built model does not run: {measurement.reason}")
-        export_candidate(built.candidate, recipe, measurement, folder)
+        deployment = Deployment(task.batch_size, loaded.config.target.threads)
+        export_candidate(built.candidate, recipe, measurement, deployment, folder)
         applied = Applied(
             recipe,
             folder,
@@ -126,7 +128,7 @@ def apply_recipe(
             measurement=measurement,
             source=bench.source_measurement,
             metric=task.metric.name,
-            drop_unit=drop_unit(task.metric, bench.source_values["quality"]),
+            drop_unit=_numbers.drop_unit(drop_unit(task.metric, bench.source_values["quality"])),
             verdicts=verdicts_of(measurement, bench.constraints),
             environment=bench.target.environment(),
         )

@@ -1,6 +1,7 @@
 """Measure one model by the protocol of a search."""
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +14,26 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError, SourceError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Measurement
+from hamerspace.search.export import Deployment, deployment_of
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets import TARGETS
+from hamerspace.tasks.data import input_problems
 from hamerspace.tasks.data.reading import read_npz
-from hamerspace.tasks.model import MANIFEST
+from hamerspace.tasks.data.splits import Array
+from hamerspace.tasks.model import MANIFEST, TensorSpec
 
 _PLAN = LatencyPlan(0.01, 10.0, 2.0)
-_ROWS = 32
+_BATCHES = 32
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Figures of one model, and where they were taken."""
+    """Figures of one model, and how and where they were taken."""
 
     measurement: Measurement
     backend: str
+    deployment: Deployment
     environment: dict[str, str]
     metric: str | None = None
     notes: tuple[str, ...] = ()
@@ -44,6 +49,7 @@ def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
         return BenchmarkResult(
             measurement,
             bench.source_backend,
+            Deployment(bench.task.batch_size, loaded.config.target.threads),
             bench.target.environment(),
             bench.task.metric.name,
             bench.task.splits.notes,
@@ -56,22 +62,35 @@ def is_candidate(path: Path) -> bool:
 
 
 def benchmark_candidate(
-    folder: Path, data: Path | None, batch_size: int, threads: int, timeout_s: float = 300.0
+    folder: Path,
+    data: Path | None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    timeout_s: float = 300.0,
 ) -> BenchmarkResult:
-    """Measure an exported candidate; its inputs come from ``data`` or are drawn at random.
+    """Measure an exported candidate.
+
+    Args:
+        folder: Of the candidate.
+        data: Its inputs, an ``.npz`` file; without it they are drawn at random.
+        batch_size: Rows of a batch; default: the model's own where it is fixed, else that of the
+            study that made the candidate, else 1.
+        threads: Threads of one inference; default: the study's, else 1.
+        timeout_s: Wall seconds that one measuring step may take.
 
     Raises:
-        ConfigError: A number is below 1.
+        ConfigError: A number is below 1, or another batch than the model takes.
         SourceError: The folder's manifest is damaged or a file is missing.
-        DataError: The data lack an input.
+        DataError: The data lack an input, or do not fit the model.
         BackendUnavailableError: The candidate's runtime is not installed.
     """
     for flag, value in {"--batch-size": batch_size, "--threads": threads}.items():
-        if value < 1:
+        if value is not None and value < 1:
             raise ConfigError(f"{flag}: must be at least 1, not {value}")
     try:
         candidate = Candidate.load(folder.resolve())
         _ = candidate.size_bytes
+        made_for = deployment_of(folder) or Deployment(1, 1)
     except (KeyError, ValueError, TypeError) as error:
         raise SourceError(f"{folder / MANIFEST}: is not a candidate's manifest: {error}") from error
     except FileNotFoundError as error:
@@ -83,22 +102,45 @@ def benchmark_candidate(
         raise BackendUnavailableError(
             f"{folder} runs on {config.title}, which is not installed; {config.hint()}"
         )
-    target = TARGETS.load("local")(threads, timeout_s)
+    rows = _batch_size(candidate, batch_size, made_for.batch_size)
+    deployment = Deployment(rows, threads or made_for.threads)
+    arrays = (
+        _random(candidate, rows * _BATCHES)
+        if data is None
+        else _given(candidate, data, rows * _BATCHES)
+    )
+    target = TARGETS.load("local")(deployment.threads, timeout_s)
     with tempfile.TemporaryDirectory() as scratch:
-        inputs = _inputs(candidate, data, batch_size, Path(scratch))
+        inputs = _saved(arrays, Path(scratch))
         try:
-            target.set_reference(candidate, inputs, batch_size, Path(scratch) / "log")
-            measurement = target.measure_reference(candidate, inputs, batch_size, _PLAN)
+            target.set_reference(candidate, inputs, rows, Path(scratch) / "log")
+            measurement = target.measure_reference(candidate, inputs, rows, _PLAN)
         finally:
             target.close()
     notes = () if data else (_random_inputs(candidate),)
-    return BenchmarkResult(measurement, candidate.backend, target.environment(), notes=notes)
+    return BenchmarkResult(
+        measurement, candidate.backend, deployment, target.environment(), notes=notes
+    )
+
+
+def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:
+    """The rows of a batch: those that the model is fixed at, or what is asked for."""
+    fixed = next((s.shape[0] for s in _varying(candidate) if s.shape and s.shape[0]), None)
+    if fixed is not None and asked not in (None, fixed):
+        raise ConfigError(
+            f"--batch-size: the model has a fixed batch of {fixed}, not {asked}; leave it out"
+        )
+    return fixed or asked or made_for
+
+
+def _varying(candidate: Candidate) -> list[TensorSpec]:
+    return [spec for spec in candidate.inputs if not spec.constant]
 
 
 def _random_inputs(candidate: Candidate) -> str:
     """That the inputs are random, and of what size where the model leaves that open."""
     note = "no data given: the inputs are random"
-    free = [spec for spec in candidate.inputs if None in spec.shape[1:]]
+    free = [spec for spec in _varying(candidate) if None in spec.shape[1:]]
     if not free:
         return note
     drawn = "; ".join(
@@ -108,22 +150,51 @@ def _random_inputs(candidate: Candidate) -> str:
     return f"{note}, and of a size that the model leaves open ({drawn}); give --data for yours"
 
 
-def _inputs(
-    candidate: Candidate, data: Path | None, batch_size: int, folder: Path
-) -> dict[str, str]:
+def _random(candidate: Candidate, rows: int) -> dict[str, Array]:
     rng = np.random.default_rng(0)
-    rows = _ROWS * batch_size
-    if data is None:
-        arrays = {spec.name: spec.sample(rows, rng) for spec in candidate.inputs}
-    else:
-        splits = read_npz(data)
-        given = next(iter(splits.values()))
-        missing = [spec.name for spec in candidate.inputs if spec.name not in given]
-        if missing:
+    return {
+        spec.name: spec.zeros() if spec.constant else spec.sample(rows, rng)
+        for spec in candidate.inputs
+    }
+
+
+def _given(candidate: Candidate, data: Path, rows: int) -> dict[str, Array]:
+    """The first rows of each input in a file; constants whole, or zeros where it has none.
+
+    Raises:
+        DataError: With one line for each misfit.
+    """
+    splits = read_npz(data)
+    given = next(iter(splits.values()))
+    anywhere = {name: array for arrays in splits.values() for name, array in arrays.items()}
+    found, problems = {}, []
+    for spec in candidate.inputs:
+        if spec.constant:
+            array = anywhere.get(spec.name, spec.zeros())
+        elif spec.name in given:
+            array = given[spec.name][:rows] if given[spec.name].ndim else given[spec.name]
+        else:
             raise DataError(
-                f"{data}: lacks the input {missing[0]!r}; it has {', '.join(sorted(given))}"
+                f"{data}: lacks the input '{spec.name}'; it has {', '.join(sorted(given))}"
             )
-        arrays = {spec.name: given[spec.name][:rows] for spec in candidate.inputs}
+        found[spec.name] = array
+        problems += [f"array '{spec.name}': {p}" for p in input_problems(array, spec)]
+    if not problems:
+        problems += _row_problems({s.name: len(found[s.name]) for s in _varying(candidate)})
+    if problems:
+        raise DataError("\n".join(f"{data}: {problem}" for problem in problems))
+    return found
+
+
+def _row_problems(rows: Mapping[str, int]) -> Iterator[str]:
+    if not all(rows.values()):
+        yield f"holds no rows of {', '.join(rows)}"
+    elif len(set(rows.values())) > 1:
+        yield f"its arrays differ in their number of rows: {dict(rows)}"
+
+
+def _saved(arrays: Mapping[str, Array], folder: Path) -> dict[str, str]:
+    """Input to the file that holds it."""
     paths = {}
     for index, (name, array) in enumerate(arrays.items()):
         path = folder / f"{index}.npy"

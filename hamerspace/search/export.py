@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hamerspace._files import replacing
@@ -11,7 +12,9 @@ from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
+from hamerspace.tasks.model import MANIFEST
 
+_DEPLOYMENT = "deployment"
 _PREDICT = '''"""Run this model; needs {modules} and numpy only.
 
     python predict.py inputs.npz outputs.npz
@@ -36,6 +39,29 @@ if __name__ == "__main__":
         arrays = {{name: archive[name] for name in archive.files}}
     np.savez(sys.argv[2], **load(Path(__file__).parent)(arrays))
 '''
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a study measures its candidates for.
+
+    Attributes:
+        batch_size: Rows of a batch.
+        threads: Threads of one inference.
+    """
+
+    batch_size: int
+    threads: int
+
+
+def deployment_of(folder: Path) -> Deployment | None:
+    """What the manifest of an exported candidate says; ``None`` where it is too old to say it.
+
+    Raises:
+        ValueError: The manifest is damaged; ``KeyError`` and ``TypeError`` mean the same.
+    """
+    value = json.loads((folder / MANIFEST).read_text()).get(_DEPLOYMENT)
+    return None if value is None else Deployment(int(value["batch_size"]), int(value["threads"]))
 
 
 def new_folder(output: str | Path) -> Path:
@@ -66,12 +92,16 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def export_candidate(
-    candidate: Candidate, recipe: Recipe, measurement: Measurement | None, folder: Path
+    candidate: Candidate,
+    recipe: Recipe,
+    measurement: Measurement | None,
+    deployment: Deployment,
+    folder: Path,
 ) -> None:
     """Write model files, ``manifest.json``, ``recipe.json``, ``measurement.json``, ``predict.py``.
 
     The folder appears whole or not at all. Without a measurement there is no
-    ``measurement.json``.
+    ``measurement.json``. The manifest holds the deployment too.
 
     Raises:
         RunFolderError: It cannot be written, or there is something in it.
@@ -82,7 +112,7 @@ def export_candidate(
             destination = scratch / name
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.folder / name, destination)
-        candidate.save(scratch)
+        candidate.save(scratch, {_DEPLOYMENT: asdict(deployment)})
         (scratch / "recipe.json").write_text(
             json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
         )

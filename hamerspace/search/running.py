@@ -10,7 +10,7 @@ from typing import Protocol
 from hamerspace.measure.measurement import Measurement
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.confirm import Confirmed
-from hamerspace.search.export import export_candidate
+from hamerspace.search.export import Deployment, export_candidate
 from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
 from hamerspace.search.history import entry_of, history_of, recall_for
@@ -139,4 +139,5 @@ def export_trial(
     """
     recipe = records[number].recipe
     candidate = bench.candidate(recipe, f"trial {number}")
-    export_candidate(candidate, recipe, measurement, folder)
+    deployment = Deployment(bench.task.batch_size, bench.config.target.threads)
+    export_candidate(candidate, recipe, measurement, deployment, folder)

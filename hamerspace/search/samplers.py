@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from hamerspace.config.study import OWN_SAMPLERS
+from hamerspace.config.study import MOST_SEED, OWN_SAMPLERS
 from hamerspace.errors import ConfigError
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposer
@@ -32,12 +32,14 @@ def own_seed() -> int:
 def make_sampler(name: str, seed: int) -> BaseSampler:
     """Optuna's side of the named sampler.
 
+    A seed that grew with the trials beyond the greatest starts from 0 again.
+
     Raises:
         ConfigError: It needs a package that is not installed.
     """
     if name == "gp" and find_spec("torch") is None:
         raise ConfigError("sampler 'gp' needs PyTorch; pip install 'hamerspace[pytorch]'")
-    return SAMPLERS[name](seed)
+    return SAMPLERS[name](seed % (MOST_SEED + 1))
 
 
 def make_proposer(

@@ -8,31 +8,7 @@ from pathlib import Path
 from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
-from hamerspace.errors import ConfigError, RunFolderError
-
-TECHNIQUE_FORMATS = {".keras": "keras"}
-"""Suffix to the format of models that no backend builds, but techniques leave for one to convert.
-
-Such a file says what a candidate does only where its backend keeps floating point.
-"""
-
-
-def backends_for(suffix: str) -> tuple[str, ...]:
-    """Names of the backends that build model files of a suffix, such as ``.onnx``.
-
-    Raises:
-        ConfigError: None does; the message lists what there is.
-    """
-    names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
-    if names:
-        return names
-    if suffix in TECHNIQUE_FORMATS:
-        return tuple(BACKENDS)
-    known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
-    raise ConfigError(
-        f"there are no models saved as '{suffix}' files here; there are "
-        f"{', '.join([*known, *TECHNIQUE_FORMATS])}"
-    )
+from hamerspace.errors import RunFolderError
 
 
 def model_file(candidate: Candidate, suffix: str) -> str | None:

@@ -98,7 +98,7 @@ def _refuse_unknown(
             )
         offer = by_name[name]
         ends = (v for v in (declaration.low, declaration.high) if v is not None)
-        for value in (*ends, *(_listed(declaration) or ())):
+        for value in (*ends, *(_listed(declaration, offer) or ())):
             if name != "backend" and not offer.accepts(value):
                 raise ConfigError(
                     f"space '{space}': {name} cannot be {value!r}; it can be: {_legal(offer)}"
@@ -143,7 +143,7 @@ def _choice(
         left = _unmasked(offer, default, masks) or _unmasked(offer, offer.choices, masks)
         return Choice(offer, left[:1] or default, when=offer.when, declared=False)
     when = (*offer.when, *(c for c in declaration.when if c not in offer.when))
-    listed = _listed(declaration)
+    listed = _listed(declaration, offer)
     if listed is None:
         low, high = declaration.low, declaration.high
         assert low is not None
@@ -181,13 +181,16 @@ def _unmasked(
     return tuple(v for v in values if not any(m.covers(v) for m in mine))
 
 
-def _listed(declaration: DeclaredParameter) -> tuple[Scalar, ...] | None:
+def _listed(declaration: DeclaredParameter, offer: Parameter) -> tuple[Scalar, ...] | None:
     """The values of a declaration; ``None`` where they form a continuous range."""
     if declaration.choices is not None:
         return declaration.choices
     low, high = declaration.low, declaration.high
     assert low is not None
     assert high is not None
+    if declaration.log:
+        whole = declaration.integer and isinstance(offer.default, int)
+        return _doubled(int(low), int(high)) if whole else None
     step = declaration.step or (1 if declaration.integer else None)
     if step is None:
         return None
@@ -195,6 +198,15 @@ def _listed(declaration: DeclaredParameter) -> tuple[Scalar, ...] | None:
     if declaration.integer:
         return tuple(int(low + index * step) for index in range(count))
     return tuple(round(low + index * step, 12) for index in range(count))
+
+
+def _doubled(low: int, high: int) -> tuple[int, ...]:
+    """``low``, its doubles below ``high``, and ``high``: whole numbers on a logarithmic scale."""
+    values = []
+    while low < high:
+        values.append(low)
+        low *= 2
+    return (*values, high)
 
 
 def _in_order(space: str, choices: Sequence[Choice]) -> list[Choice]:

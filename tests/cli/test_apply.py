@@ -1,6 +1,7 @@
 """A recipe from elsewhere is held against the model, then built and exported."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -56,6 +57,19 @@ def test_the_result_is_measured_and_runs(call, recipe, onnx_task, tmp_path):
     )
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["logits"].shape == (2, 5)
+
+
+def test_a_drop_in_percent_of_the_source_is_told_as_one(call, recipe, onnx_task, tmp_path):
+    with np.load(onnx_task / "data.npz") as data:
+        images = data["image"]
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", image=images, labels=rng.random((len(images), 5)))
+    ended = call(
+        *("apply", recipe(), onnx_task / "model.onnx", "--data", tmp_path / "data.npz"),
+        *("--metric", "rmse", "--output", tmp_path / "new", "--measure"),
+    )
+    assert ended.code == 0, ended.err
+    assert re.search(r"rmse [\d.]+ \(drop [\d.]+ % \[", ended.out), ended.out
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def test_nothing_feasible_has_an_exit_code_of_its_own(optimize, tmp_path):
         (["--target-hardware", "toaster"], "unknown target_hardware 'toaster'"),
         (["--output", "model.zip"], "no models saved as '.zip' files here"),
         (["--output", "m.xml", "--backends", "onnxruntime"], "none of onnxruntime builds .xml"),
+        (
+            ["--output", "m.so"],
+            "--output: no .so file can come of this search: space 'cpu' does not",
+        ),
+        (["--output", "m.keras"], "there is no conversion from onnx to keras; name another suffix"),
         (["--space", "quikc"], "unknown space 'quikc'"),
         (["--input", "1xqx3"], "--input: '1xqx3' is not of the form"),
     ],

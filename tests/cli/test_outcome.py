@@ -169,7 +169,11 @@ def test_export_and_benchmark_of_the_winner(call, run, tmp_path):
     assert "predict.py" in json.loads(ended.out)["files"]
     ended = call("benchmark", tmp_path / "new", "--json")
     assert ended.code == 0, ended.err
-    assert json.loads(ended.out)["measurement"]["size_mb"] > 0
+    document = json.loads(ended.out)
+    assert document["measurement"]["size_mb"] > 0
+    assert (document["batch_size"], document["threads"]) == (1, 1)
+    ended = call("benchmark", tmp_path / "new", "--batch-size", 2)
+    assert "runs on onnxruntime, batch size 2, 1 thread; " in ended.out
     ended = call("benchmark", tmp_path / "new", "--metric", "accuracy")
     assert ended.code == 2
     assert "--metric: is for a model" in ended.err

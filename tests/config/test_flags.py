@@ -1,6 +1,13 @@
 import pytest
 
-from hamerspace.config.flags import LOCATIONS, StudyFlags, merged, override, study_from_flags
+from hamerspace.config.flags import (
+    LOCATIONS,
+    StudyFlags,
+    backend_names,
+    merged,
+    override,
+    study_from_flags,
+)
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import StudyConfig
 from hamerspace.constraints import Objective
@@ -74,6 +81,9 @@ def test_functions_in_place_of_files(folder):
         ({"space": "gone.yaml"}, "--space: no such file"),
         ({"labels": "y"}, "--labels: there are no data"),
         ({"weights": "w.safetensors"}, "--weights: 'weights' belong to a 'builder'"),
+        ({"seed": 2**32}, "--seed: must be at most 4294967295, not 4294967296"),
+        ({"max_size": 1}, "unknown argument 'max_size'; did you mean 'max_size_mb'?"),
+        ({"n_trials": None}, "unknown argument 'n_trials'; did you mean 'trials'?"),
         ({"inputs": ["x"]}, "--input: 'x' is not of the form"),
         ({"inputs": ["x=1xq"]}, "--input: 'x=1xq' is not of the form"),
         ({"inputs": ["x=0x3"]}, "--input: must be at least 1, not 0"),
@@ -84,6 +94,17 @@ def test_messages_name_the_flag(folder, flags, words):
     with pytest.raises(ConfigError) as error:
         study_from_flags("my model.onnx", **flags)
     assert str(error.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("backends", "words"),
+    [("openvino", "names in a list, such as ['openvino'], not one text"), ((), "is empty")],
+)
+def test_backends_are_several_names(backends, words):
+    with pytest.raises(ConfigError) as error:
+        backend_names(backends)
+    assert words in str(error.value)
+    assert backend_names(["openvino"]) == ("openvino",)
 
 
 def test_a_missing_model_is_named(folder):

@@ -66,6 +66,8 @@ def test_conditions_take_a_value_or_a_list():
         ({"low": 0, "high": 1, "step": 0}, "must be above 0"),
         ({"low": 0, "high": 1, "step": -0.1}, "must be above 0"),
         ({"low": 0, "high": 1, "step": 2}, "at most high - low"),
+        ({"low": 0, "high": 1, "step": 1e-9}, "more than 10,000 values; give a larger 'step'"),
+        ({"low": 1, "high": 10**9}, "more than 10,000 values"),
         ({"low": 0, "high": 1, "log": True}, "starts above 0"),
         ({"low": 1, "high": 9, "step": 1, "log": True}, "both 'log' and 'step'"),
         ({"choices": [1], "low": 0}, "both 'choices' and a range"),

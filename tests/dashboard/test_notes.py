@@ -43,7 +43,9 @@ def test_the_winner_tells_what_confirmation_found(run):
         assert f"**{verdict}**" in confirmed
 
 
-@pytest.mark.parametrize("gate", ["size", "latency", "quality", "build"])
+@pytest.mark.parametrize(
+    "gate", ["size", "download", "memory", "latency", "quality", "build", "load"]
+)
 def test_a_trial_that_a_gate_ended_tells_why_and_claims_nothing_more(run, gate):
     base = next(t for t in run.trials if t.feasible)
     reason = "size 2 MB, at most 1 MB"

@@ -175,6 +175,8 @@ def test_what_is_no_model_is_refused(make, model, message):
     ("arguments", "message"),
     [
         ({"goal": "prun"}, "unknown goal 'prun'"),
+        ({"constraints": {"max_size_mb": 1}}, "such as Constraints.*, not a dict"),
+        ({"backends": "openvino"}, r"such as \['openvino'\], not one text"),
         ({}, "no such file"),
         ({"output": ".zip"}, r"saved as '\.zip' files here"),
         ({"output": ".xml", "backends": ("onnxruntime",)}, "none of onnxruntime builds .xml"),
@@ -212,7 +214,7 @@ def test_a_narrower_keras_model_is_saved_as_keras(tmp_path):
         "student.epochs: 2}}"
     )
     optimizer = Optimizer.from_keras(model, data=data, out=tmp_path / "run")
-    result = optimizer.optimize("distill", trials=4, space=space)
+    result = optimizer.optimize("distill", trials=4, space=space, output=".keras")
     saved = result.save_model(tmp_path / "student.keras")
     assert saved.recipe["student.width"] == 0.5
     student = keras.saving.load_model(saved.files[0])

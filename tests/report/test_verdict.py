@@ -62,6 +62,11 @@ def test_nothing_built_and_nothing_run(run):
     built = tuple(t for t in run.trials if t.ended_at == "build")
     empty = replace(run, confirmations=(), feasible_winner=False, trials=built)
     assert verdict(empty).headline == "None of the 2 candidates could be built."
+    crashed = tuple(replace(trial, ended_at="load") for trial in built)
+    some = replace(empty, trials=(built[0], crashed[1]))
+    assert verdict(some).headline == "None of the 2 candidates could be built and run."
+    loaded = replace(empty, trials=crashed)
+    assert verdict(loaded).headline == "2 candidates built, and each fails when run."
     assert verdict(replace(empty, trials=())).tone == "neutral"
 
 

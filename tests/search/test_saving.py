@@ -3,8 +3,8 @@
 import pytest
 
 from hamerspace.backends import BACKENDS
-from hamerspace.errors import ConfigError, RunFolderError
-from hamerspace.search.saving import backends_for, model_file, save_candidate
+from hamerspace.errors import RunFolderError
+from hamerspace.search.saving import model_file, save_candidate
 from hamerspace.tasks.model import ModelArtifact
 from tests import onnx_models
 
@@ -15,20 +15,6 @@ def openvino_candidate(onnx_task, tmp_path):
     folder.mkdir()
     backend = BACKENDS.load("openvino").create()
     return backend.build(ModelArtifact.load(onnx_task), {}, None, folder)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "backends"),
-    [(".onnx", ("onnxruntime",)), (".pt", ("pytorch",)), (".pt2", ("pytorch",)),
-     (".xml", ("openvino",)), (".tflite", ("litert",))],
-)  # fmt: skip
-def test_a_suffix_tells_the_runtimes(suffix, backends):
-    assert backends_for(suffix) == backends
-
-
-def test_an_unknown_suffix_is_refused_with_those_that_there_are():
-    with pytest.raises(ConfigError, match=r"'\.bin' files here; there are \.onnx, "):
-        backends_for(".bin")
 
 
 def test_a_file_that_goes_by_the_model_s_name_is_renamed_with_it(openvino_candidate, tmp_path):

@@ -105,6 +105,28 @@ def test_a_continuous_range_has_no_number_of_recipes(assemble):
     assert {r["prune.ratio"] for r in _recipes(space)} == {0.1, 0.7}
 
 
+def test_a_logarithmic_range_of_a_real_parameter_is_continuous_also_between_whole_numbers(assemble):
+    declared = {
+        "backend": "onnxruntime",
+        "prune.ratio": 0.5,
+        "recover.method": "distill",
+        "distill.temperature": {"low": 1, "high": 16, "log": True},
+    }
+    choice = next(c for c in assemble(declared).choices if c.name == "distill.temperature")
+    assert choice.continuous
+    assert choice.listed == (1, 4, 16)
+
+
+def test_a_logarithmic_range_of_whole_numbers_doubles(assemble):
+    declared = {
+        "backend": "onnxruntime",
+        "prune.ratio": 0.5,
+        "recover.method": "finetune",
+        "recover.epochs": {"low": 1, "high": 20, "log": True},
+    }
+    assert _values(assemble(declared), "recover.epochs") == (1, 2, 4, 8, 16, 20)
+
+
 def test_what_a_model_cannot_do_is_taken_out_with_a_reason(assemble, sources):
     declared = {"backend": "onnxruntime", "prune.ratio": [0.0, 0.3, 0.5]}
     space = assemble(declared, source=sources.recurrent)

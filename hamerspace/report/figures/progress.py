@@ -9,13 +9,19 @@ from hamerspace.report.run_data import RunData, TrialRecord
 
 FATES = {
     "build": "not built",
+    "load": "fails when run",
     "size": "size gate",
+    "download": "download gate",
+    "memory": "memory gate",
     "latency": "latency gate",
     "quality": "quality gate",
     "missed": "measured, misses a limit",
     "kept": "measured, keeps all limits",
     "reused": "reused",
 }
+
+_SELDOM = ("load", "download", "memory")
+"""Fates that are only drawn where a trial met them."""
 
 _PARTS = {
     "build": "#55688a",
@@ -80,8 +86,9 @@ def ended_figure(run: RunData) -> go.Figure:
     if not run.trials:
         return style.empty_figure("No trial has finished yet.")
     figure = style.base_figure(360)
+    met = {fate(trial) for trial in run.trials}
     # A horizontal bar chart counts from the bottom.
-    rows = list(reversed(FATES))
+    rows = [row for row in reversed(FATES) if row in met or row not in _SELDOM]
     for backend, (colour, _) in style.backend_styles(run.backends).items():
         fates = [fate(trial) for trial in run.trials if trial.backend == backend]
         counts = [fates.count(row) for row in rows]

@@ -29,7 +29,7 @@ def check_fits(splits: Splits, info: SourceInfo, *, needs_labels: bool = False) 
         for spec in info.inputs:
             if spec.name in arrays and not spec.constant:
                 array, where = arrays[spec.name], f"split '{split}', array '{spec.name}'"
-                problems += [f"{where}: {p}" for p in _input_problems(array, spec)]
+                problems += [f"{where}: {p}" for p in input_problems(array, spec)]
         rows = {name: len(array) for name, array in arrays.items()}
         if len(set(rows.values())) > 1:
             problems.append(f"split '{split}': its arrays differ in their number of rows: {rows}")
@@ -82,20 +82,22 @@ def _name_problems(split: str, names: set[str], info: SourceInfo) -> Iterator[st
         )
 
 
-def _input_problems(array: Array, spec: TensorSpec) -> Iterator[str]:
+def input_problems(array: Array, spec: TensorSpec) -> Iterator[str]:
+    """What is wrong with an input, or with a constant: dtype, shape, values that are not finite."""
     if array.dtype.name != spec.dtype:
         yield (
             f"{array.dtype.name}, but the model takes {spec.dtype}; save it as "
             f"array.astype('{spec.dtype}')"
         )
-    found, wanted = array.shape[1:], spec.shape[1:]
+    first, whose = (0, "it") if spec.constant else (1, "each row")
+    found, wanted = array.shape[first:], spec.shape[first:]
     if len(array.shape) != len(spec.shape) or any(
         w is not None and f != w for f, w in zip(found, wanted, strict=True)
     ):
         row = ", ".join("?" if d is None else str(d) for d in wanted)
         shape = ", ".join(str(d) for d in found)
-        yield f"each row has shape [{shape}], but the model takes [{row}]; reshape or resize it"
-    if (row_number := _first_non_finite(array)) is not None:
+        yield f"{whose} has shape [{shape}], but the model takes [{row}]; reshape or resize it"
+    if array.ndim and (row_number := _first_non_finite(array)) is not None:
         yield f"row {row_number} holds NaN or infinity; clean the data"
 
 

@@ -27,6 +27,21 @@ def test_gates_stand_in_their_order_from_the_top(run):
     ]
 
 
+def test_a_gate_that_is_seldom_met_is_drawn_where_it_ended_a_trial(run):
+    trials = tuple(replace(run.trials[0], ended_at=gate) for gate in ("load", "memory", "memory"))
+    bars = ended_figure(replace(run, trials=(*run.trials, *trials))).data
+    rows = bars[0].y
+    assert list(rows)[::-1][:5] == [
+        "not built",
+        "fails when run",
+        "size gate",
+        "memory gate",
+        "latency gate",
+    ]
+    counted = {row: sum(bar.x[place] for bar in bars) for place, row in enumerate(rows)}
+    assert (counted["fails when run"], counted["memory gate"]) == (1, 2)
+
+
 def test_all_time_is_shown_by_part_and_in_total(run):
     figure = time_figure(run)
     whole = sum(sum(t.seconds.values()) for t in run.trials)

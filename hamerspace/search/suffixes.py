@@ -1,0 +1,158 @@
+"""Which runtimes and techniques make model files of a suffix, and whether a study can reach one."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hamerspace.backends import BACKENDS
+from hamerspace.build.store import Store, default_store_folder
+from hamerspace.compress import TECHNIQUES
+from hamerspace.config.study import LoadedStudy
+from hamerspace.errors import ConfigError
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.workbench import Workbench
+from hamerspace.space import Space
+from hamerspace.space.choice import Choice
+
+TECHNIQUE_FORMATS = {".keras": "keras"}
+"""Suffix to the format of models that no backend builds, but techniques leave for one to convert.
+
+Such a file says what a candidate does only where its backend keeps floating point.
+"""
+
+FLOATING = "none"
+"""Value of a backend's ``quantization`` that keeps floating point."""
+
+
+def backends_for(suffix: str) -> tuple[str, ...]:
+    """Names of the backends that build model files of a suffix, such as ``.onnx``.
+
+    All of them for a format that techniques leave: which backend comes after does not matter.
+
+    Raises:
+        ConfigError: Nothing makes such files; the message lists what there is.
+    """
+    if suffix in TECHNIQUE_FORMATS:
+        return tuple(BACKENDS)
+    names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
+    if names:
+        return names
+    known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
+    raise ConfigError(
+        f"--output: there are no models saved as '{suffix}' files here; there are "
+        f"{', '.join([*known, *TECHNIQUE_FORMATS])}"
+    )
+
+
+def refuse_suffix(suffix: str, asked: tuple[str, ...] | None) -> None:
+    """Refuse, before anything is read, a suffix that no backend of those asked for makes.
+
+    Raises:
+        ConfigError: There is none; or nothing makes such files at all.
+    """
+    able = backends_for(suffix)
+    if asked is not None and not set(asked) & set(able):
+        raise ConfigError(
+            f"--output: none of {', '.join(asked)} builds {suffix} files; "
+            f"{' and '.join(able)} {'does' if len(able) == 1 else 'do'}"
+        )
+
+
+def able_backends(
+    loaded: LoadedStudy,
+    suffix: str,
+    asked: tuple[str, ...] | None = None,
+    store: Store | None = None,
+) -> tuple[str, ...] | None:
+    """The backends that a study must search so that a file of a suffix comes of it.
+
+    Reads the model and the data, as the search does; it then finds them in the store.
+
+    Args:
+        loaded: The study.
+        suffix: Such as ``.onnx``.
+        asked: The backends that the caller restricts the search to.
+        store: Results of build stages; default: in the user's cache folder.
+
+    Returns:
+        Those that build such files, that the space lists, and that are installed and take the
+        model; ``asked`` where such a file comes from a technique, whatever the backend.
+
+    Raises:
+        ConfigError: No such file can come of the study; the message says why.
+    """
+    refuse_suffix(suffix, asked)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Workbench(
+            loaded, RunFolder(Path(scratch)), store or Store(default_store_folder()), asked
+        ) as bench,
+    ):
+        space = bench.space
+    if suffix in TECHNIQUE_FORMATS:
+        _refuse_without_technique(space, suffix)
+        return asked
+    able = backends_for(suffix)
+    left = tuple(name for name in able if name in _choice(space, "backend").values)
+    if not left:
+        raise _unreachable(suffix, (_why_not(space, name, asked) for name in able))
+    return left
+
+
+def _why_not(space: Space, backend: str, asked: tuple[str, ...] | None) -> str:
+    if asked is not None and backend not in asked:
+        return f"--backends leaves {backend} out"
+    masks = (m for m in space.masks if m.parameter == "backend" and m.covers(backend))
+    mask = next(masks, None)
+    return mask.reason if mask else f"space '{space.name}' does not list backend '{backend}'"
+
+
+def _refuse_without_technique(space: Space, suffix: str) -> None:
+    """Refuse a format of which no technique can leave a changed model in floating point."""
+    switches = tuple(_switches(space, TECHNIQUE_FORMATS[suffix]))
+    if not any(_works(space, switch) for switch in switches):
+        raise _unreachable(suffix, (_why_idle(space, switch) for switch in switches))
+
+
+def _switches(space: Space, model_format: str) -> Iterator[Choice]:
+    """The parameters that switch on the techniques whose result has a format."""
+    for name in TECHNIQUES:
+        technique = TECHNIQUES.load(name)
+        if (technique.result_format or technique.formats[0]) == model_format:
+            own = {parameter.name for parameter in technique.parameters()}
+            yield from (c for c in space.choices if c.name in own and c.parameter.optional)
+
+
+def _works(space: Space, switch: Choice) -> bool:
+    """Whether some recipe switches it on, with a backend that then keeps floating point."""
+    return any(value != switch.parameter.default for value in switch.listed) and any(
+        _keeps_floating_point(space, str(backend))
+        for backend in _choice(space, "backend").values
+        if all(c.holds({"backend": backend}) for c in switch.when if c.parameters == ("backend",))
+    )
+
+
+def _keeps_floating_point(space: Space, backend: str) -> bool:
+    name = f"{backend}.quantization"
+    return all(FLOATING in choice.values for choice in space.choices if choice.name == name)
+
+
+def _why_idle(space: Space, switch: Choice) -> str:
+    reasons = [mask.reason for mask in space.masks if mask.parameter == switch.name]
+    if reasons:
+        return reasons[0]
+    if switch.listed == (switch.parameter.default,):
+        return f"space '{space.name}' leaves {switch.name} at {switch.parameter.default}"
+    backends = ", ".join(map(str, _choice(space, "backend").values))
+    return f"{backends} cannot take what {switch.name} leaves, or only quantized"
+
+
+def _choice(space: Space, name: str) -> Choice:
+    return next(choice for choice in space.choices if choice.name == name)
+
+
+def _unreachable(suffix: str, reasons: Iterator[str]) -> ConfigError:
+    return ConfigError(
+        f"--output: no {suffix} file can come of this search: "
+        f"{'; '.join(dict.fromkeys(reasons))}; name another suffix, or widen the search"
+    )
