@@ -1,6 +1,7 @@
 """Fixtures of all tests: a cache and a history of their own, a tiny model, studies of it."""
 
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -17,6 +18,9 @@ QUICK_SPACE = {
     "openvino.quantization": ["none", "weights_int8"],
 }
 
+
+# A shell starts what runs in its background with interrupts ignored, and so would all it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 USERS_DATA = os.environ.get("HAMERSPACE_DATA")
 
