@@ -24,6 +24,7 @@ METRICS = (
     "mae",
     "agreement",
     "cosine",
+    "fidelity_r2",
 )
 SAMPLERS = ("auto", "surrogate", "tpe", "nsgaii", "gp", "random")
 GOALS = ("auto", "quantize", "prune", "distill")

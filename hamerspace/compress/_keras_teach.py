@@ -56,7 +56,7 @@ def teach(
         BuildError: The loss is not finite, or the output holds no class scores.
     """
     keras.utils.set_random_seed(lesson.seed)
-    rows = _Rows(data, inputs, lesson.seed)
+    rows = _Rows(data, inputs, len(teacher.outputs[lesson.output].shape), lesson.seed)
     classes = data.loss == "cross_entropy"
     if classes and teacher.outputs[lesson.output].shape[-1] == 1:
         raise BuildError("student.width: an output of one column holds no scores of classes")
@@ -106,11 +106,17 @@ def _are_probabilities(model: Any, index: int, inputs: Any) -> bool:
 
 
 class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of the memory-mapped train split, in a new order each epoch."""
+    """Batches of the memory-mapped train split, in a new order each epoch.
 
-    def __init__(self, data: TrainingData, inputs: Sequence[TensorSpec], seed: int) -> None:
+    One number a row has as many dimensions as the output that learns it.
+    """
+
+    def __init__(
+        self, data: TrainingData, inputs: Sequence[TensorSpec], output_rank: int, seed: int
+    ) -> None:
         super().__init__()
         self._data = data
+        self._output_rank = output_rank
         self._inputs = tuple(inputs)
         self._count = len(data.arrays[inputs[0].name])
         fixed = inputs[0].shape[0]
@@ -129,8 +135,8 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
         if self._data.loss == "none":
             return (inputs,)
         labels = np.asarray(self._data.arrays["labels"][indices])
-        if self._data.loss == "mse" and labels.ndim == 1:
-            labels = labels[:, np.newaxis]
+        if self._data.loss == "mse" and labels.size == len(labels):
+            labels = labels.reshape(-1, *[1] * (self._output_rank - 1))
         return inputs, labels
 
     def on_epoch_end(self) -> None:

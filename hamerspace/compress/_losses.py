@@ -20,7 +20,7 @@ def mixed_loss(
     Args:
         student: Outputs of the model in training.
         teacher: Outputs of its teacher, or ``None`` where ``weight`` is 0.
-        labels: Classes or numbers, or ``None`` where ``weight`` is 1.
+        labels: Classes ``[N]`` or ``[N, 1]``, or numbers; ``None`` where ``weight`` is 1.
         loss: As in :class:`hamerspace.compress.TrainingData`.
         temperature: Divides the class scores of both.
         weight: Of the teacher's part.
@@ -53,7 +53,7 @@ def _soft(student: Tensor, teacher: Tensor, loss: str, temperature: float) -> Te
 
 def _hard(student: Tensor, labels: Tensor, loss: str) -> Tensor:
     if loss == "cross_entropy":
-        return F.cross_entropy(_scores(student), labels.long())
+        return F.cross_entropy(_scores(student), labels.reshape(-1).long())
     return F.mse_loss(student, labels.to(student.dtype).reshape(student.shape))
 
 

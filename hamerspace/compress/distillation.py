@@ -48,7 +48,7 @@ def inert_distillation(loss: str) -> tuple[Mask, ...]:
         reason = "only class scores have a temperature, and this model learns no classes"
         masks.append(Mask(TEMPERATURE, (), reason, excluded=(_DEFAULT_TEMPERATURE,)))
     if loss == "none":
-        reason = "without labels the source model alone teaches"
+        reason = "without labels, or a loss that fits them, the source model alone teaches"
         masks.append(Mask(WEIGHT, (), reason, excluded=(_DEFAULT_WEIGHT,)))
     return tuple(masks)
 

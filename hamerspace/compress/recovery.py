@@ -21,6 +21,7 @@ _PRUNED = Condition(
     excluded=(0.0,),
     alternatives=(Condition("sparsify.ratio", excluded=(0.0,)),),
 )
+_SOURCE_ALONE = "the train split has no labels, or no loss that fits them (task.quality.loss)"
 _TRAINS = Condition("recover.method", values=("finetune", "distill"))
 _SOURCE_TEACHES = Condition(
     "recover.method",
@@ -73,7 +74,7 @@ class Recovery(Technique):
             return (Mask("recover.method", methods, "there is no train split"),)
         masks = list(inert_distillation(loss))
         if loss == "none":
-            masks.append(Mask("recover.method", ("finetune",), "the train split has no labels"))
+            masks.append(Mask("recover.method", ("finetune",), _SOURCE_ALONE))
         if not _may_have_batch_norm(source):
             masks.append(Mask("recover.method", ("bn",), "the model has no batch normalisation"))
         return tuple(masks)
@@ -104,7 +105,7 @@ class Recovery(Technique):
             raise BuildError("recovery needs a train split; add one to task.data")
         method = parameters["recover.method"]
         if method == "finetune" and data.loss == "none":
-            raise BuildError("fine-tuning needs labels in the train split; distil instead")
+            raise BuildError(f"fine-tuning learns from labels, but {_SOURCE_ALONE}; distil instead")
         from hamerspace.compress._batch_norm import reestimate
         from hamerspace.compress._rows import TrainingRows
         from hamerspace.compress._sparse import zero_keeper

@@ -108,7 +108,8 @@ class QualitySection(Section):
     metric: str | None = Field(
         default=None,
         description="A metric's name or module:function(outputs, labels) -> float. Left out: "
-        "accuracy for integer labels, rmse for others, agreement with the source without labels.",
+        "accuracy for integer labels (roc_auc of one score a row), rmse for others, agreement with "
+        "the source without labels.",
     )
     direction: Literal["maximize", "minimize"] | None = Field(
         default=None, description="Needed for module:function; named metrics have their own."

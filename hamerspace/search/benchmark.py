@@ -18,9 +18,9 @@ from hamerspace.search.export import Deployment, deployment_of
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets import TARGETS
-from hamerspace.tasks.data import input_problems
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.data.splits import Array
+from hamerspace.tasks.inputs import array_problems
 from hamerspace.tasks.model import MANIFEST, TensorSpec
 
 _PLAN = LatencyPlan(0.01, 10.0, 2.0)
@@ -178,7 +178,7 @@ def _given(candidate: Candidate, data: Path, rows: int) -> dict[str, Array]:
                 f"{data}: lacks the input '{spec.name}'; it has {', '.join(sorted(given))}"
             )
         found[spec.name] = array
-        problems += [f"array '{spec.name}': {p}" for p in input_problems(array, spec)]
+        problems += [f"array '{spec.name}': {p}" for p in array_problems(array, spec)]
     if not problems:
         problems += _row_problems({s.name: len(found[s.name]) for s in _varying(candidate)})
     if problems:

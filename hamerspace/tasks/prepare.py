@@ -6,10 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hamerspace.config.study import LoadedStudy, SourceSection
+from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
 from hamerspace.errors import ConfigError, did_you_mean
-from hamerspace.tasks.data import RawData, check_fits, prepare_data, random_data, read_data
+from hamerspace.tasks.data import (
+    RawData,
+    Splits,
+    check_fits,
+    prepare_data,
+    random_data,
+    read_data,
+)
 from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
+from hamerspace.tasks.metrics import Metric
+from hamerspace.tasks.metrics.base import shape_text
+from hamerspace.tasks.metrics.resolve import fitting_loss, resolve_metric, training_loss
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
@@ -23,7 +33,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     Raises:
         SourceError: The model cannot be read or run.
         DataError: The data are malformed or do not fit the model.
-        ConfigError: A reference leads nowhere.
+        MetricError: The metric cannot judge the model's output, or not by these labels.
+        ConfigError: A reference leads nowhere, or what judges or trains needs labels that are
+            not there.
     """
     task = loaded.config.task
     seed = loaded.config.search.seed
@@ -52,7 +64,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
-    _check_output(task.quality.output, info)
+    output = _judged(task.quality.output, info)
+    metric = _checked_metric(task.quality, splits, output, loaded.root)
+    splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
     value = {
         "info": info.to_dict(),
         "quality": task.quality.model_dump(mode="json"),
@@ -91,12 +105,63 @@ def _read(
     return raw, given, _example(raw, task.data.labels, task.batch_size) | given
 
 
-def _check_output(name: str | None, info: SourceInfo) -> None:
-    known = [spec.name for spec in info.outputs]
-    if name is not None and name not in known:
+def _judged(name: str | None, info: SourceInfo) -> TensorSpec:
+    """The output that is judged."""
+    if name is None:
+        return info.outputs[0]
+    known = {spec.name: spec for spec in info.outputs}
+    if name not in known:
         raise ConfigError(
             f"task.quality.output: the model has no output '{name}'{did_you_mean(name, known)}"
         )
+    return known[name]
+
+
+def _checked_metric(
+    quality: QualitySection, splits: Splits, output: TensorSpec, root: Path
+) -> Metric | None:
+    """The metric, where it is known to suit the output and the labels.
+
+    ``None`` stands for a function of the user's: it says nothing about shapes, and only the process
+    of a Python session has the functions that were given there.
+    """
+    if quality.metric is not None and ":" in quality.metric:
+        return None
+    metric = resolve_metric(quality, splits.labels_of("search"), output.shape, root)
+    for split in ("search", "confirm"):
+        metric.check(output.shape, splits.labels_of(split) if metric.needs_labels else None)
+    return metric
+
+
+def _loss_notes(
+    quality: QualitySection, metric: Metric | None, splits: Splits, output: TensorSpec
+) -> tuple[str, ...]:
+    """That labels to train on are there and go unused, if so."""
+    if "train" not in splits.names:
+        return ()
+    labels = splits.labels_of("train")
+    if labels is None:
+        if quality.loss in (None, "none"):
+            return ()
+        raise ConfigError(
+            f"task.quality.loss: '{quality.loss}' learns from labels, and the train split has "
+            "none; add them, or leave the loss out"
+        )
+    if quality.loss is not None or (metric is not None and metric.uses_source_outputs):
+        return ()
+    if metric is None:
+        loss = fitting_loss(labels, output.shape)
+    else:
+        loss = training_loss(metric, labels, output.shape)
+    if loss != "none":
+        return ()
+    given = f"{labels.dtype}{shape_text((None, *labels.shape[1:]))}"
+    note = (
+        f"No loss fits labels of {given} and the output {output}, so training learns from the "
+        "source model alone; set task.quality.loss to learn the labels by 'cross_entropy' or "
+        "'mse'."
+    )
+    return (note,)
 
 
 def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:

@@ -20,6 +20,14 @@ def test_a_model_that_ends_in_a_softmax_learns_as_the_same_without_it(weight):
     assert torch.allclose(plain, soft, atol=1e-5)
 
 
+@pytest.mark.parametrize(("loss", "numbers"), [("cross_entropy", LABELS), ("mse", LABELS / 2)])
+def test_labels_may_stand_in_a_column_or_not(loss, numbers):
+    student = scores(0) if loss == "cross_entropy" else scores(0)[:, :1]
+    row = mixed_loss(student, None, numbers, loss, 1.0, 0.0)
+    assert float(row) > 0
+    assert torch.equal(row, mixed_loss(student, None, numbers[:, None], loss, 1.0, 0.0))
+
+
 def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_it():
     outputs = scores(2)
     for loss in ("cross_entropy", "mse", "none"):

@@ -1,6 +1,6 @@
 """Data of a task: read, split without leaks, kept as ``.npy`` files, checked against the model."""
 
-from hamerspace.tasks.data.fit import check_fits, input_problems
+from hamerspace.tasks.data.fit import check_fits
 from hamerspace.tasks.data.prepare import prepare_data
 from hamerspace.tasks.data.reading import RawData, read_data
 from hamerspace.tasks.data.splits import SPLITS, Splits
@@ -11,7 +11,6 @@ __all__ = [
     "RawData",
     "Splits",
     "check_fits",
-    "input_problems",
     "prepare_data",
     "random_data",
     "read_data",

@@ -16,6 +16,7 @@ MIN_ROWS_TO_SPLIT = 10
 FEW_ROWS = 100
 MAX_CALIBRATION_ROWS = 300
 CALIBRATION_DRAW_ROWS = 256
+_CHUNK_ROWS = 1024
 
 
 def prepare_data(
@@ -44,7 +45,8 @@ def prepare_data(
             shuffled and split, and rows past the last whole batch are left out.
 
     Raises:
-        DataError: An array is malformed, the splits differ in their arrays, or rows are too few.
+        DataError: An array is malformed or holds a value that is not finite, the splits differ in
+            their arrays, or rows are too few. Rows are named as the user has them.
     """
     _check_arrays(source, labels_name)
     rng = np.random.default_rng(seed)
@@ -236,6 +238,20 @@ def _array_problem(array: Array) -> str | None:
         return "is a single number; the first dimension must be the rows"
     if array.size == 0:
         return f"is empty (shape {array.shape})"
+    if (row := _first_non_finite(array)) is not None:
+        return f"row {row}, counted from 0, holds NaN or infinity; clean the data"
+    return None
+
+
+def _first_non_finite(array: Array) -> int | None:
+    """Number of the first row with a value that is not finite; looks at a piece at a time."""
+    if array.dtype.kind != "f":
+        return None
+    for start in range(0, len(array), _CHUNK_ROWS):
+        chunk = array[start : start + _CHUNK_ROWS]
+        finite = np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
     return None
 
 

@@ -17,6 +17,7 @@ METRICS: Registry[Metric] = Registry(
         "mae": "hamerspace.tasks.metrics.regression:MAE",
         "agreement": "hamerspace.tasks.metrics.fidelity:AGREEMENT",
         "cosine": "hamerspace.tasks.metrics.fidelity:COSINE",
+        "fidelity_r2": "hamerspace.tasks.metrics.fidelity:FIDELITY_R2",
     },
 )
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
@@ -16,14 +16,17 @@ PerSample = npt.NDArray[np.float64]
 Direction = Literal["maximize", "minimize"]
 DropUnit = Literal["points", "relative"]
 Loss = Literal["cross_entropy", "mse", "none"]
+Shape = Sequence[int | None]
+"""Of a tensor, batch first; ``None`` is a dimension that is not known yet."""
 T = TypeVar("T")
 
 
 class Metric(ABC):
     """Judges a model's outputs against the labels, or against the source model's outputs.
 
-    A subclass implements :meth:`compute`, and :meth:`compute_per_sample` where the metric is a
-    mean over samples. Callers use :meth:`value` and :meth:`per_sample`, which guard them.
+    A subclass implements :meth:`compute`, :meth:`compute_per_sample` where the metric is a mean
+    over samples, and :meth:`examine` where shapes alone tell what it cannot judge. Callers use
+    :meth:`value`, :meth:`per_sample` and :meth:`check`, which guard them.
 
     Attributes:
         name: Registry name, or the ``module:function`` of a user.
@@ -68,6 +71,18 @@ class Metric(ABC):
         """float64 ``[N]`` whose mean is the metric; ``None`` where the metric is no such mean."""
         return None
 
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: B027 - most need not
+        """Refuse an output or labels that :meth:`compute` would refuse, before there are outputs.
+
+        Args:
+            output_shape: Of the output that is judged.
+            labels: ``[N, ...]``, read-only; ``None`` where the source's outputs take their place.
+
+        Raises:
+            MetricError: The shapes or values do not suit the metric. Any other exception becomes
+                one.
+        """
+
     @final
     def value(self, outputs: Array, reference: Array) -> float:
         """The metric over all rows, a finite number.
@@ -94,6 +109,22 @@ class Metric(ABC):
                 f"not {_describe(samples)}"
             )
         return samples.astype(np.float64, copy=False)
+
+    @final
+    def check(self, output_shape: Shape, labels: Array | None) -> None:
+        """Check what :meth:`examine` can tell of a task, before its model is run on the data.
+
+        Raises:
+            MetricError: The metric cannot judge such an output, or not by such labels.
+        """
+        try:
+            self.examine(output_shape, None if labels is None else _read_only(labels))
+        except MetricError as error:
+            raise MetricError(f"metric '{self.name}': {error}") from error
+        except Exception as error:
+            raise MetricError(
+                f"metric '{self.name}' raised {error!r} for outputs {shape_text(output_shape)}"
+            ) from error
 
     def _guarded(self, function: Callable[[Array, Array], T], outputs: Array, ref: Array) -> T:
         kind = "labels" if self.needs_labels else "source outputs"
@@ -186,7 +217,7 @@ def drop_points(
     if source_value == 0:
         raise MetricError(
             f"metric '{metric.name}' is 0 for the source model, so a loss in percent of it has no "
-            "meaning; choose another metric, such as 'cosine'"
+            "meaning; choose another metric, such as 'r2' for numbers"
         )
     return 100.0 * drop / abs(source_value)
 
@@ -196,6 +227,25 @@ def drop_unit(metric: Metric, source_value: float) -> DropUnit:
     if metric.drop_unit is not None:
         return metric.drop_unit
     return "points" if metric.maximize and 0 <= source_value <= 1 else "relative"
+
+
+def one_value_a_row(shape: Shape) -> bool:
+    """Whether a row is one value, in whatever number of dimensions."""
+    return all(size == 1 for size in shape[1:])
+
+
+def same_rows(one: Shape, other: Shape) -> bool:
+    """Whether rows of two shapes may be compared value by value, as far as the sizes are known."""
+    if one_value_a_row(one) and one_value_a_row(other):
+        return True
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one[1:], other[1:], strict=True)
+    )
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as it is read, such as ``[?, 10]``."""
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _read_only(array: Array) -> Array:

@@ -8,13 +8,25 @@ from typing import Any
 import numpy as np
 
 from hamerspace.errors import MetricError
-from hamerspace.tasks.metrics.base import Array, Metric, PerSample
+from hamerspace.tasks.metrics.base import (
+    Array,
+    Metric,
+    PerSample,
+    Shape,
+    one_value_a_row,
+    shape_text,
+)
 
 
 class _Classification(Metric):
     direction = "maximize"
     drop_unit = "points"
     loss = "cross_entropy"
+
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        check_classes(output_shape)
+        if labels is not None:
+            integer_labels(labels, output_shape[1])
 
 
 class Accuracy(_Classification):
@@ -39,6 +51,10 @@ class Top5Accuracy(_Classification):
 
     name = "top5_accuracy"
 
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        super().examine(output_shape, labels)
+        self._check_count(output_shape[1])
+
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import top_k_accuracy_score
 
@@ -52,12 +68,15 @@ class Top5Accuracy(_Classification):
         hits: PerSample = (best == labels[:, None]).any(axis=1).astype(np.float64)
         return hits
 
-    @staticmethod
-    def _more_than_five(outputs: Array, reference: Array) -> tuple[Array, Array]:
+    def _more_than_five(self, outputs: Array, reference: Array) -> tuple[Array, Array]:
         scores, labels = scores_and_labels(outputs, reference)
-        if scores.shape[1] <= 5:
-            raise MetricError(f"with {scores.shape[1]} classes it is always 1; use 'accuracy'")
+        self._check_count(scores.shape[1])
         return scores, labels
+
+    @staticmethod
+    def _check_count(classes: int | None) -> None:
+        if classes is not None and classes <= 5:
+            raise MetricError(f"with {classes} classes it is always 1; use 'accuracy'")
 
 
 class BalancedAccuracy(_Classification):
@@ -97,8 +116,18 @@ class RocAuc(_Classification):
 
     name = "roc_auc"
 
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        one_score = one_value_a_row(output_shape)
+        if not one_score:
+            check_classes(output_shape)
+        classes = 2 if one_score else output_shape[1]
+        if labels is not None:
+            found = integer_labels(labels, classes)
+            if classes is not None:
+                _all_present(found, classes)
+
     def compute(self, outputs: Array, reference: Array) -> Any:
-        if outputs.size == len(outputs):
+        if one_value_a_row(outputs.shape):
             score = outputs.reshape(-1)
             labels = integer_labels(reference, 2)
         else:
@@ -129,17 +158,36 @@ def scores_and_labels(outputs: Array, labels: Array) -> tuple[Array, Array]:
     Raises:
         MetricError: The message says what they are instead, and what to do.
     """
-    if outputs.ndim != 2 or outputs.shape[1] < 2:
-        raise MetricError(
-            f"it takes scores of shape [rows, classes], but the outputs have shape "
-            f"{list(outputs.shape)}; choose another task.quality.output or metric, or write one "
-            "(module:function)"
-        )
+    check_classes(outputs.shape)
     return outputs, integer_labels(labels, outputs.shape[1])
 
 
-def integer_labels(labels: Array, classes: int) -> Array:
-    """Check that labels are integers ``[N]`` (or ``[N, 1]``) below ``classes``; return ``[N]``."""
+def check_classes(shape: Shape) -> None:
+    """Check that outputs are ``[N, classes]``.
+
+    Raises:
+        MetricError: The message says what they are instead, and what to do.
+    """
+    if len(shape) == 2 and shape[1] != 1:
+        return
+    remedy = (
+        "for one score a row choose 'roc_auc', with labels 0 and 1; for one number a row 'rmse'"
+        if one_value_a_row(shape)
+        else "choose another task.quality.output or metric, or write one (module:function)"
+    )
+    raise MetricError(
+        "it takes scores of shape [rows, classes], but the outputs have shape "
+        f"{shape_text(shape)}; {remedy}"
+    )
+
+
+def integer_labels(labels: Array, classes: int | None) -> Array:
+    """Check that labels are integers ``[N]`` (or ``[N, 1]``) below ``classes``; return ``[N]``.
+
+    Args:
+        labels: Of whatever shape and type.
+        classes: How many there are; ``None`` where that is not known yet.
+    """
     if labels.ndim == 2 and labels.shape[1] == classes:
         raise MetricError(
             f"the labels have shape {list(labels.shape)}, as if one-hot; give labels.argmax(axis=1)"
@@ -151,10 +199,10 @@ def integer_labels(labels: Array, classes: int) -> Array:
             f"it takes integer labels, not {labels.dtype}; cast them with labels.astype('int64')"
         )
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
+    if low < 0 or (classes is not None and high >= classes):
+        known = f", but the model has {classes} classes, 0 to {classes - 1}" if classes else ""
         raise MetricError(
-            f"the labels run from {low} to {high}, but the model has {classes} classes, 0 to "
-            f"{classes - 1}; check that the labels start from 0"
+            f"the labels run from {low} to {high}{known}; check that the labels start from 0"
         )
     return labels.reshape(-1).astype(np.int64)
 

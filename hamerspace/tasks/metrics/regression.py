@@ -5,11 +5,15 @@ from typing import Any, Literal
 import numpy as np
 
 from hamerspace.errors import MetricError
-from hamerspace.tasks.metrics.base import Array, Metric, PerSample
+from hamerspace.tasks.metrics.base import Array, Metric, PerSample, Shape, same_rows, shape_text
 
 
 class _Regression(Metric):
     loss = "mse"
+
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        if labels is not None:
+            _check_rows(output_shape, labels.shape, "labels")
 
 
 class R2(_Regression):
@@ -67,16 +71,7 @@ def flat_pair(
     Raises:
         MetricError: Their rows differ in shape.
     """
-    if _row_shape(outputs) != _row_shape(reference):
-        hint = (
-            "; for classes give integer labels and a metric such as 'accuracy'"
-            if kind == "labels"
-            else ""
-        )
-        raise MetricError(
-            f"the outputs have shape {list(outputs.shape)} and the {kind} "
-            f"{list(reference.shape)}{hint}"
-        )
+    _check_rows(outputs.shape, reference.shape, kind)
     rows = len(outputs)
     return (
         outputs.reshape(rows, -1).astype(np.float64),
@@ -84,9 +79,17 @@ def flat_pair(
     )
 
 
-def _row_shape(array: Array) -> tuple[int, ...]:
-    """Shape of a row; one value is one value, in whatever number of dimensions."""
-    return () if array.size == len(array) else array.shape[1:]
+def _check_rows(outputs: Shape, reference: Shape, kind: str) -> None:
+    if same_rows(outputs, reference):
+        return
+    hint = (
+        "; for classes give integer labels and a metric such as 'accuracy'"
+        if kind == "labels"
+        else ""
+    )
+    raise MetricError(
+        f"the outputs have shape {shape_text(outputs)} and the {kind} {shape_text(reference)}{hint}"
+    )
 
 
 R2_SCORE = R2()

@@ -1,6 +1,6 @@
 """Choose the metric that a study names, or the one that suits its labels and output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -9,7 +9,16 @@ import numpy as np
 from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.metrics import METRICS
-from hamerspace.tasks.metrics.base import Array, Direction, Loss, Metric, PerSample
+from hamerspace.tasks.metrics.base import (
+    Array,
+    Direction,
+    Loss,
+    Metric,
+    PerSample,
+    Shape,
+    one_value_a_row,
+    same_rows,
+)
 from hamerspace.tasks.user_code import SESSION, load_reference
 
 _KEY = "task.quality.metric"
@@ -46,12 +55,13 @@ def _one_a_row(result: Any, outputs: Array) -> TypeGuard[PerSample]:
 
 
 def resolve_metric(
-    quality: QualitySection, labels: Array | None, output_shape: Sequence[int | None], root: Path
+    quality: QualitySection, labels: Array | None, output_shape: Shape, root: Path
 ) -> Metric:
     """The metric of a study.
 
-    Left out it is accuracy for integer labels, rmse for others; without labels agreement for an
-    output ``[N, classes]`` and cosine for any other.
+    Left out it is roc_auc for one score a row with labels 0 and 1, accuracy for other integer
+    labels, rmse for others; without labels agreement for an output ``[N, classes]``, fidelity_r2
+    for one value a row, and cosine for any other.
 
     Args:
         quality: The study's section.
@@ -68,12 +78,12 @@ def resolve_metric(
     if metric.needs_labels and labels is None:
         raise ConfigError(
             f"{_KEY}: '{name}' needs labels and the data have none; name their array in "
-            "task.data.labels, or choose 'agreement' or 'cosine'"
+            "task.data.labels, or choose 'agreement', 'cosine' or 'fidelity_r2'"
         )
     return metric
 
 
-def training_loss(metric: Metric, labels: Array | None, output_shape: Sequence[int | None]) -> Loss:
+def training_loss(metric: Metric, labels: Array | None, output_shape: Shape) -> Loss:
     """The loss that recovery can train with: the metric's own where labels and output suit it.
 
     A user's function says nothing about training, so there the labels decide.
@@ -88,19 +98,32 @@ def training_loss(metric: Metric, labels: Array | None, output_shape: Sequence[i
     """
     if labels is None or metric.uses_source_outputs:
         return "none"
-    fitting: Loss = "none"
-    if _integer(labels) and labels.ndim == 1 and _is_classes(output_shape):
-        fitting = "cross_entropy"
-    elif labels.dtype.kind == "f" and _same_row(labels.shape, output_shape):
-        fitting = "mse"
+    fitting = fitting_loss(labels, output_shape)
     return fitting if isinstance(metric, FunctionMetric) or metric.loss == fitting else "none"
 
 
-def default_metric(labels: Array | None, output_shape: Sequence[int | None]) -> str:
+def fitting_loss(labels: Array, output_shape: Shape) -> Loss:
+    """The loss that labels and output suit, whatever the metric; ``none`` where they suit none.
+
+    One label a row is ``[N]`` or ``[N, 1]``, as for the metrics.
+    """
+    if _integer(labels) and one_value_a_row(labels.shape) and _is_classes(output_shape):
+        return "cross_entropy"
+    if labels.dtype.kind == "f" and same_rows(labels.shape, output_shape):
+        return "mse"
+    return "none"
+
+
+def default_metric(labels: Array | None, output_shape: Shape) -> str:
     """Name of the metric where a study names none; see :func:`resolve_metric`."""
-    if labels is not None:
-        return "accuracy" if _integer(labels) else "rmse"
-    return "agreement" if _is_classes(output_shape) else "cosine"
+    if labels is None:
+        if one_value_a_row(output_shape):
+            return "fidelity_r2"
+        return "agreement" if _is_classes(output_shape) else "cosine"
+    if not _integer(labels):
+        return "rmse"
+    one_score = one_value_a_row(output_shape) and one_value_a_row(labels.shape)
+    return "roc_auc" if one_score and bool(np.isin(labels, (0, 1)).all()) else "accuracy"
 
 
 def _named(name: str, quality: QualitySection) -> Metric:
@@ -133,11 +156,5 @@ def _integer(labels: Array) -> bool:
     return labels.dtype.kind in "biu"
 
 
-def _is_classes(output_shape: Sequence[int | None]) -> bool:
+def _is_classes(output_shape: Shape) -> bool:
     return len(output_shape) == 2 and output_shape[1] != 1
-
-
-def _same_row(labels: Sequence[int], output: Sequence[int | None]) -> bool:
-    return len(labels) == len(output) and all(
-        free is None or free == dim for dim, free in zip(labels[1:], output[1:], strict=True)
-    )

@@ -1,7 +1,7 @@
 """What the TensorFlow formats share: from a function of named tensors to what was found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample
+from hamerspace.tasks.sources.base import SourceSpec, check_example, named, sample
 from hamerspace.tasks.sources.probe import probe
 
 
@@ -49,7 +49,7 @@ def inspect_model(
     declared = model.inputs
     varying = [t for t in declared if t.name not in spec.constants]
     if example is not None:
-        check_names(list(example), [t.name for t in declared], [t.name for t in varying])
+        check_example(example, declared, spec)
         arrays = {t.name: example.get(t.name, t.zeros()) for t in declared}
     else:
         arrays = dict(sample(named(spec.inputs, [t.name for t in varying]) or declared))
@@ -93,12 +93,12 @@ def _check_finite(model: TensorflowModel) -> None:
 
 
 def _merged(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
-    """What ran, with the dimensions that the model leaves free."""
+    """What ran, with the type that the model declares and the dimensions that it leaves free."""
     if seen.constant or len(declared.shape) != len(seen.shape):
-        return seen
+        return replace(seen, dtype=declared.dtype)
     rest = zip(declared.shape[1:], seen.shape[1:], strict=True)
     dims = (seen.shape[0], *(None if d is None else s for d, s in rest))
-    return TensorSpec(seen.name, seen.dtype, dims)
+    return TensorSpec(seen.name, declared.dtype, dims)
 
 
 def _dtypes(weights: Sequence[npt.NDArray[Any]]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The contract of a source format, and what all formats share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from hamerspace.config.study import ONLY_INPUT
 from hamerspace.errors import DataError, SourceError
+from hamerspace.tasks.inputs import array_problems, name_problems
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 
 
@@ -88,26 +89,41 @@ def checked_file(path: Path, key: str) -> Path:
     return path
 
 
-def check_names(given: Sequence[str], wanted: Sequence[str], required: Sequence[str]) -> None:
+def check_names(given: Collection[str], wanted: Sequence[str], required: Sequence[str]) -> None:
     """Check that the data have the model's inputs.
 
     Args:
-        given: Names of the data's arrays.
+        given: Names of the data's arrays, without the labels.
         wanted: Names of the inputs that the model knows.
         required: Those that it cannot do without.
 
     Raises:
-        DataError: They do not fit; names both sides.
+        DataError: They do not fit; with one line for each that is missing, or for each too many.
     """
-    unknown = [name for name in given if name not in wanted]
-    missing = [name for name in required if name not in given]
-    if unknown or missing:
-        raise DataError(
-            f"the data have the inputs {_listed(given)} but the model takes {_listed(wanted)}"
-            f"{f'; not known to the model: {_listed(unknown)}' if unknown else ''}"
-            f"{f'; missing from the data: {_listed(missing)}' if missing else ''}; "
-            "rename the arrays"
+    problems = list(name_problems(given, wanted, required))
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def check_example(example: Arrays, declared: Sequence[TensorSpec], spec: SourceSpec) -> None:
+    """Check the data against the inputs that a file declares, before the model is run.
+
+    Raises:
+        DataError: With one line for each misfit of a name, a dtype or the shape of a row.
+    """
+    names = [t.name for t in declared]
+    check_names(example.keys(), names, [n for n in names if n not in spec.constants])
+    problems = [
+        f"array '{t.name}': {problem}"
+        for t in declared
+        # An input without a first dimension is refused for that, once the model has run.
+        if t.shape and t.name in example
+        for problem in array_problems(
+            example[t.name], replace(t, constant=t.name in spec.constants)
         )
+    ]
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def named(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> tuple[TensorSpec, ...]:

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_names, named, sample
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_example, named, sample
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
 
@@ -79,10 +79,8 @@ class OnnxSource(SourceFormat):
         session = _session(folder / _FILE, path)
         declared = _inputs(model.graph, path)
         if example is not None:
-            wanted = [t.name for t in declared]
-            check_names(list(example), wanted, [n for n in wanted if n not in spec.constants])
-            arrays = {t.name: example[t.name] for t in declared if t.name in example}
-            arrays = {t.name: arrays.get(t.name, t.zeros()) for t in declared}
+            check_example(example, declared, spec)
+            arrays = {t.name: example.get(t.name, t.zeros()) for t in declared}
         else:
             varying = [t.name for t in declared if t.name not in spec.constants]
             arrays = dict(sample(named(spec.inputs, varying) or declared))

@@ -14,6 +14,8 @@ from hamerspace.tasks.sources.base import describe
 Outputs = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Arrays], Outputs]
 Shape = tuple[int | None, ...]
+_REPORT_END = 250
+"""Characters kept of either end of a long report."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,33 @@ def _attempt(
 def _failed(
     error: Exception | None, example: Arrays, model: str, *, given: bool
 ) -> HamerspaceError:
-    text = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {text[0] if text else ''}"
+    reason = f"{type(error).__name__}: {_shortened(str(error))}"
     if given:
         return DataError(
             f"{model} fails on the example batch ({describe(example)}): {reason}; "
             "check the shapes and dtypes of the data against what the model takes"
+            f"{_doubles_hint(example)}"
         )
     return SourceError(
         f"{model} fails on random inputs ({describe(example)}): {reason}; "
         "give data, or correct task.source.inputs"
     )
+
+
+def _doubles_hint(example: Arrays) -> str:
+    """NumPy makes float64 unasked, and few models take it."""
+    names = [f"'{name}'" for name, array in example.items() if array.dtype == "float64"]
+    if not names:
+        return ""
+    return f"; if it takes float32, save {', '.join(names)} as array.astype('float32')"
+
+
+def _shortened(text: str) -> str:
+    """One line with both ends of a runtime's report: the sizes may stand at either."""
+    words = " ".join(text.split())
+    if len(words) <= 2 * _REPORT_END:
+        return words
+    return f"{words[:_REPORT_END]} ... {words[-_REPORT_END:]}"
 
 
 def _rows(outputs: Outputs) -> int:

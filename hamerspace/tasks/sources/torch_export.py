@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch.export import ExportedProgram
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.sources._torch import Argument, TorchModel, count, inspect_module
-from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_example
 from hamerspace.tasks.sources.op_families import torch_families
 
 _FILE = "model.pt2"
@@ -39,6 +40,8 @@ class TorchExportSource(SourceFormat):
                 "export it again with this version"
             ) from error
         inputs, arguments = _inputs(program, path)
+        if example is not None:
+            check_example(example, [_as_fed(t, example) for t in inputs], spec)
         if example is None and not spec.inputs:
             spec = SourceSpec(self.name, path, None, None, spec.root, inputs, spec.trust_pickle)
         weights = {**dict(program.state_dict), **_tensor_constants(program)}
@@ -137,6 +140,13 @@ def _inputs(
         specs.append(TensorSpec(label, str(value.dtype).removeprefix("torch."), shape))
         arguments.append(Argument(label, positional=not by_keyword))
     return tuple(specs), tuple(arguments)
+
+
+def _as_fed(declared: TensorSpec, example: Arrays) -> TensorSpec:
+    """The input with the type of the data where it is of half precision: that is cast to."""
+    if declared.dtype in ("float16", "bfloat16") and declared.name in example:
+        return replace(declared, dtype=example[declared.name].dtype.name)
+    return declared
 
 
 def _tensor_constants(program: ExportedProgram) -> dict[str, torch.Tensor]:

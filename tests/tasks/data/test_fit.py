@@ -32,21 +32,15 @@ def splits(tmp_path):
     return splits
 
 
-def message(splits, source=None, **options):
+def message(splits, source=None):
     with pytest.raises(DataError) as error:
-        check_fits(splits, source or info(), **options)
+        check_fits(splits, source or info())
     return str(error.value)
 
 
 def test_data_that_fit(splits):
-    check_fits(splits(), info(), needs_labels=True)
+    check_fits(splits(), info())
     check_fits(splits(batch_size=4), info(batch=4))
-
-
-def with_value(value):
-    array = GOOD["image"].copy()
-    array[4, 1, 1] = value
-    return array
 
 
 @pytest.mark.parametrize(
@@ -60,12 +54,9 @@ def with_value(value):
         ({"image": np.zeros((6, 12), "f4")}, "shape [12], but the model takes [3, 4]"),
         ({"image": np.zeros((6, 3, 5), "f4")}, "shape [3, 5], but the model takes [3, 4]"),
         ({"mask": np.zeros((6,), np.int64)}, "shape [], but the model takes [?]"),
-        ({"image": with_value(np.nan)}, "'image': row 4 holds NaN or infinity"),
-        ({"image": with_value(-np.inf)}, "'image': row 4 holds NaN or infinity"),
-        ({"labels": np.array([0, 1, np.nan, 0, 0, 0])}, "labels 'labels': row 2 holds NaN"),
         (
             {"mask": None, "maks": GOOD["mask"]},
-            "no array 'mask' for that input; did you mean 'maks'",
+            "no array 'mask', which the model takes (its inputs: image, mask); if it is 'maks',",
         ),
         ({"y": GOOD["labels"]}, "array 'y': the model has no such input (it has image, mask)"),
         ({"y": GOOD["labels"]}, "set task.data.labels: y"),
@@ -84,15 +75,8 @@ def test_a_fixed_batch_must_be_the_batch_size(splits):
     assert "set batch_size: 4" in text
 
 
-def test_missing_labels_matter_where_the_metric_needs_them(splits):
-    unlabelled = splits(label="none", labels=None)
-    both = SourceInfo("onnx", info().inputs, (), 1, 1, ())
-    text = message(unlabelled, both, needs_labels=True)
-    assert "split 'search': the metric needs labels and there are none" in text
-
-
 def test_every_misfit_is_listed(splits):
-    text = message(splits(image=with_value(np.nan).astype(np.float64), mask=None))
+    text = message(splits(image=np.zeros((6, 3, 5)), mask=None))
     assert len(text.splitlines()) == 3
 
 

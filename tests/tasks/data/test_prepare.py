@@ -151,6 +151,24 @@ def test_what_is_refused(prepare, raw, words):
         prepare(raw)
 
 
+def holed(array, row, value=np.nan):
+    array = np.array(array, np.float32)
+    array[row] = value
+    return array
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_value_that_is_not_finite_is_named_by_the_users_own_row(prepare, value):
+    good = rows_of(3000)
+    with pytest.raises(DataError, match=r"^array 'x': row 2001, counted from 0, holds NaN"):
+        prepare({"all": {**good, "x": holed(good["x"], 2001, value)}})
+    with pytest.raises(DataError, match=r"^array 'labels': row 7, counted from 0, holds NaN"):
+        prepare({"all": {**good, "labels": holed(good["labels"], 7, value)}})
+    search = {**good, "x": holed(good["x"], 5, value)}
+    with pytest.raises(DataError, match=r"^split 'search', array 'x': row 5,"):
+        prepare({"search": search, "confirm": rows_of(200, 3000)})
+
+
 def test_batches_that_belong_together_stay_together_and_in_order(tmp_path):
     splits = prepare_data(
         {"all": rows_of(1003)}, "labels", tmp_path / "data", 0, 10, whole_batches=True

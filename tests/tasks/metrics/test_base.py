@@ -88,6 +88,18 @@ def test_no_warning_escapes():
         assert metric(warn).value(OUTPUTS, LABELS) == 1.0
 
 
+def test_what_a_users_metric_says_of_shapes_is_guarded():
+    class Picky(FunctionMetric):
+        def examine(self, output_shape, labels):
+            labels[0] = output_shape[2]
+
+    metric(lambda *_: 0.5).check((None, 2), LABELS)
+    with pytest.raises(MetricError, match=r"'w' raised IndexError.*for outputs \[\?, 2\]"):
+        Picky("w", lambda *_: 1.0, "maximize").check((None, 2), LABELS)
+    with pytest.raises(MetricError, match="read-only"):
+        Picky("w", lambda *_: 1.0, "maximize").check((None, 2, 3), LABELS)
+
+
 def test_check_returns_the_value_of_the_source():
     assert check_metric(METRICS.load("accuracy"), OUTPUTS, LABELS) == 0.5
 

@@ -64,13 +64,23 @@ def test_labels_may_be_a_column_or_bool():
         ("accuracy", SCORES, np.eye(7)[LABELS], "as if one-hot"),
         ("accuracy", SCORES, LABELS.astype(float), "integer labels, not float64; cast"),
         ("accuracy", SCORES, np.zeros((300, 3), int), "one label a row"),
-        ("accuracy", SCORES[:, :1], LABELS, r"shape \[rows, classes\], but the outputs"),
+        ("accuracy", SCORES[:, :1], LABELS, r"shape \[300, 1\]; for one score .* 'roc_auc'"),
         ("accuracy", SCORES[:, :, None], LABELS, r"shape \[300, 7, 1\]"),
         ("top5_accuracy", SCORES[:, :5], LABELS % 5, "use 'accuracy'"),
         ("roc_auc", SCORES, LABELS % 6, "no row is of class 6"),
         ("roc_auc", SCORES[:, :2], LABELS * 0, "no row is of class 1"),
+        ("roc_auc", SCORES[:, 0], LABELS, "has 2 classes, 0 to 1"),
     ],
 )
-def test_what_does_not_suit(name, outputs, labels, words):
+def test_what_does_not_suit_is_told_even_before_there_are_outputs(name, outputs, labels, words):
     with pytest.raises(MetricError, match=f"metric '{name}': .*{words}"):
         value(name, outputs, labels)
+    with pytest.raises(MetricError, match=f"metric '{name}': .*{words}"):
+        METRICS.load(name).check(outputs.shape, labels)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "top5_accuracy", "balanced_accuracy", "roc_auc"])
+def test_what_suits_passes_before_there_are_outputs(name):
+    for shape in ((None, 7), (None, None)):
+        METRICS.load(name).check(shape, LABELS)
+    METRICS.load("roc_auc").check((None, 1), LABELS % 2)

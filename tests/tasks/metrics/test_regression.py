@@ -41,6 +41,13 @@ def test_other_shapes_are_refused_with_a_hint():
         METRICS.load("rmse").value(OUTPUTS, LABELS[:, 0])
 
 
+def test_rows_that_cannot_be_compared_are_told_before_there_are_outputs():
+    for shape, labels in (((None, 3), LABELS), ((None, None), LABELS), ((None, 1), LABELS[:, 0])):
+        METRICS.load("rmse").check(shape, labels)
+    with pytest.raises(MetricError, match=r"metric 'rmse': .*\[\?, 2\] and the labels \[50, 3\]"):
+        METRICS.load("rmse").check((None, 2), LABELS)
+
+
 def test_r2_of_one_row_is_no_number():
     with pytest.raises(MetricError, match="finite number"):
         METRICS.load("r2").value(OUTPUTS[:1], LABELS[:1])

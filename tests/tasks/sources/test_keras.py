@@ -74,8 +74,17 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
 
 
 def test_data_that_do_not_fit_are_named(tmp_path):
-    with pytest.raises(DataError, match="'pixels' but the model takes 'image'"):
-        km.source(km.conv_net(), tmp_path, example={"pixels": np.zeros((2, 8, 8, 3), np.float32)})
+    image = np.zeros((2, 8, 8, 3), np.float32)
+    with pytest.raises(DataError, match=r"no array 'image', .* if it is 'pixels', rename"):
+        km.source(km.conv_net(), tmp_path, example={"pixels": image})
+    with pytest.raises(DataError, match=r"row has shape \[8, 8\], .* takes \[8, 8, 3\]"):
+        km.source(km.conv_net(), tmp_path / "b", example={"image": image[..., 0]})
+
+
+def test_float64_is_refused_as_every_candidate_would_refuse_it(tmp_path):
+    image = np.zeros((2, 8, 8, 3))
+    with pytest.raises(DataError, match=r"'image': float64, .*array\.astype\('float32'\)"):
+        km.source(km.conv_net(), tmp_path, example={"image": image})
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path):

@@ -236,8 +236,19 @@ def test_builders_that_make_no_model(study, builder, error, words):
 
 
 def test_names_that_do_not_fit_name_both_sides(study):
-    with pytest.raises(DataError, match=r"'image' but the model takes 'x', 'scale', 'bias'"):
+    said = r"no array 'x', which the model takes \(its inputs: x, scale, bias\); if it is 'image'"
+    with pytest.raises(DataError, match=said):
         opened(study, "net", {"image": EXAMPLE["x"]})
+
+
+def test_labels_under_another_name_are_told_how_to_be_named(study):
+    with pytest.raises(DataError, match=r"array 'y': .* if these are the labels.*labels: y"):
+        opened(study, "net", {"x": EXAMPLE["x"], "y": np.zeros(2)})
+
+
+def test_float64_that_fails_is_told_the_cast(study):
+    with pytest.raises(DataError, match=r"save 'x' as array\.astype\('float32'\)"):
+        opened(study, "net", {"x": EXAMPLE["x"].astype(np.float64)})
 
 
 def test_a_batch_of_the_wrong_shape_is_shown(study):

@@ -102,11 +102,18 @@ def test_torchscript_without_data_asks_for_shapes(folder):
 
 def test_wrong_names_and_shapes_are_shown(folder):
     _, path = exported(folder)
-    with pytest.raises(DataError, match="missing from the data: 'shift'"):
+    with pytest.raises(DataError, match=r"no array 'shift', .* constants: \[shift\]"):
         opened(folder, path, {"image": EXAMPLE["image"]})
     wide = {**EXAMPLE, "image": np.ones((2, 1, 7, 6), np.float32)}
-    with pytest.raises(DataError, match=r"image: float32\[2, 1, 7, 6\]"):
+    said = r"'image': each row has shape \[1, 7, 6\], but the model takes \[1, 6, 6\]"
+    with pytest.raises(DataError, match=said):
         opened(folder, path, wide)
+
+
+def test_a_scripted_model_that_fails_says_the_sizes(folder):
+    torch.jit.trace(nn.Linear(4, 3), torch.ones(2, 4)).save(str(folder / "model.pt"))
+    with pytest.raises(DataError, match=r"cannot be multiplied \(2x5 and 4x3\)"):
+        opened(folder, folder / "model.pt", {"input": np.ones((2, 5), np.float32)})
 
 
 def test_weights_that_are_not_finite_are_named(folder):
