@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,31 @@ def write_study(onnx_task):
         return path
 
     return write
+
+
+@pytest.fixture
+def without_rights():
+    """``without_rights(folder)`` is a block in which permissions hold, for the superuser too."""
+
+    @contextmanager
+    def without(folder):
+        if os.geteuid() != 0:
+            yield
+            return
+        # The superuser's temporary folder is nobody else's.
+        closed = [path for path in folder.parents if not path.stat().st_mode & 0o001]
+        modes = {path: path.stat().st_mode for path in closed}
+        for path in closed:
+            path.chmod(modes[path] | 0o011)
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            for path, mode in modes.items():
+                path.chmod(mode)
+
+    return without
 
 
 @pytest.fixture

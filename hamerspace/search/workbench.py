@@ -11,6 +11,8 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build import preload
 from hamerspace.build.builder import Builder, BuildResult, is_prepared, prepare
+from hamerspace.build.faults import refuse_lost
+from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
@@ -70,6 +72,7 @@ class Workbench:
         self._folder = folder
         self._store = store
         self._backends = backends
+        self._holds = Holds()  # of the task and the source model's outputs
         self._worker = Worker()
         self._tool_workers: dict[str, Worker] = {}
         self._started = False
@@ -80,7 +83,8 @@ class Workbench:
         """The inspected model and the split data."""
         if not is_prepared(self.loaded, self._store):
             self._worker.preload(preload.reading(self.loaded.source_path))
-        return prepare(self.loaded, self._store, self._worker, self._folder.log("prepare.log"))
+        log = self._folder.log("prepare.log")
+        return prepare(self.loaded, self._store, self._worker, log, self._holds)
 
     @cached_property
     def target(self) -> Target:
@@ -218,7 +222,11 @@ class Workbench:
             check_metric(self.task.metric, judge.source_outputs, truth)
 
     def evaluate(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
-        """Build and measure ``recipe`` through the gates, or with its latency in any case."""
+        """Build and measure ``recipe`` through the gates, or with its latency in any case.
+
+        Raises:
+            HamerspaceError: It could not be tried, for a reason that says nothing of it.
+        """
         self.start()
         started = time.monotonic()
         self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
@@ -234,7 +242,8 @@ class Workbench:
         return Evaluation(recipe, measurement, built.seconds, built.reused, built.key)
 
     def build(self, recipe: Recipe) -> BuildResult:
-        """Build ``recipe``, or take it from the store."""
+        """Build ``recipe``, or take it from the store, which keeps it until the next build."""
+        self._holds.mark_used()
         return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
 
     def candidate(self, recipe: Recipe, whose: str) -> Candidate:
@@ -268,6 +277,9 @@ class Workbench:
             worker.close()
         if "target" in self.__dict__:
             self.target.close()
+        if "builder" in self.__dict__:
+            self.builder.close()
+        self._holds.release()
         self._store.evict()
 
     def __enter__(self) -> Self:
@@ -279,7 +291,15 @@ class Workbench:
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
         log = self._folder.recipe_log(recipe, "measure.log")
         self.settle()
-        return self.target.measure(candidate, plan, log)
+        used = [*(candidate.folder / name for name in candidate.files), *self.task.files()]
+        try:
+            measurement = self.target.measure(candidate, plan, log)
+        except OSError:
+            refuse_lost(used)
+            raise
+        if measurement.failed:
+            refuse_lost(used)
+        return measurement
 
     def plan(
         self, recipe: Recipe, split: str, *, gated: bool, always_timed: bool = False
@@ -373,4 +393,5 @@ class Workbench:
                 )
             np.save(scratch / "outputs.npy", outputs)
 
-        return np.load(self._store.make(key, fill) / "outputs.npy", mmap_mode="r")
+        entry = self._store.make(key, fill, self._holds)
+        return np.load(entry / "outputs.npy", mmap_mode="r")
