@@ -11,7 +11,7 @@ from hamerspace.backends.base import Candidate
 from hamerspace.build.faults import refuse_lost
 from hamerspace.build.holds import Holds
 from hamerspace.build.ranking import Ranking, read_ranking
-from hamerspace.build.stages import BuildPlan, Stage, plan_build
+from hamerspace.build.stages import BuildPlan, HostOf, Stage, plan_build
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest, installed_versions
 from hamerspace.build.worker import Outcome, Worker
@@ -155,6 +155,7 @@ class Builder:
         store: Where results of stages are kept.
         workers: The worker of an environment; ``None`` is our own.
         seed: Of every random draw in a stage.
+        host: The device that recipes are built on and for.
         timeout_s: Wall seconds of one build.
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
     """
@@ -165,6 +166,7 @@ class Builder:
         store: Store,
         workers: Workers,
         seed: int,
+        host: HostOf,
         timeout_s: float,
         memory_mb: float | None = None,
     ) -> None:
@@ -172,6 +174,7 @@ class Builder:
         self._store = store
         self._workers = workers
         self._seed = seed
+        self._host = host
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._holds = Holds()
@@ -185,7 +188,7 @@ class Builder:
         """
         self._holds.release()
         try:
-            plan = plan_build(self._task, recipe, self._seed)
+            plan = plan_build(self._task, recipe, self._seed, self._host)
         except HamerspaceError as error:
             log.write_text(f"{error}\n")
             return BuildResult(None, "refused", str(error))
@@ -218,7 +221,7 @@ class Builder:
         Raises:
             BuildError: It cannot be built again.
         """
-        plan = plan_build(self._task, recipe, self._seed)
+        plan = plan_build(self._task, recipe, self._seed, self._host)
         if plan.technique_format != model_format:
             return None
         self._holds.release()

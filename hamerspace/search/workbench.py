@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.base import Candidate, Host
 from hamerspace.build import preload
 from hamerspace.build.builder import Builder, BuildResult, is_prepared, prepare
 from hamerspace.build.faults import refuse_lost
 from hamerspace.build.holds import Holds
+from hamerspace.build.stages import host_digest
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
@@ -95,13 +96,17 @@ class Workbench:
         )
 
     @cached_property
+    def _host(self) -> Host:
+        return self.target.host()
+
+    @cached_property
     def space(self) -> Space:
         """What the space file means for this model on this target."""
         task, goal = self.task, self.config.goal
         space = assemble_space(
             self.space_config,
             task.info,
-            self.target.host(),
+            self._host,
             task.loss,
             self._backends,
             self.config.target.hardware,
@@ -121,7 +126,7 @@ class Workbench:
         name = self.config.space
         if name != AUTO_SPACE:
             return name, ""
-        return choose_space(self.task.info, self.config.target.hardware, self.target.host().machine)
+        return choose_space(self.task.info, self.config.target.hardware, self._host.machine)
 
     @property
     def space_reason(self) -> str:
@@ -136,6 +141,7 @@ class Workbench:
             self._store,
             self._worker_of,
             self.config.search.seed,
+            lambda: self._host,
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
@@ -143,7 +149,7 @@ class Workbench:
     @cached_property
     def stages(self) -> StoredStages:
         """Which build stages of a recipe are built already."""
-        return StoredStages(self.task, self._store, self.config.search.seed)
+        return StoredStages(self.task, self._store, self.config.search.seed, lambda: self._host)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""
@@ -377,6 +383,7 @@ class Workbench:
             data=task.splits.fingerprint_of(split),
             batch_size=task.batch_size,
             output=task.output,
+            host=host_digest(self._host),
             versions=config.versions(),
             code=code_digest(config.implementation.partition(":")[0]),
         )

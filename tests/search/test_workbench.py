@@ -1,5 +1,6 @@
 """What happens around a search, told apart from what a candidate does."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -82,11 +83,12 @@ def _servers():
 def _kill_a_busy_server(killed):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for server in _servers():
-            if server.children():
-                server.kill()
-                killed.append(server.pid)
-                return
+        with contextlib.suppress(psutil.Error):  # a process that ends just now
+            for server in _servers():
+                if server.children():
+                    server.kill()
+                    killed.append(server.pid)
+                    return
         time.sleep(0.005)
 
 
