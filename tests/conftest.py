@@ -1,5 +1,6 @@
 """Fixtures of all tests: a cache and a history of their own, a tiny model, studies of it."""
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -19,6 +20,8 @@ QUICK_SPACE = {
 }
 
 
+_CAPABILITIES_V3 = 0x20080522  # of <linux/capability.h>
+_PASSES_BY_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 USERS_DATA = os.environ.get("HAMERSPACE_DATA")
 
 
@@ -124,28 +127,24 @@ def write_study(onnx_task):
 
 
 @pytest.fixture
-def without_rights():
-    """``without_rights(folder)`` is a block in which permissions hold, for the superuser too."""
+def permissions_hold():
+    """``permissions_hold()`` is a block in which those of files hold for the superuser too."""
 
     @contextmanager
-    def without(folder):
-        if os.geteuid() != 0:
-            yield
-            return
-        # The superuser's temporary folder is nobody else's.
-        closed = [path for path in folder.parents if not path.stat().st_mode & 0o001]
-        modes = {path: path.stat().st_mode for path in closed}
-        for path in closed:
-            path.chmod(modes[path] | 0o011)
-        os.seteuid(65534)
+    def hold():
+        libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(_CAPABILITIES_V3, 0)
+        # Effective, permitted and inheritable, twice 32 bits of each.
+        before, within = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+        for found in (before, within):
+            assert libc.capget(header, found) == 0
+        within[0] &= ~_PASSES_BY_PERMISSIONS
+        assert libc.capset(header, within) == 0
         try:
             yield
         finally:
-            os.seteuid(0)
-            for path, mode in modes.items():
-                path.chmod(mode)
+            assert libc.capset(header, before) == 0
 
-    return without
+    return hold
 
 
 @pytest.fixture

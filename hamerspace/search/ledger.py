@@ -15,7 +15,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from hamerspace._optuna import add_trial, open_storage, with_sorted_attributes
+from hamerspace._optuna import add_trial, open_study, with_sorted_attributes
 from hamerspace._secrets import without_passwords
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Scalar
@@ -59,12 +59,7 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         shown = "in memory" if url is None else without_passwords(url)
         try:
-            self.kept = optuna.create_study(
-                storage=None if url is None else open_storage(url),
-                study_name=name,
-                directions=list(directions),
-                load_if_exists=True,
-            )
+            self.kept = open_study(url, name, directions)
         except Exception as error:
             raise _unreadable(shown, error) from error
         found = [direction.name.lower() for direction in self.kept.directions]

@@ -1,5 +1,6 @@
 """Everything that turns the recipes of one study into measurements."""
 
+import tempfile
 import time
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +72,7 @@ class Workbench:
         self.config = loaded.config
         self.constraints = loaded.config.constraints.constraints()
         self._folder = folder
+        self._own_logs: tempfile.TemporaryDirectory[str] | None = None
         self._store = store
         self._backends = backends
         self._holds = Holds()  # of the task and the source model's outputs
@@ -80,11 +82,19 @@ class Workbench:
         self._sets: dict[str, EvaluationSet] = {}
 
     @cached_property
+    def _logs(self) -> RunFolder:
+        """Where logs go: nowhere for long of a run that one may only read."""
+        if self._folder.is_writable:
+            return self._folder
+        self._own_logs = tempfile.TemporaryDirectory()
+        return RunFolder(Path(self._own_logs.name))
+
+    @cached_property
     def task(self) -> Task:
         """The inspected model and the split data."""
         if not is_prepared(self.loaded, self._store):
             self._worker.preload(preload.reading(self.loaded.source_path))
-        log = self._folder.log("prepare.log")
+        log = self._logs.log("prepare.log")
         return prepare(self.loaded, self._store, self._worker, log, self._holds)
 
     @cached_property
@@ -217,7 +227,7 @@ class Workbench:
             return
         inputs = self._inputs("search")
         self.target.set_reference(
-            self._source, inputs, self.task.batch_size, self._folder.log("source.log")
+            self._source, inputs, self.task.batch_size, self._logs.log("source.log")
         )
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
@@ -235,7 +245,7 @@ class Workbench:
         """
         self.start()
         started = time.monotonic()
-        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
+        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.ranking is not None:
             keep_ranking(self._folder, built.ranking)
@@ -250,7 +260,7 @@ class Workbench:
     def build(self, recipe: Recipe) -> BuildResult:
         """Build ``recipe``, or take it from the store, which keeps it until the next build."""
         self._holds.mark_used()
-        return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
+        return self.builder.build(recipe, self._logs.recipe_log(recipe, "build.log"))
 
     def candidate(self, recipe: Recipe, whose: str) -> Candidate:
         """What :meth:`build` made.
@@ -265,13 +275,13 @@ class Workbench:
 
     def technique_model(self, recipe: Recipe, model_format: str) -> ModelArtifact | None:
         """What the recipe's techniques leave, where it has this format: see the builder."""
-        log = self._folder.recipe_log(recipe, "build.log")
+        log = self._logs.recipe_log(recipe, "build.log")
         return self.builder.technique_model(recipe, model_format, log)
 
     def confirm(self, recipe: Recipe) -> Measurement:
         """Measure a recipe in full on the confirm split."""
         self.start()
-        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
+        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
@@ -287,6 +297,8 @@ class Workbench:
             self.builder.close()
         self._holds.release()
         self._store.evict()
+        if self._own_logs is not None:
+            self._own_logs.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -295,7 +307,7 @@ class Workbench:
         self.close()
 
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
-        log = self._folder.recipe_log(recipe, "measure.log")
+        log = self._logs.recipe_log(recipe, "measure.log")
         self.settle()
         used = [*(candidate.folder / name for name in candidate.files), *self.task.files()]
         try:

@@ -197,11 +197,11 @@ def test_scratch_that_a_killed_process_left_is_swept_and_that_of_a_slow_one_is_n
         assert not scratch.exists()
 
 
-def test_a_store_that_one_may_only_read_serves_what_it_has(tmp_path, without_rights):
+def test_a_store_that_one_may_only_read_serves_what_it_has(tmp_path, permissions_hold):
     store = _filled(tmp_path, 0)
     for path in (tmp_path, *tmp_path.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    with without_rights(tmp_path), Holds() as holds:
+    with permissions_hold(), Holds() as holds:
         assert store.get(KEYS[0], holds) == store.path(KEYS[0])
         assert store.make(KEYS[1], _fill("other"), holds) == store.path(KEYS[1])
         with pytest.raises(StoreError, match=r"cannot be written \(Permission denied\)"):
