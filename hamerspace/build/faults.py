@@ -26,6 +26,8 @@ def disk_faults(root: Path) -> Iterator[None]:
     """
     try:
         yield
+    except StoreError:
+        raise
     except Exception as error:
         full = _full_disk(error, root)
         if full is None:

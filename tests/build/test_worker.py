@@ -82,6 +82,12 @@ def test_an_exception_is_one_line_with_the_traceback_in_the_log(call, tmp_path):
         outcome.unwrap("preparing")
 
 
+def test_a_full_disk_is_no_fault_of_the_job(call):
+    outcome = call("fill_the_disk")
+    assert outcome.error_type == "StoreError"
+    assert "is full" in outcome.error
+
+
 def test_a_crash_names_the_signal(call):
     outcome = call("misbehave", how="segfaults")
     assert outcome.status == "crashed"

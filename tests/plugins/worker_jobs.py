@@ -21,6 +21,10 @@ def refuse():
     raise DataError("the data are empty")
 
 
+def fill_the_disk():
+    hamerspace_unruly.misbehave("fills_the_disk")
+
+
 def refuse_build():
     raise BuildError("no such operator")
 
