@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove(draft)  # of a process that was killed, whose number this one has
         yield draft
-        _flush(draft)
+        flush(draft)
         draft.replace(target)
     except OSError as error:
         of_draft = error.filename is None or str(error.filename).startswith(str(draft))
@@ -62,9 +62,15 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _flush(draft: Path) -> None:
-    """Have the disk hold the content before it gets its name: a power cut would leave it empty."""
-    for path in (draft, *draft.rglob("*")) if draft.is_dir() else (draft,):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or a folder with all that is in it.
+
+    What is renamed after that is whole under its new name, even where a power cut follows.
+    """
+    for part in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        if part.is_file() or part.is_dir():
+            descriptor = os.open(part, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

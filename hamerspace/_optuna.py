@@ -4,13 +4,16 @@
 """
 
 import copy
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -18,7 +21,11 @@ def open_storage(url: str) -> RDBStorage:
 
     SQLite's defaults give two trials a second and errors with a second worker; with the log it is
     an order of magnitude more. Each trial is on the disk before it counts as written.
+
+    A file that this process may not write is opened for reading, without a trace.
     """
+    if is_read_only(url):
+        return RDBStorage(_reading_url(url), skip_table_creation=True)
     sqlite = url.startswith("sqlite")
     storage = RDBStorage(url, {"connect_args": {"timeout": 100}} if sqlite else None)
     if sqlite:
@@ -30,6 +37,55 @@ def open_storage(url: str) -> RDBStorage:
         event.listen(storage.engine, "connect", tune)
         storage.engine.dispose()
     return storage
+
+
+def open_study(
+    url: str | None, name: str, directions: Sequence[Literal["minimize", "maximize"]]
+) -> optuna.Study:
+    """The study of a storage, which is made where there is none and the storage may be written.
+
+    Args:
+        url: Of the storage; ``None`` keeps the study in memory.
+        name: Of the study.
+        directions: ``minimize`` or ``maximize`` for each objective.
+    """
+    if url is not None and is_read_only(url):
+        return optuna.load_study(study_name=name, storage=open_storage(url))
+    return optuna.create_study(
+        storage=None if url is None else open_storage(url),
+        study_name=name,
+        directions=list(directions),
+        load_if_exists=True,
+    )
+
+
+def is_read_only(url: str) -> bool:
+    """Whether a storage is a SQLite file that is there and that this process may not write.
+
+    SQLite writes beside the file too.
+    """
+    path = _sqlite_file(url)
+    if path is None or not path.exists():
+        return False
+    return not all(os.access(p, os.W_OK, effective_ids=True) for p in (path, path.parent))
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; ``None`` of a storage that is elsewhere."""
+    if not url.startswith("sqlite:///"):
+        return None
+    named = make_url(url).database or ":memory:"
+    return None if named.startswith((":", "file:")) else Path(named)
+
+
+def _reading_url(url: str) -> str:
+    path = _sqlite_file(url)
+    assert path is not None
+    # The log needs files beside the database. Where nobody is writing there are none, and they
+    # cannot be made: the file is then read as one that does not change.
+    logged = path.with_name(f"{path.name}-wal").exists()
+    how = "mode=ro" if logged else "mode=ro&immutable=1"
+    return f"sqlite:///file:{quote(str(path.resolve()))}?{how}&uri=true"
 
 
 def sqlite_url(path: Path) -> str:

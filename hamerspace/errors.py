@@ -50,6 +50,13 @@ class BuildError(HamerspaceError):
     """A recipe cannot be built. Within a search this is a result of the trial, not a failure."""
 
 
+class StoreError(HamerspaceError):
+    """The folder of build results cannot be written, or something that was in it is gone.
+
+    It says nothing of a candidate, so a search ends with it rather than note a result.
+    """
+
+
 class SessionError(HamerspaceError):
     """The process that runs a model crashed, hung, or refused the model."""
 

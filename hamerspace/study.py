@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import optuna
 from pydantic import ValidationError
 
+from hamerspace._optuna import is_read_only
 from hamerspace._summary import summarize
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, content_key, default_store_folder
@@ -212,6 +213,7 @@ class Study:
                 begin(self.folder, self.loaded, self._backends, self._shared_url, _command())
                 if budget.met_by(self.result, len(self.records())):
                     return
+                self._refuse_unwritable()
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
                     search = Search(
                         bench,
@@ -343,6 +345,13 @@ class Study:
         self._refuse_changed()
         with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
             return bench.technique_model(self.records()[trial].recipe, model_format)
+
+    def _refuse_unwritable(self) -> None:
+        if is_read_only(self._storage_url):
+            raise RunFolderError(
+                f"{self._storage_url} cannot be written; give the search another folder with "
+                "--out, or another storage with --storage"
+            )
 
     def _refuse_changed(self) -> None:
         changes = changes_since(self.folder.read(RUN_FILE) or {}, self.loaded, self._backends)

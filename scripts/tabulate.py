@@ -77,7 +77,9 @@ class Tabulator:
         ran: dict[str, tuple[str, float]] = {}
         keys: list[str] = []
         try:
-            stages = plan_build(bench.task, recipe, bench.config.search.seed).stages
+            stages = plan_build(
+                bench.task, recipe, bench.config.search.seed, self._target.host
+            ).stages
         except HamerspaceError:
             stages = ()
         for stage in stages:

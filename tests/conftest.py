@@ -1,10 +1,12 @@
 """Fixtures of all tests: a cache and a history of their own, a tiny model, studies of it."""
 
+import ctypes
 import os
 import signal
 import sys
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,11 @@ QUICK_SPACE = {
     "openvino.quantization": ["none", "weights_int8"],
 }
 
-
 # A shell starts what runs in its background with interrupts ignored, and so would all it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_CAPABILITIES_V3 = 0x20080522  # of <linux/capability.h>
+_PASSES_BY_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 USERS_DATA = os.environ.get("HAMERSPACE_DATA")
 
 
@@ -124,6 +127,27 @@ def write_study(onnx_task):
         return path
 
     return write
+
+
+@pytest.fixture
+def permissions_hold():
+    """``permissions_hold()`` is a block in which those of files hold for the superuser too."""
+
+    @contextmanager
+    def hold():
+        libc, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(_CAPABILITIES_V3, 0)
+        # Effective, permitted and inheritable, twice 32 bits of each.
+        before, within = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+        for found in (before, within):
+            assert libc.capget(header, found) == 0
+        within[0] &= ~_PASSES_BY_PERMISSIONS
+        assert libc.capset(header, within) == 0
+        try:
+            yield
+        finally:
+            assert libc.capset(header, before) == 0
+
+    return hold
 
 
 @pytest.fixture

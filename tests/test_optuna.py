@@ -6,8 +6,10 @@ from optuna.trial import TrialState, create_trial
 
 from hamerspace._optuna import (
     add_trial,
+    is_read_only,
     note_taker,
     open_storage,
+    open_study,
     sampler_attributes,
     sqlite_url,
     with_sorted_attributes,
@@ -36,6 +38,43 @@ def test_sqlite_writes_ahead_and_waits(tmp_path):
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 100_000
+
+
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _closed_for_writing(folder):
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def test_a_storage_that_one_may_only_read_is_read_without_a_trace(tmp_path, permissions_hold):
+    url = sqlite_url(tmp_path / "study.db")
+    storage = open_storage(url)
+    add_trial(optuna.create_study(storage=storage, study_name="s"), _told(["a"]))
+    storage.engine.dispose()
+    assert not is_read_only(url)
+    assert _names(tmp_path) == ["study.db"]
+    _closed_for_writing(tmp_path)
+    with permissions_hold():
+        assert is_read_only(url)
+        assert len(open_study(url, "s", ["minimize"]).trials) == 1
+        with pytest.raises(KeyError):
+            open_study(url, "another", ["minimize"])
+    assert _names(tmp_path) == ["study.db"]
+
+
+def test_the_trials_of_a_search_that_goes_on_elsewhere_are_seen(tmp_path, permissions_hold):
+    url = sqlite_url(tmp_path / "study.db")
+    theirs = open_study(url, "s", ["minimize"])
+    add_trial(theirs, _told(["a"]))
+    _closed_for_writing(tmp_path)
+    with permissions_hold():
+        seen = open_study(url, "s", ["minimize"])
+        assert len(seen.trials) == 1
+        add_trial(theirs, _told(["a"]))
+        assert len(seen.trials) == 2
 
 
 def test_a_trial_is_added_whole_and_its_number_told(study):

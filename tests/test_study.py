@@ -393,3 +393,45 @@ def test_a_study_shows_what_it_came_to(finished, study_file, tmp_path):
     assert "0 trials" in repr(fresh)
     assert "No trial has finished yet." in fresh._repr_html_()
     assert not (tmp_path / "run").exists(), "looking at a study begins none"
+
+
+@pytest.fixture
+def closed(finished, tmp_path, permissions_hold):
+    """A copy of the finished run that one may read and not write."""
+    run = tmp_path / "run"
+    shutil.copytree(finished.folder.path, run)
+    for path in (run, *run.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with permissions_hold():
+        yield run
+
+
+def test_a_run_that_one_may_only_read_can_be_looked_at(closed, finished, tmp_path):
+    study = Study.load(closed)
+    assert study.records().keys() == finished.records().keys()
+    assert study.best.number == finished.best.number
+    study.refresh()
+    assert len(study.trials_dataframe()) == len(finished.records())
+    assert study.report(tmp_path / "report.html").is_file()
+    assert (study.export(tmp_path / "exported") / "predict.py").is_file()
+    with pytest.raises(RunFolderError, match=r"cannot write .*report\.html: Permission denied"):
+        study.report()
+
+
+def test_a_run_that_one_may_only_read_cannot_be_searched(closed, finished):
+    before = {path: path.stat().st_mtime_ns for path in closed.rglob("*")}
+    with pytest.raises(RunFolderError, match=r"cannot write to .*choose another folder with --out"):
+        Study.load(closed).optimize(50)
+    assert {path: path.stat().st_mtime_ns for path in closed.rglob("*")} == before
+
+
+def test_a_storage_that_one_may_only_read_cannot_be_searched(finished, tmp_path, permissions_hold):
+    run = tmp_path / "run"
+    shutil.copytree(finished.folder.path, run)
+    (run / "study.db").chmod(0o444)
+    (run / "result.json").unlink()
+    with (
+        permissions_hold(),
+        pytest.raises(RunFolderError, match=r"study\.db cannot be written.*--storage"),
+    ):
+        Study.load(run).optimize(50)

@@ -184,6 +184,16 @@ class BackendConfig(ABC):
         """
         return None
 
+    def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:  # noqa: ARG002 - for those who override it
+        """Whether a build makes machine code for the processor or the GPU at hand.
+
+        Such code need not run on others, so each kind of them has a build of its own.
+
+        Args:
+            parameters: As :meth:`Backend.build` gets them.
+        """
+        return False
+
     def missing(self) -> tuple[str, ...]:
         """Modules that are not installed, or the environment that is not."""
         if self.environment is not None:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.backends.base import Candidate
+from hamerspace.build.faults import refuse_lost
+from hamerspace.build.holds import Holds
 from hamerspace.build.ranking import Ranking, read_ranking
-from hamerspace.build.stages import BuildPlan, Stage, plan_build
+from hamerspace.build.stages import BuildPlan, HostOf, Stage, plan_build
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest, installed_versions
-from hamerspace.build.worker import Worker
+from hamerspace.build.worker import Outcome, Worker
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import BuildError, HamerspaceError
+from hamerspace.errors import BuildError, HamerspaceError, StoreError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.model import ModelArtifact
@@ -65,15 +67,21 @@ class _Ran:
     failed: tuple[str, str] | None = None
 
 
-def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path) -> Task:
+def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path, holds: Holds) -> Task:
     """Inspect a study's model and data in the worker, or take what an earlier run found.
+
+    Args:
+        loaded: The study.
+        store: Where the task is kept.
+        worker: Reads the model and the data.
+        log: Receives what that prints.
+        holds: Keep the task from being evicted as long as they last.
 
     Raises:
         HamerspaceError: What is wrong with the model or the data.
     """
     key = _task_key(loaded)
-    folder = store.get(key)
-    if folder is None:
+    if store.get(key, holds) is None:
         arguments = {
             "study": loaded.model_dump(mode="json"),
             "store": str(store.root),
@@ -87,8 +95,16 @@ def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path) -> Tas
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
-        folder = Path(outcome.unwrap("reading the model and the data"))
-    return Task.load(folder)
+        outcome.unwrap("reading the model and the data")
+    return Task.load(_held(store, key, holds))
+
+
+def _held(store: Store, key: str, holds: Holds) -> Path:
+    """The entry that a job has just made."""
+    found = store.get(key, holds)
+    if found is None:
+        refuse_lost([store.path(key)])
+    return store.path(key)
 
 
 def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
@@ -130,13 +146,16 @@ def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
 
 
 class Builder:
-    """Builds the recipes of one task.
+    """Builds the recipes of one task; close it when done.
+
+    What the latest build made is held in the store until the next one, or until it is closed.
 
     Args:
         task: The prepared task.
         store: Where results of stages are kept.
         workers: The worker of an environment; ``None`` is our own.
         seed: Of every random draw in a stage.
+        host: The device that recipes are built on and for.
         timeout_s: Wall seconds of one build.
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
     """
@@ -147,6 +166,7 @@ class Builder:
         store: Store,
         workers: Workers,
         seed: int,
+        host: HostOf,
         timeout_s: float,
         memory_mb: float | None = None,
     ) -> None:
@@ -154,13 +174,21 @@ class Builder:
         self._store = store
         self._workers = workers
         self._seed = seed
+        self._host = host
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._holds = Holds()
 
     def build(self, recipe: Recipe, log: Path) -> BuildResult:
-        """Build ``recipe``; a failure is a result, with the job's output in ``log``."""
+        """Build ``recipe``; a failure is a result, with the job's output in ``log``.
+
+        Raises:
+            StoreError: The store cannot be written, or what was in it is gone.
+            SessionError: No build server can be started.
+        """
+        self._holds.release()
         try:
-            plan = plan_build(self._task, recipe, self._seed)
+            plan = plan_build(self._task, recipe, self._seed, self._host)
         except HamerspaceError as error:
             log.write_text(f"{error}\n")
             return BuildResult(None, "refused", str(error))
@@ -168,7 +196,7 @@ class Builder:
 
     def _follow(self, plan: BuildPlan, log: Path) -> BuildResult:
         key = plan.stages[-1].key
-        if self._store.get(key) is not None:
+        if self._store.get(key, self._holds) is not None:
             reused = tuple(stage.label for stage in plan.stages)
             if not log.exists():
                 log.write_text(f"from the store: {', '.join(reused)}\n")
@@ -177,6 +205,7 @@ class Builder:
         if ran.failed is not None:
             status, reason = ran.failed
             return BuildResult(None, status, reason, ran.seconds, key=key)
+        _held(self._store, key, self._holds)
         return BuildResult(
             self._load(key, plan.runtime), "ok", seconds=ran.seconds, reused=ran.reused, key=key
         )
@@ -192,15 +221,20 @@ class Builder:
         Raises:
             BuildError: It cannot be built again.
         """
-        plan = plan_build(self._task, recipe, self._seed)
+        plan = plan_build(self._task, recipe, self._seed, self._host)
         if plan.technique_format != model_format:
             return None
+        self._holds.release()
         key = plan.techniques[-1].key
-        if self._store.get(key) is None:
+        if self._store.get(key, self._holds) is None:
             ran = self._run(plan.techniques, log)
             if ran.failed is not None:
                 raise BuildError(ran.failed[1])
-        return ModelArtifact.load(self._store.path(key))
+        return ModelArtifact.load(_held(self._store, key, self._holds))
+
+    def close(self) -> None:
+        """Let go of what the latest build made."""
+        self._holds.release()
 
     def _run(self, stages: Sequence[Stage], log: Path) -> "_Ran":
         folder = self._task.source.folder
@@ -222,13 +256,20 @@ class Builder:
                 self._memory_mb,
             )
             if not outcome.ok:
+                self._refuse_fault(outcome, folder)
                 stage = self._first_missing(group)
                 seconds = {**_seconds(records), stage: time.monotonic() - started}
                 return _Ran(seconds, failed=(outcome.status, f"{stage}: {outcome.error}"))
             records += outcome.value
             left_s = max(left_s - (time.monotonic() - started), 1.0)
-            folder = self._store.path(group[-1].key)
+            folder = _held(self._store, group[-1].key, self._holds)
         return _Ran(_seconds(records), tuple(r["label"] for r in records if r["cached"]))
+
+    def _refuse_fault(self, outcome: Outcome, model: Path) -> None:
+        """Raise what made a build fail and says nothing of the candidate."""
+        if outcome.error_type == StoreError.__name__:
+            outcome.unwrap("building")
+        refuse_lost([model, *self._task.files()])
 
     def _ranking(self, plan: BuildPlan, recipe: Recipe) -> Ranking | None:
         stage = next((s for s in plan.stages if s.kind == "sensitivity"), None)

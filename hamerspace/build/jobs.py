@@ -17,6 +17,7 @@ import numpy as np
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, batches
+from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store
 from hamerspace.compress import TECHNIQUES, TrainingData
 from hamerspace.errors import BuildError
@@ -83,19 +84,25 @@ def run_stages(
     Returns:
         For each stage its label, its wall seconds and whether it came from the store.
     """
-    task = BuildContext(context)
-    folder, ranking, records = Path(model), None, []
+    with Holds() as holds:
+        return _run_all(BuildContext(context), Path(model), stages, holds)
+
+
+def _run_all(
+    task: BuildContext, folder: Path, stages: list[dict[str, Any]], holds: Holds
+) -> list[dict[str, Any]]:
+    ranking, records = None, []
     teachers: dict[str, ModelArtifact] = {}
     for stage in stages:
         started = time.monotonic()
         here = ModelArtifact.load(folder)
         teacher = teachers.setdefault(here.format, here)
-        found = task.store.get(stage["key"])
+        found = task.store.get(stage["key"], holds)
         cached = found is not None
         if found is None:
             print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - the log
             fill = partial(_run, task, here, teacher, stage, ranking)
-            found = task.store.make(stage["key"], fill)
+            found = task.store.make(stage["key"], fill, holds)
         records.append(
             {"label": stage["label"], "seconds": time.monotonic() - started, "cached": cached}
         )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace._registry import import_string
+from hamerspace.build.faults import disk_faults
 from hamerspace.errors import HamerspaceError
 
 _POLL_S = 0.01
@@ -123,7 +124,8 @@ def _run_child(request: dict[str, Any], write_fd: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        value = import_string(request["function"])(**request["arguments"])
+        with disk_faults(Path(request["log"]).parent):
+            value = import_string(request["function"])(**request["arguments"])
         answer = {"status": "ok", "value": value}
     except HamerspaceError as error:
         traceback.print_exc()

@@ -1,11 +1,11 @@
 """The stages of a recipe and the keys of their results, known without importing a framework."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import BackendConfig
+from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest, installed_versions
 from hamerspace.compress import TECHNIQUES, Technique
@@ -67,13 +67,23 @@ class BuildPlan:
         return self.stages[: last + 1]
 
 
-def plan_build(task: Task, recipe: Recipe, seed: int) -> BuildPlan:
+HostOf = Callable[[], Host]
+"""Tells the device that builds are for; asked only where that makes a difference."""
+
+
+def plan_build(task: Task, recipe: Recipe, seed: int, host: HostOf) -> BuildPlan:
     """Return the stages of ``recipe`` in order.
+
+    Args:
+        task: The prepared task.
+        recipe: What to build.
+        seed: Of every random draw in a stage.
+        host: The device that it is built on and for.
 
     Raises:
         BuildError: The model cannot be converted to a format that a stage takes.
     """
-    plan = _Plan(task, seed)
+    plan = _Plan(task, seed, host)
     for name in TECHNIQUES:
         technique = TECHNIQUES.load(name)
         parameters = technique.stage_parameters(recipe.parameters)
@@ -85,9 +95,10 @@ def plan_build(task: Task, recipe: Recipe, seed: int) -> BuildPlan:
 class _Plan:
     """The stages so far, and the format and the key of the model that they leave."""
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(self, task: Task, seed: int, host: HostOf) -> None:
         self._task = task
         self._seed = seed
+        self._host = host
         self._stages: list[Stage] = []
         self._format = task.source.format
         self._technique_format = ""
@@ -131,6 +142,8 @@ class _Plan:
         if ranking is not None:
             key = content_key(kind="sensitivity", parameters=ranking, **decides)
             self._stages.append(Stage("sensitivity", config.name, ranking, key, config.environment))
+        if config.compiles_for_host(parameters):
+            decides["host"] = host_digest(self._host())
         key = content_key(kind="backend", parameters=parameters, **decides)
         self._stages.append(Stage("backend", config.name, parameters, key, config.environment))
         runtime = {n.removeprefix(prefix): v for n, v in chosen.items() if own[n].runtime}
@@ -154,6 +167,16 @@ class _Plan:
             )
             self._stages.append(Stage("convert", step.target, {}, self._key, step.environment))
             self._format = step.target
+
+
+def host_digest(host: Host) -> str:
+    """Digest of what machine code may rely on: the instructions of the processor, and the GPU."""
+    return content_key(
+        machine=host.machine,
+        cpu_flags=sorted(host.cpu_flags),
+        gpu=host.gpu,
+        compute_capability=list(host.compute_capability),
+    )
 
 
 def _versions(distributions: tuple[str, ...], environment: str | None) -> dict[str, str]:

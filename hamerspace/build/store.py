@@ -1,7 +1,8 @@
 """A content-addressed store of what build stages made, shared between studies.
 
 The key of an entry is the hash of everything that decides its content, so an entry is never
-stale. It is made in a temporary folder and renamed, so it is whole or absent.
+stale. It is made in a temporary folder, flushed to the disk and renamed, so it is whole or absent.
+What a process holds is not evicted: see :mod:`hamerspace.build.holds`.
 """
 
 import contextlib
@@ -11,12 +12,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hamerspace._files import flush
+from hamerspace.build.faults import disk_faults
+from hamerspace.build.holds import Holds, unheld
+from hamerspace.errors import StoreError
+
 DEFAULT_MAX_BYTES = 10 * 10**9
-_ABANDONED_AFTER_S = 24 * 3600
+_SCRATCH = ".new-"
+_SPARED_S = 60.0
 
 
 def content_key(**parts: Any) -> str:
@@ -55,44 +62,73 @@ class Store:
         """Where the entry of a key lies, or would lie."""
         return self.root / key[:2] / key
 
-    def get(self, key: str) -> Path | None:
-        """The folder of an entry, marked as used just now, or ``None``."""
+    def get(self, key: str, holds: Holds | None = None) -> Path | None:
+        """The folder of an entry, marked as used just now, or ``None``.
+
+        Args:
+            key: Of the entry.
+            holds: Keep it from being evicted as long as they last.
+        """
         path = self.path(key)
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            return None
-        return path
+        with Holds() as passing:
+            return path if (passing if holds is None else holds).take(path) else None
 
     def has(self, key: str) -> bool:
         """Whether there is an entry; it does not count as used."""
         return self.path(key).is_dir()
 
-    def make(self, key: str, fill: Callable[[Path], None]) -> Path:
+    def make(self, key: str, fill: Callable[[Path], None], holds: Holds | None = None) -> Path:
         """Return the entry of ``key``; where there is none, let ``fill`` make it.
 
         ``fill`` gets an empty folder. If it raises, nothing is kept. If another process made the
-        same entry meanwhile, that one is kept.
+        same entry meanwhile, that one is kept. The disk holds an entry before it gets its name.
+
+        Args:
+            key: Of the entry.
+            fill: Makes its content.
+            holds: Keep it from being evicted as long as they last.
+
+        Raises:
+            StoreError: The store cannot be written, or its disk is full.
         """
-        found = self.get(key)
+        with Holds() as passing:
+            return self._make(key, fill, holds if holds is not None else passing)
+
+    def _make(self, key: str, fill: Callable[[Path], None], holds: Holds) -> Path:
+        found = self.get(key, holds)
         if found is not None:
             return found
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self._scratch()
+        holds.take(scratch)  # so that nobody takes it for abandoned, however long it takes
         try:
-            fill(scratch)
-            try:
-                scratch.rename(path)
-            except OSError:
-                if not path.is_dir():
-                    raise
+            with disk_faults(self.root):
+                fill(scratch)
+                flush(scratch)
+            return self._place(scratch, path, holds)
         finally:
+            holds.drop(scratch)
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _place(self, scratch: Path, path: Path, holds: Holds) -> Path:
+        """Give a whole entry its name, unless another process was faster."""
+        with self._writing():
+            try:
+                holds.rename(scratch, path)
+            except OSError:
+                if not holds.take(path):
+                    raise
         return path
 
     def evict(self) -> int:
-        """Delete the least recently used entries over the bound; return the bytes freed."""
+        """Delete the least recently used entries over the bound; return the bytes freed.
+
+        Those that are held stay, and those used just now, which may be on their way from the
+        process that made them to the one that will use them. Where nothing may be deleted, as of
+        a cache that one may only read, nothing is.
+        """
         if not self.root.is_dir():
             return 0
         self._drop_abandoned()
@@ -101,25 +137,55 @@ class Store:
             with contextlib.suppress(FileNotFoundError):  # another process evicts as well
                 entries.append((entry.stat().st_mtime, _folder_bytes(entry), entry))
         total, freed = sum(size for _, size, _ in entries), 0
-        for _, size, entry in sorted(entries):
+        for used_s, size, entry in sorted(entries):
             if total - freed <= self.max_bytes:
                 break
-            # Renamed first, so that nobody meets a folder that is half gone.
-            doomed = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-            with contextlib.suppress(FileNotFoundError):
-                entry.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
-            freed += size
+            if _is_old(used_s) and self._delete(entry):
+                freed += size
         return freed
 
+    def _delete(self, entry: Path) -> bool:
+        """Delete an entry that nobody holds; return whether it is gone."""
+        # Renamed first, so that nobody meets a folder that is half gone.
+        doomed = None
+        try:
+            with unheld(entry) as free:
+                if free:
+                    doomed = self._scratch()
+                    entry.rename(doomed)
+        except FileNotFoundError:  # another process has evicted it just now
+            return True
+        except OSError:
+            return False
+        finally:
+            if doomed is not None:
+                shutil.rmtree(doomed, ignore_errors=True)
+        return free or not entry.exists()
+
     def _drop_abandoned(self) -> None:
-        """Delete scratch folders that a killed process left a day ago or earlier."""
-        for scratch in self.root.glob(".new-*"):
-            try:
-                if time.time() - scratch.stat().st_mtime > _ABANDONED_AFTER_S:
+        """Delete scratch folders that killed processes left."""
+        for scratch in self.root.glob(f"{_SCRATCH}*"):
+            with contextlib.suppress(FileNotFoundError), unheld(scratch) as free:
+                if free and _is_old(scratch.stat().st_mtime):
                     shutil.rmtree(scratch, ignore_errors=True)
-            except FileNotFoundError:
-                continue
+
+    def _scratch(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.root))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with disk_faults(self.root):
+                yield
+        except OSError as error:
+            raise StoreError(
+                f"the folder of build results {self.root} cannot be written ({error.strerror}); "
+                "choose another with HAMERSPACE_CACHE"
+            ) from error
+
+
+def _is_old(used_s: float) -> bool:
+    return time.time() - used_s > _SPARED_S
 
 
 def _folder_bytes(folder: Path) -> int:

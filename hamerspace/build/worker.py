@@ -107,9 +107,13 @@ class Worker:
         self._send({"preload": list(modules)})
 
     def settle(self) -> None:
-        """Wait until the server has nothing to do, so that something can be timed."""
+        """Wait until the server has nothing to do, so that something can be timed.
+
+        One that has died has nothing to do; the next job starts another.
+        """
         if self._process is not None:
-            self._ask({"settle": True})
+            with contextlib.suppress(SessionError):
+                self._ask({"settle": True})
 
     def call(
         self,
@@ -121,6 +125,9 @@ class Worker:
     ) -> Outcome:
         """Run ``module:function`` with JSON-representable arguments and result.
 
+        Where the server itself dies, which says nothing of the job, the job is run once more on
+        a new one. If that dies too, the job is what both had in common: it has crashed.
+
         Args:
             function: Import string.
             arguments: Keyword arguments.
@@ -128,6 +135,9 @@ class Worker:
             timeout_s: Wall seconds after which it is killed.
             memory_mb: Resident MB beyond which it is killed; default: see
                 :func:`default_memory_mb`.
+
+        Raises:
+            SessionError: No server can be started.
         """
         self.start()
         request = {
@@ -139,10 +149,24 @@ class Worker:
         }
         try:
             reply = self._ask(request)
-        except SessionError as error:
-            return Outcome("crashed", error=str(error))
+        except SessionError:
+            self._start_again()
+            try:
+                reply = self._ask(request)
+            except SessionError as error:
+                return Outcome("crashed", error=f"twice, {error}")
         reply["error_type"] = reply.pop("type", "")
         return Outcome(**reply)
+
+    def _start_again(self) -> None:
+        self.start()
+        try:
+            self._ask({"settle": True})
+        except SessionError as error:
+            raise SessionError(
+                f"no build server stays up on {self._python or sys.executable}; the machine may be "
+                "out of memory, or the packages of that interpreter broken"
+            ) from error
 
     def close(self) -> None:
         """End the server and whatever it runs."""

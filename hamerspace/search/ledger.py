@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from hamerspace._optuna import (
     add_trial,
-    open_storage,
+    open_study,
     sampler_attributes,
     with_sorted_attributes,
 )
@@ -68,12 +68,7 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         shown = "in memory" if url is None else without_passwords(url)
         try:
-            self.kept = optuna.create_study(
-                storage=None if url is None else open_storage(url),
-                study_name=name,
-                directions=list(directions),
-                load_if_exists=True,
-            )
+            self.kept = open_study(url, name, directions)
         except Exception as error:
             raise _unreadable(shown, error) from error
         other = self._told_apart(directions, identity, choices)
@@ -91,9 +86,9 @@ class Ledger:
                     self.kept.set_metric_names(list(metric_names))
                 if _IDENTITY not in self.kept.user_attrs:
                     self.kept.set_user_attr(_IDENTITY, identity)
-                if choices and _CHOICES not in self.kept.user_attrs:
-                    self.kept.set_user_attr(_CHOICES, choices)
                 self._take_in()
+                if choices and _CHOICES not in self.kept.user_attrs and not self._records:
+                    self.kept.set_user_attr(_CHOICES, choices)
             except Exception as error:
                 raise _unreadable(shown, error) from error
             self._work = optuna.create_study(

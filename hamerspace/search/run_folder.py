@@ -22,6 +22,7 @@ RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
 FACTS_FILE = "facts.json"
 STUDY_DB = "study.db"
+_LOGS = "artifacts"
 _LOCK_FILE = ".lock"
 
 
@@ -56,9 +57,16 @@ class RunFolder:
     def storage_url(self) -> str:
         return sqlite_url(self.path / STUDY_DB)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether this process may write what a search writes; of a folder to be made, yes."""
+        parts = (self.path, self.path / _LOGS)
+        there = [part for part in parts if part.exists()]
+        return all(os.access(part, os.W_OK, effective_ids=True) for part in there)
+
     def log(self, name: str) -> Path:
         """Path of a log; its folder is made."""
-        path = self.path / "artifacts" / name
+        path = self.path / _LOGS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -102,7 +110,7 @@ class RunFolder:
             RunFolderError: There are other files in it.
         """
         strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-        if set(strangers) - {"artifacts", self.inputs.name}:
+        if set(strangers) - {_LOGS, self.inputs.name}:
             raise RunFolderError(
                 f"{self.path} holds files that are no study ({', '.join(strangers[:3])}); "
                 "choose another folder with --out"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hamerspace.build.stages import Stage, plan_build
+from hamerspace.build.stages import HostOf, Stage, plan_build
 from hamerspace.build.store import Store
 from hamerspace.errors import HamerspaceError
 from hamerspace.recipe import Recipe
@@ -16,12 +16,14 @@ class StoredStages:
         task: The prepared task.
         store: Where results of stages are kept.
         seed: Of every random draw in a stage.
+        host: The device that recipes are built on and for.
     """
 
-    def __init__(self, task: Task, store: Store, seed: int) -> None:
+    def __init__(self, task: Task, store: Store, seed: int, host: HostOf) -> None:
         self._task = task
         self._store = store
         self._seed = seed
+        self._host = host
         self._planned: dict[str, tuple[Stage, ...]] = {}
         self._built: set[str] = set()
 
@@ -33,7 +35,7 @@ class StoredStages:
 
     def _plan(self, recipe: Recipe) -> tuple[Stage, ...]:
         try:
-            return plan_build(self._task, recipe, self._seed).stages
+            return plan_build(self._task, recipe, self._seed, self._host).stages
         except HamerspaceError:
             return ()  # it cannot be built, which costs nothing
 

@@ -1,5 +1,6 @@
 """Everything that turns the recipes of one study into measurements."""
 
+import tempfile
 import time
 from functools import cached_property
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.base import Candidate, Host
 from hamerspace.build import preload
 from hamerspace.build.builder import Builder, BuildResult, is_prepared, prepare
+from hamerspace.build.faults import refuse_lost
+from hamerspace.build.holds import Holds
+from hamerspace.build.stages import host_digest
 from hamerspace.build.store import Store, content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
@@ -69,19 +73,30 @@ class Workbench:
         self.config = loaded.config
         self.constraints = loaded.config.constraints.constraints()
         self._folder = folder
+        self._own_logs: tempfile.TemporaryDirectory[str] | None = None
         self._store = store
         self._backends = backends
+        self._holds = Holds()  # of the task and the source model's outputs
         self._worker = Worker()
         self._tool_workers: dict[str, Worker] = {}
         self._started = False
         self._sets: dict[str, EvaluationSet] = {}
 
     @cached_property
+    def _logs(self) -> RunFolder:
+        """Where logs go: nowhere for long of a run that one may only read."""
+        if self._folder.is_writable:
+            return self._folder
+        self._own_logs = tempfile.TemporaryDirectory()
+        return RunFolder(Path(self._own_logs.name))
+
+    @cached_property
     def task(self) -> Task:
         """The inspected model and the split data."""
         if not is_prepared(self.loaded, self._store):
             self._worker.preload(preload.reading(self.loaded.source_path))
-        return prepare(self.loaded, self._store, self._worker, self._folder.log("prepare.log"))
+        log = self._logs.log("prepare.log")
+        return prepare(self.loaded, self._store, self._worker, log, self._holds)
 
     @cached_property
     def target(self) -> Target:
@@ -92,13 +107,17 @@ class Workbench:
         )
 
     @cached_property
+    def _host(self) -> Host:
+        return self.target.host()
+
+    @cached_property
     def space(self) -> Space:
         """What the space file means for this model on this target."""
         task, goal = self.task, self.config.goal
         space = assemble_space(
             self.space_config,
             task.info,
-            self.target.host(),
+            self._host,
             task.loss,
             self._backends,
             self.config.target.hardware,
@@ -118,7 +137,7 @@ class Workbench:
         name = self.config.space
         if name != AUTO_SPACE:
             return name, ""
-        return choose_space(self.task.info, self.config.target.hardware, self.target.host().machine)
+        return choose_space(self.task.info, self.config.target.hardware, self._host.machine)
 
     @property
     def space_reason(self) -> str:
@@ -133,6 +152,7 @@ class Workbench:
             self._store,
             self._worker_of,
             self.config.search.seed,
+            lambda: self._host,
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
@@ -140,7 +160,7 @@ class Workbench:
     @cached_property
     def stages(self) -> StoredStages:
         """Which build stages of a recipe are built already."""
-        return StoredStages(self.task, self._store, self.config.search.seed)
+        return StoredStages(self.task, self._store, self.config.search.seed, lambda: self._host)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""
@@ -208,7 +228,7 @@ class Workbench:
             return
         inputs = self._inputs("search")
         self.target.set_reference(
-            self._source, inputs, self.task.batch_size, self._folder.log("source.log")
+            self._source, inputs, self.task.batch_size, self._logs.log("source.log")
         )
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
@@ -219,10 +239,14 @@ class Workbench:
             check_metric(self.task.metric, judge.source_outputs, truth)
 
     def evaluate(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
-        """Build and measure ``recipe`` through the gates, or with its latency in any case."""
+        """Build and measure ``recipe`` through the gates, or with its latency in any case.
+
+        Raises:
+            HamerspaceError: It could not be tried, for a reason that says nothing of it.
+        """
         self.start()
         started = time.monotonic()
-        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
+        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.ranking is not None:
             keep_ranking(self._folder, built.ranking)
@@ -235,8 +259,9 @@ class Workbench:
         return Evaluation(recipe, measurement, built.seconds, built.reused, built.key)
 
     def build(self, recipe: Recipe) -> BuildResult:
-        """Build ``recipe``, or take it from the store."""
-        return self.builder.build(recipe, self._folder.recipe_log(recipe, "build.log"))
+        """Build ``recipe``, or take it from the store, which keeps it until the next build."""
+        self._holds.mark_used()
+        return self.builder.build(recipe, self._logs.recipe_log(recipe, "build.log"))
 
     def candidate(self, recipe: Recipe, whose: str) -> Candidate:
         """What :meth:`build` made.
@@ -251,13 +276,13 @@ class Workbench:
 
     def technique_model(self, recipe: Recipe, model_format: str) -> ModelArtifact | None:
         """What the recipe's techniques leave, where it has this format: see the builder."""
-        log = self._folder.recipe_log(recipe, "build.log")
+        log = self._logs.recipe_log(recipe, "build.log")
         return self.builder.technique_model(recipe, model_format, log)
 
     def confirm(self, recipe: Recipe, confidence: float = CONFIDENCE) -> Measurement:
         """Measure a recipe in full on the confirm split; the intervals have this confidence."""
         self.start()
-        self.target.expect(recipe.backend, self._folder.recipe_log(recipe, "measure.log"))
+        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
@@ -270,7 +295,12 @@ class Workbench:
             worker.close()
         if "target" in self.__dict__:
             self.target.close()
+        if "builder" in self.__dict__:
+            self.builder.close()
+        self._holds.release()
         self._store.evict()
+        if self._own_logs is not None:
+            self._own_logs.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -279,9 +309,17 @@ class Workbench:
         self.close()
 
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
-        log = self._folder.recipe_log(recipe, "measure.log")
+        log = self._logs.recipe_log(recipe, "measure.log")
         self.settle()
-        return self.target.measure(candidate, plan, log)
+        used = [*(candidate.folder / name for name in candidate.files), *self.task.files()]
+        try:
+            measurement = self.target.measure(candidate, plan, log)
+        except OSError:
+            refuse_lost(used)
+            raise
+        if measurement.failed:
+            refuse_lost(used)
+        return measurement
 
     def plan(
         self,
@@ -366,6 +404,7 @@ class Workbench:
             data=task.splits.fingerprint_of(split),
             batch_size=task.batch_size,
             output=task.output,
+            host=host_digest(self._host),
             versions=config.versions(),
             code=code_digest(config.implementation.partition(":")[0]),
         )
@@ -382,4 +421,5 @@ class Workbench:
                 )
             np.save(scratch / "outputs.npy", outputs)
 
-        return np.load(self._store.make(key, fill) / "outputs.npy", mmap_mode="r")
+        entry = self._store.make(key, fill, self._holds)
+        return np.load(entry / "outputs.npy", mmap_mode="r")

@@ -64,7 +64,7 @@ class LocalTarget(Target):
         self._next: tuple[str, Path, ModelProcess] | None = None
 
     def host(self) -> Host:
-        machine, flags = platform.machine(), frozenset(_cpu_field("flags").split())
+        machine, flags = platform.machine(), frozenset(_cpu_flags())
         if self._gpu is None:
             return Host(machine, flags)
         return Host(machine, flags, self._gpu.name, self._gpu.capability)
@@ -206,9 +206,14 @@ class LocalTarget(Target):
 
 def _instructions() -> dict[str, str]:
     """Those of the processor that decide how fast few bits are."""
-    flags = _cpu_field("flags").split() or _cpu_field("Features").split()
+    flags = _cpu_flags()
     found = [name for name in _TELLING_INSTRUCTIONS if name in flags]
     return {"instructions": ", ".join(found)} if found else {}
+
+
+def _cpu_flags() -> list[str]:
+    """Features of the processor, as x86 and ARM kernels list them."""
+    return _cpu_field("flags").split() or _cpu_field("Features").split()
 
 
 def _cpu_field(name: str) -> str:

@@ -55,6 +55,12 @@ class Task:
             value["source_fingerprint"],
         )
 
+    def files(self) -> tuple[Path, ...]:
+        """What must be there as long as the task is used: the source model and the data."""
+        splits = self.splits
+        data = {path for name in splits.names for path in splits.input_paths(name).values()}
+        return (self.folder / TASK_FILE, self.source.folder, *map(Path, sorted(data)))
+
     @property
     def output(self) -> str:
         """Name of the output that is judged."""

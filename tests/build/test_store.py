@@ -1,10 +1,15 @@
+import contextlib
 import os
+import subprocess
+import sys
 import threading
-import time
+from pathlib import Path
 
 import pytest
 
+from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store, content_key, default_store_folder, file_digest
+from hamerspace.errors import StoreError
 
 KEYS = [content_key(number=n) for n in range(5)]
 
@@ -121,16 +126,99 @@ def test_an_entry_that_another_process_evicts_meanwhile_is_no_error(tmp_path, mo
     assert not any(store.path(key).exists() for key in KEYS)
 
 
-def test_scratch_of_a_killed_process_is_swept_after_a_day(tmp_path):
+_HOLDER = """
+import sys
+from pathlib import Path
+from hamerspace.build.holds import Holds
+from hamerspace.build.store import Store
+holds, store = Holds(), Store(Path(sys.argv[1]))
+if sys.argv[3] == "makes":
+    store.make(sys.argv[2], lambda folder: (print(folder, flush=True), input()), holds)
+else:
+    print(store.get(sys.argv[2], holds), flush=True)
+input()
+"""
+
+
+@contextlib.contextmanager
+def _another_process(root, key, what):
+    """A process that holds an entry, or makes one."""
+    command = [sys.executable, "-c", _HOLDER, str(root), key, what]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        yield holder, Path(holder.stdout.readline().decode().strip())
+        holder.kill()
+
+
+def _age(*folders):
+    for folder in folders:
+        os.utime(folder, (1000, 1000))
+
+
+def test_what_another_process_holds_stays_until_that_ends(tmp_path):
+    store = _filled(tmp_path, 0)
+    with _another_process(tmp_path, KEYS[0], "uses") as (holder, entry):
+        _age(entry)
+        assert store.evict() == 400
+        assert [store.has(key) for key in KEYS] == [True, False, False, False, False]
+        holder.kill()
+        holder.wait()
+        assert store.evict() == 100
+    assert _files(tmp_path) == []
+
+
+def test_an_entry_is_held_by_whoever_made_it(tmp_path):
+    store = Store(tmp_path, 0)
+    with Holds() as holds:
+        entry = store.make(KEYS[0], _fill("x"), holds)
+        _age(entry)
+        assert store.evict() == 0
+        assert (entry / "model.bin").read_text() == "x"
+    assert store.evict() == 0, "used until just now"
+    _age(entry)
+    assert store.evict() == 1
+
+
+def test_what_was_used_just_now_stays(tmp_path):
+    store = Store(tmp_path, 0)
+    store.make(KEYS[0], _fill("x"))
+    assert store.evict() == 0
+    assert store.has(KEYS[0])
+
+
+def test_scratch_that_a_killed_process_left_is_swept_and_that_of_a_slow_one_is_not(tmp_path):
     store = Store(tmp_path)
-    old, young = tmp_path / ".new-old", tmp_path / ".new-young"
-    for folder in (old, young):
-        folder.mkdir()
+    with _another_process(tmp_path, KEYS[0], "makes") as (maker, scratch):
+        _age(scratch)
+        store.evict()
+        assert scratch.is_dir()
+        maker.kill()
+        maker.wait()
+        store.evict()
+        assert not scratch.exists()
+
+
+def test_a_store_that_one_may_only_read_serves_what_it_has(tmp_path, permissions_hold):
+    store = _filled(tmp_path, 0)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with permissions_hold(), Holds() as holds:
+        assert store.get(KEYS[0], holds) == store.path(KEYS[0])
+        assert store.make(KEYS[1], _fill("other"), holds) == store.path(KEYS[1])
+        with pytest.raises(StoreError, match=r"cannot be written \(Permission denied\)"):
+            store.make(content_key(number="new"), _fill("x"))
+        assert store.evict() == 0
+        assert all(store.has(key) for key in KEYS)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    def fill(folder):
         (folder / "half").write_text("x")
-    os.utime(old, (time.time() - 2 * 86400,) * 2)
-    store.evict()
-    assert not old.exists()
-    assert young.exists()
+        with Path("/dev/full").open("w") as stream:
+            stream.write("x" * 10**6)
+
+    with pytest.raises(StoreError, match=r"is full.*free space"):
+        Store(tmp_path).make(KEYS[0], fill)
+    assert _files(tmp_path) == []
 
 
 def test_an_absent_store_evicts_nothing(tmp_path):

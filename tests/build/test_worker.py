@@ -1,15 +1,15 @@
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from hamerspace.build.worker import Outcome, Worker
-from hamerspace.errors import DataError, HamerspaceError
+from hamerspace.errors import DataError, HamerspaceError, SessionError
 
 
 def _ended(pid):
@@ -25,6 +25,15 @@ def _ends(pid, within_s=10.0):
         if _ended(pid):
             return True
         time.sleep(0.05)
+    return False
+
+
+def _comes(note, within_s=20.0):
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if note.exists() and note.read_text():
+            return True
+        time.sleep(0.02)
     return False
 
 
@@ -73,6 +82,12 @@ def test_an_exception_is_one_line_with_the_traceback_in_the_log(call, tmp_path):
         outcome.unwrap("preparing")
 
 
+def test_a_full_disk_is_no_fault_of_the_job(call):
+    outcome = call("fill_the_disk")
+    assert outcome.error_type == "StoreError"
+    assert "is full" in outcome.error
+
+
 def test_a_crash_names_the_signal(call):
     outcome = call("misbehave", how="segfaults")
     assert outcome.status == "crashed"
@@ -119,17 +134,43 @@ def test_helpers_of_a_job_do_not_outlive_it(call):
     assert _ends(call("leave_a_helper").value)
 
 
-def test_the_death_of_the_server_in_a_job_is_told_and_the_next_call_starts_another(
-    call, worker, tmp_path
-):
-    worker.start()
-    note = tmp_path / "pid"
-    killer = threading.Timer(1.0, os.kill, (worker._process.pid, signal.SIGKILL))
-    killer.start()
-    outcome = call("misbehave", how="hangs", note=str(note))
+def test_a_job_whose_server_is_killed_is_run_once_more(call, tmp_path):
+    outcome = call("kill_the_server", note=str(tmp_path / "note"), times=1)
+    assert outcome.ok
+    assert outcome.value == "x"
+
+
+def test_a_job_that_takes_a_second_server_along_has_crashed(call, worker, tmp_path):
+    outcome = call("kill_the_server", note=str(tmp_path / "note"), times=9)
     assert outcome.status == "crashed"
-    assert "build server ended unexpectedly" in outcome.error
-    assert _ends(int(note.read_text()))
+    assert "twice, the build server ended unexpectedly" in outcome.error
+    assert (tmp_path / "note").read_text() == "xx"
+    assert call("add", a=1, b=1).ok
+
+
+def test_a_job_does_not_outlive_its_server(worker, tmp_path):
+    note = tmp_path / "pid"
+    arguments = {"how": "hangs", "note": str(note)}
+    log = tmp_path / "job.log"
+    job = threading.Thread(target=worker.call, args=("worker_jobs:misbehave", arguments, log, 3))
+    job.start()
+    assert _comes(note)
+    first = int(note.read_text())
+    worker._process.kill()
+    assert _ends(first)
+    job.join(20)
+    assert _ended(int(note.read_text())), "the one that was started again, at its time limit"
+
+
+def test_an_interpreter_on_which_no_server_runs_is_no_result(tmp_path):
+    with Worker(Path("/bin/false")) as worker, pytest.raises(SessionError, match="/bin/false"):
+        worker.call("worker_jobs:add", {"a": 1, "b": 1}, tmp_path / "log", 10)
+
+
+def test_a_dead_server_has_nothing_to_do(call, worker):
+    call("add", a=1, b=1)
+    worker._process.kill()
+    worker.settle()
     assert call("add", a=1, b=1).ok
 
 
@@ -174,10 +215,7 @@ def test_nothing_is_left_when_the_caller_is_killed(plugins, tmp_path, busy):
     command = [sys.executable, "-c", _ORPHAN, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as caller:
         server = int(caller.stdout.readline())
-        deadline = time.monotonic() + 20
-        while busy and not (note.exists() and note.read_text()):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        assert not busy or _comes(note)
         caller.kill()
     assert _ends(server)
     if busy:

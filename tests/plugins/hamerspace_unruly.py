@@ -3,6 +3,7 @@
 import ctypes
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,13 @@ from hamerspace.backends.base import BackendConfig, Session
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.recipe import Condition, KnownRecipe, Parameter
 
-IN_THE_BUILD = ("build_raises", "build_segfaults", "build_hangs", "build_floods")
+IN_THE_BUILD = (
+    "build_raises",
+    "build_segfaults",
+    "build_hangs",
+    "build_floods",
+    "build_fills_the_disk",
+)
 WHEN_RUN = (
     "load_raises",
     "run_segfaults",
@@ -100,6 +107,8 @@ def misbehave(how):
         raise RuntimeError("the converter gave up")
     if how == "segfaults":
         ctypes.string_at(0)
+    if how == "fills_the_disk":
+        Path("/dev/full").write_bytes(b"x")
     if how == "hangs":
         time.sleep(3600)
     hoard = []

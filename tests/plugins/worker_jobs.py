@@ -1,8 +1,10 @@
 """Jobs for the build worker: well-behaved ones and others."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import hamerspace_unruly
@@ -19,6 +21,10 @@ def refuse():
     raise DataError("the data are empty")
 
 
+def fill_the_disk():
+    hamerspace_unruly.misbehave("fills_the_disk")
+
+
 def refuse_build():
     raise BuildError("no such operator")
 
@@ -29,6 +35,17 @@ def give_up():
 
 def leave(code):
     os._exit(code)
+
+
+def kill_the_server(note, times):
+    """Kill it as often as this, from one job to the next, and hold the last one up."""
+    path = Path(note)
+    told = path.read_text() if path.exists() else ""
+    if len(told) < times:
+        path.write_text(told + "x")
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return told
 
 
 def misbehave(how, note=None):

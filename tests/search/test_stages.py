@@ -25,7 +25,8 @@ def test_what_was_built_is_missing_no_more(bench, tmp_path):
     built = bench.build(recipe)
     assert set(before) == set(built.seconds)
     assert stages.missing(recipe) == []
-    other = StoredStages(bench.task, Store(tmp_path / "store"), bench.config.search.seed)
+    seed, host = bench.config.search.seed, bench.target.host
+    other = StoredStages(bench.task, Store(tmp_path / "store"), seed, host)
     assert other.missing(recipe) == [], "what another process built is seen too"
 
 

@@ -213,5 +213,6 @@ def test_a_reference_that_cannot_be_loaded_is_refused(build_unruly, search_split
 def test_the_target_knows_its_machine():
     target = TARGETS.load("local")(1, 5.0)
     assert target.host().machine == platform.machine()
+    assert target.host().cpu_flags, "told by kernels of x86 and of ARM alike"
     assert target.environment()["threads per inference"] == "1"
     assert target.environment()["processor"]

@@ -77,6 +77,10 @@ class PytorchConfig(BackendConfig):
             return None
         return {name: parameters[name] for name in ("device", "quantization") if name in parameters}
 
+    def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:
+        scheme = SCHEMES[str(parameters.get("quantization", "none"))]
+        return (scheme.execution or parameters.get("execution")) == "inductor"
+
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
         """The fp32 baseline, then what helped; measured on one thread at batch 1.
 

@@ -1,7 +1,9 @@
 """What the TVM backend offers, known without importing TVM."""
 
+from collections.abc import Mapping
+
 from hamerspace.backends.base import BackendConfig, Host
-from hamerspace.recipe import KnownRecipe, Mask, Parameter
+from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
 from hamerspace.tasks.model import SourceInfo
 
 
@@ -31,6 +33,9 @@ class TvmConfig(BackendConfig):
             reason = "TVM's ONNX frontend has no LSTM or GRU"
             return (Mask("backend", (self.name,), reason),)
         return ()
+
+    def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:  # noqa: ARG002
+        return True
 
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:  # noqa: ARG002
         """The fp32 baseline; the ratio is what it costs to leave the kernels untuned."""

@@ -36,6 +36,20 @@ def masked(source, host=BF16, parameter=None):
     }
 
 
+@pytest.mark.parametrize(
+    ("parameters", "compiles"),
+    [
+        ({}, False),
+        ({"quantization": "none", "execution": "eager"}, False),
+        ({"quantization": "none", "execution": "inductor"}, True),
+        ({"quantization": "torchao_int8"}, True),
+        ({"quantization": "static_int8"}, False),
+    ],
+)
+def test_what_inductor_makes_is_for_the_processor_at_hand(parameters, compiles):
+    assert CONFIG.compiles_for_host(parameters) is compiles
+
+
 def offered(source, host=BF16, parameter="pytorch.quantization"):
     choices = next(p.choices for p in CONFIG.parameters() if p.name == parameter)
     return set(choices) - set(masked(source, host, parameter))

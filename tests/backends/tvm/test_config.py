@@ -24,6 +24,10 @@ def test_without_its_environment_it_is_missing_and_says_what_to_run(tmp_path, mo
     assert CONFIG.versions() == {}
 
 
+def test_libraries_are_for_the_processor_at_hand():
+    assert CONFIG.compiles_for_host({})
+
+
 def test_people_are_told_that_it_is_slow():
     assert "slow" in ENVIRONMENTS.load("tvm").title
     assert CONFIG.known_recipes(SourceInfo("onnx", SPECS, SPECS, 1, 4, ()))[0].latency_ratio > 1

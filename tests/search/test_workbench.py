@@ -1,0 +1,142 @@
+"""What happens around a search, told apart from what a candidate does."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from hamerspace.build.store import Store
+from hamerspace.config.loading import load_study
+from hamerspace.errors import StoreError
+from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.workbench import Workbench
+
+_EVICT = """
+import sys
+from pathlib import Path
+from hamerspace.build.store import Store
+print(Store(Path(sys.argv[1]), 0).evict())
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def bench(write_study, tmp_path, store):
+    loaded = load_study(write_study(tmp_path / "study"))
+    with Workbench(loaded, RunFolder(tmp_path / "run"), store, None) as bench:
+        yield bench
+
+
+@pytest.fixture
+def evaluate(bench):
+    """``evaluate(**parameters)`` evaluates a recipe; ``evaluate("static_int8")`` one of ORT."""
+
+    def evaluate(kind):
+        given = {"backend": "onnxruntime", "onnxruntime.quantization": kind}
+        return bench.evaluate(bench.space.complete(given))
+
+    return evaluate
+
+
+def _another_process_evicts(store):
+    for entry in store.root.glob("??/*"):
+        os.utime(entry, (1000, 1000))
+    command = [sys.executable, "-c", _EVICT, str(store.root)]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def test_another_process_may_evict_while_a_search_runs(evaluate, bench, store):
+    first = evaluate("none")
+    assert _another_process_evicts(store) == 0, "the task and the model at hand are in use"
+    second = evaluate("static_int8")
+    assert _another_process_evicts(store) > 0, "the first model is not, any more"
+    assert store.has(second.key)
+    assert not store.has(first.key)
+    bench.confirm(second.recipe)
+    again = evaluate("none")
+    assert not second.measurement.failed, second.measurement.reason
+    assert not again.measurement.failed, again.measurement.reason
+
+
+def test_what_a_search_used_may_be_evicted_after_it(evaluate, bench, store):
+    evaluate("none")
+    bench.close()
+    _another_process_evicts(store)
+    assert not list(store.root.glob("??/*"))
+
+
+def _servers():
+    children = psutil.Process().children()
+    return [c for c in children if "hamerspace.build.server" in " ".join(c.cmdline())]
+
+
+def _kill_a_busy_server(killed):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psutil.Error):  # a process that ends just now
+            for server in _servers():
+                if server.children():
+                    server.kill()
+                    killed.append(server.pid)
+                    return
+        time.sleep(0.005)
+
+
+def test_a_build_server_that_is_killed_costs_no_candidate(evaluate):
+    evaluate("none")
+    killed = []
+    killer = threading.Thread(target=_kill_a_busy_server, args=(killed,))
+    killer.start()
+    found = evaluate("static_int8").measurement
+    killer.join()
+    assert killed
+    assert not found.failed, found.reason
+
+
+def test_a_build_server_that_is_killed_while_idle_ends_nothing(evaluate, bench):
+    evaluate("none")
+    for server in _servers():
+        server.kill()
+    bench.settle()
+    found = evaluate("none").measurement
+    assert not found.failed, found.reason
+
+
+def test_a_task_that_somebody_deletes_ends_the_search(evaluate, bench):
+    evaluate("none")
+    shutil.rmtree(bench.task.folder)
+    with pytest.raises(StoreError, match=r"is gone.*give the command again"):
+        evaluate("static_int8")
+
+
+def test_a_model_that_somebody_deletes_says_nothing_of_it(evaluate, bench, store, monkeypatch):
+    measure = bench.target.measure
+
+    def deleted_meanwhile(candidate, plan, log):
+        shutil.rmtree(candidate.folder)
+        return measure(candidate, plan, log)
+
+    monkeypatch.setattr(bench.target, "measure", deleted_meanwhile)
+    with pytest.raises(StoreError, match="is gone"):
+        evaluate("none")
+
+
+def test_a_full_disk_says_nothing_of_a_candidate(plugins, write_study, tmp_path, store):
+    space = {"backend": ["unruly"], "unruly.behaviour": ["build_fills_the_disk"]}
+    loaded = load_study(write_study(tmp_path / "study", space))
+    with Workbench(loaded, RunFolder(tmp_path / "run"), store, None) as bench:
+        recipe = bench.space.complete({"backend": "unruly"})
+        with pytest.raises(StoreError, match="is full"):
+            bench.evaluate(recipe)
+        log = (tmp_path / "run" / "artifacts" / recipe.id / "build.log").read_text()
+        assert "No space left on device" in log
