@@ -3,9 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hamerspace.tasks.model import TensorSpec
+
+_CHUNK_ROWS = 1024
 
 
 def name_problems(
@@ -64,6 +67,19 @@ def array_problems(array: npt.NDArray[Any], spec: TensorSpec) -> Iterator[str]:
             f"{what} has shape {_dims(found)}, but the model takes {_dims(wanted)}; reshape or "
             "resize it"
         )
+
+
+def value_problem(array: npt.NDArray[Any]) -> str | None:
+    """Tell of the first row of ``[rows, ...]`` with a value that is not finite, if there is one."""
+    if array.dtype.kind != "f":
+        return None
+    for start in range(0, len(array), _CHUNK_ROWS):
+        chunk = array[start : start + _CHUNK_ROWS]
+        finite = np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            return f"row {row}, counted from 0, holds NaN or infinity; clean the data"
+    return None
 
 
 def _dims(shape: Sequence[int | None]) -> str:

@@ -9,6 +9,7 @@ from hamerspace.errors import DataError
 from hamerspace.tasks.data.reading import ALL, RawData
 from hamerspace.tasks.data.splits import SPLITS, Array, Splits, write_splits
 from hamerspace.tasks.data.splitting import draw, forty_forty_twenty, halves
+from hamerspace.tasks.inputs import value_problem
 
 MIN_ROWS = 4
 """Least rows of search and of confirm: below, not even a standard error means anything."""
@@ -16,7 +17,6 @@ MIN_ROWS_TO_SPLIT = 10
 FEW_ROWS = 100
 MAX_CALIBRATION_ROWS = 300
 CALIBRATION_DRAW_ROWS = 256
-_CHUNK_ROWS = 1024
 
 
 def prepare_data(
@@ -238,21 +238,7 @@ def _array_problem(array: Array) -> str | None:
         return "is a single number; the first dimension must be the rows"
     if array.size == 0:
         return f"is empty (shape {array.shape})"
-    if (row := _first_non_finite(array)) is not None:
-        return f"row {row}, counted from 0, holds NaN or infinity; clean the data"
-    return None
-
-
-def _first_non_finite(array: Array) -> int | None:
-    """Number of the first row with a value that is not finite; looks at a piece at a time."""
-    if array.dtype.kind != "f":
-        return None
-    for start in range(0, len(array), _CHUNK_ROWS):
-        chunk = array[start : start + _CHUNK_ROWS]
-        finite = np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
-        if not finite.all():
-            return start + int(np.argmin(finite))
-    return None
+    return value_problem(array)
 
 
 def _named(split: str, name: str) -> str:
