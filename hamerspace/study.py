@@ -201,7 +201,6 @@ class Study:
                 if not force:
                     raise
                 make_room(self.folder, self.loaded.config.name, self._shared_url, changed)
-                self._ledger = None
                 self._go_on(allowed, watch)
         return self
 
