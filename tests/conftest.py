@@ -2,16 +2,20 @@
 
 import ctypes
 import os
+import random
 import signal
 import sys
 import tempfile
 import uuid
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+
+from tests import programs
 
 PLUGINS = Path(__file__).parent / "plugins"
 QUICK_SPACE = {
@@ -26,6 +30,36 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _CAPABILITIES_V3 = 0x20080522  # of <linux/capability.h>
 _PASSES_BY_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 USERS_DATA = os.environ.get("HAMERSPACE_DATA")
+
+
+def pytest_fixture_setup(fixturedef, request):
+    """Let what a fixture draws depend on its name alone, whatever ran before it."""
+    seed_draws(fixturedef.argname, getattr(request.node, "module", None))
+
+
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("wants"):
+        for kind in mark.args:
+            if programs.find(kind) is None:
+                pytest.skip(f"there is no {kind}: none of {', '.join(programs.NAMES[kind])}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    """Let what a test draws depend on its name alone, whatever ran before it."""
+    seed_draws(item.name, item.module)
+
+
+def seed_draws(name, module):
+    """Seed every generator that tests draw from: global ones, and those of the test's module."""
+    seed = zlib.crc32(name.encode())
+    random.seed(seed)  # Keras seeds its initialisers from it
+    np.random.seed(seed)  # noqa: NPY002 - what libraries draw from
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+    for value in vars(module).values() if module is not None else ():
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,18 +1,13 @@
 """What a browser makes of it."""
 
-import shutil
 import subprocess
 
 import pytest
 
 from hamerspace.study import Study
+from tests import programs
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.wants("browser")]
 
 
 @pytest.fixture
@@ -23,7 +18,7 @@ def look(serve, finished, tmp_path):
     def load(path):
         done = subprocess.run(
             [
-                CHROMIUM,
+                programs.find("browser"),
                 "--headless",
                 "--no-sandbox",
                 "--disable-gpu",

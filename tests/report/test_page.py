@@ -1,7 +1,6 @@
 """The page in a real browser, with no network."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -9,12 +8,9 @@ import pytest
 
 from hamerspace.report.described import described_figures
 from hamerspace.report.html import write
+from tests import programs
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="there is no Chrome or Chromium"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.wants("browser")]
 WATCH = "<script>addEventListener('error', (e) => document.body.dataset.error = e.message)</script>"
 
 
@@ -24,7 +20,7 @@ def drawn(run, path):
     path.write_text(path.read_text().replace("<main>", f"{WATCH}<main>", 1))
     ended = subprocess.run(
         [
-            BROWSER,
+            programs.find("browser"),
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

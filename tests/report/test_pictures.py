@@ -1,17 +1,10 @@
-import shutil
-
 import pytest
 
 from hamerspace.errors import FigureError, RunFolderError
 from hamerspace.report.pictures import save_figures
 
-BROWSERS = ("chromium", "google-chrome", "chrome", "chromium-browser")
-needs_browser = pytest.mark.skipif(
-    not any(map(shutil.which, BROWSERS)), reason="there is no Chrome or Chromium"
-)
 
-
-@needs_browser
+@pytest.mark.wants("browser")
 @pytest.mark.slow
 def test_every_figure_that_shows_something_becomes_a_png(run, tmp_path):
     found = save_figures(run, tmp_path / "figures")

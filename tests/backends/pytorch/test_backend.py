@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from hamerspace.backends.base import Candidate
-from hamerspace.backends.pytorch import schemes
 from hamerspace.backends.pytorch.backend import PytorchBackend
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import BuildError
@@ -165,12 +164,14 @@ def test_files_without_python_code_run_too(tmp_path, kind, execution):
     [
         ("eager", lambda path: torch.export.load(path).module()),
         ("frozen", torch.jit.load),
-        pytest.param("inductor", torch._inductor.aoti_load_package, marks=pytest.mark.slow),
+        pytest.param(
+            "inductor",
+            torch._inductor.aoti_load_package,
+            marks=[pytest.mark.slow, pytest.mark.wants("compiler")],
+        ),
     ],
 )
 def test_a_file_returns_its_only_output_by_itself(uneven, tmp_path, execution, read):
-    if execution == "inductor" and schemes.compiler_refusal() is not None:
-        pytest.skip("there is no C++ compiler")
     candidate = PytorchBackend().build(uneven, {"execution": execution}, None, tmp_path)
     image = images(3)["image"]
     found = read(str(tmp_path / candidate.files[0]))(torch.from_numpy(image))
