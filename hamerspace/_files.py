@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,21 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         remove(draft)
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Read a whole file that is one, and not a device or a pipe that may never end.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not a regular file, or is larger than ``most_bytes``.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > most_bytes:
+        raise ValueError(f"{found.st_size / 1e6:,.0f} MB is too large")
+    return path.read_bytes()
 
 
 def write_text(path: Path, text: str) -> None:

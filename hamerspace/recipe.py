@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
 from hamerspace import _html
+from hamerspace._schema import from_json
 from hamerspace.errors import ConfigError
 
 Scalar = str | int | float | bool
@@ -216,18 +218,18 @@ class Recipe:
             ConfigError: The text is not a recipe, or of a newer schema version.
         """
         try:
-            value = json.loads(text)
-            parameters, version = value["parameters"], int(value["schema_version"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"not a recipe: {error!r}") from error
+            recipe = from_json(cls, text)
+        except ValueError as error:
+            raise ConfigError(f"not a recipe: {error}") from error
+        version = recipe.schema_version
         if version > SCHEMA_VERSION:
             raise ConfigError(
                 f"recipe schema version {version} is newer than this Hamerspace knows "
                 f"({SCHEMA_VERSION}); upgrade hamerspace"
             )
-        if not isinstance(parameters, dict) or "backend" not in parameters:
+        if not isinstance(recipe.get("backend"), str):
             raise ConfigError("not a recipe: 'parameters' must be a mapping with a 'backend'")
-        for name, parameter in parameters.items():
-            if not isinstance(parameter, str | int | float):
-                raise ConfigError(f"not a recipe: '{name}' must be text, a number, true or false")
-        return cls(parameters, version)
+        for name, value in recipe.parameters.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"not a recipe: '{name}' must be a finite number")
+        return recipe

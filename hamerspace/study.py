@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import optuna
-from pydantic import ValidationError
 
 from hamerspace._optuna import is_read_only
 from hamerspace._summary import summarize
@@ -151,13 +150,7 @@ class Study:
         """
         folder = open_run(Path(run))
         state = folder.read(RUN_FILE) or {}
-        try:
-            loaded = LoadedStudy.model_validate(state["study"])
-        except (KeyError, ValidationError) as error:
-            raise RunFolderError(
-                f"{folder.run_file} is damaged, or of another version of Hamerspace; give the "
-                "search another folder with --out"
-            ) from error
+        loaded = LoadedStudy.model_validate(state["study"])
         backends = state.get("identity", {}).get("backends")
         return cls(loaded, folder.path, state.get("storage"), tuple(backends) if backends else None)
 

@@ -83,7 +83,15 @@ def test_absent_parameters():
         ("[]", "not a recipe"),
         ("{}", "not a recipe"),
         ('{"schema_version": 1, "parameters": {}}', "mapping with a 'backend'"),
-        ('{"schema_version": 1, "parameters": ["backend"]}', "mapping with a 'backend'"),
+        ('{"schema_version": 1, "parameters": ["backend"]}', "'parameters' should be an object"),
+        ('{"schema_version": 1e999, "parameters": {}}', "'schema_version' should be"),
+        ('{"schema_version": 1, "parameters": {"backend": 3}}', "with a 'backend'"),
+        (
+            '{"schema_version": 1, "parameters": {"backend": "x", "y": [1]}}',
+            "'parameters.y' should",
+        ),
+        ('{"schema_version": 1, "parameters": {"backend": "x", "y": NaN}}', "'y' must be a finite"),
+        ("[" * 100_000, "recursion limit"),
         (
             f'{{"schema_version": {SCHEMA_VERSION + 1}, "parameters": {{"backend": "x"}}}}',
             "newer than this Hamerspace knows .*upgrade",

@@ -7,6 +7,7 @@ from typing import Any
 
 from hamerspace import _html, _numbers
 from hamerspace._numbers import amount
+from hamerspace._schema import from_plain
 from hamerspace.measure.statistics import Interval
 
 
@@ -142,15 +143,9 @@ class Measurement:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Measurement":
-        fields = dict(value)
-        fields["ended_at"] = Gate(fields["ended_at"])
-        if fields.get("latency"):
-            latency = dict(fields["latency"])
-            for key in ("ratio", "latency_ms"):
-                latency[key] = Interval.from_dict(latency[key])
-            fields["latency"] = Latency(**latency)
-        if fields.get("quality"):
-            quality = dict(fields["quality"])
-            quality["drop"] = Interval.from_dict(quality["drop"])
-            fields["quality"] = Quality(**quality)
-        return cls(**fields)
+        """What :meth:`to_dict` gave.
+
+        Raises:
+            ValueError: A key is missing or wrong; the message names it.
+        """
+        return from_plain(cls, value)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace import _html
+from hamerspace._schema import from_plain
 from hamerspace.constraints import Constraints, Objective, tradeoff
 from hamerspace.measure.measurement import Measurement
 from hamerspace.measure.statistics import Interval
@@ -49,7 +50,7 @@ class Confirmed:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Confirmed":
-        return cls(**{**value, "measurement": Measurement.from_dict(value["measurement"])})
+        return from_plain(cls, value)
 
 
 def verdicts_of(measurement: Measurement, constraints: Constraints) -> dict[str, Verdict]:

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from hamerspace._schema import from_json
 from hamerspace.constraints import Constraints, Objective, violation
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe
@@ -100,22 +100,27 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        value: dict[str, Any] = json.loads(text)
-        inner = value["evaluation"]
-        value["evaluation"] = Evaluation(
-            Recipe.from_json(json.dumps(inner["recipe"])),
-            Measurement.from_dict(inner["measurement"]),
-            inner["build_seconds"],
-            tuple(inner["reused_stages"]),
-            inner["key"],
-        )
-        value["imputed"] = tuple(value["imputed"])
-        return cls(**value)
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: It is damaged; the message names the key.
+        """
+        return from_json(cls, text)
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial) -> "Record":
-        """The record that a finished trial carries."""
-        return cls.from_json(trial.user_attrs[RECORD_KEY])
+        """The record that a finished trial carries.
+
+        Raises:
+            ValueError: It carries none, or one that is damaged.
+        """
+        text = trial.user_attrs.get(RECORD_KEY)
+        if not isinstance(text, str):
+            raise ValueError(f"trial {trial.number} carries no record of Hamerspace's")  # noqa: TRY004
+        try:
+            return cls.from_json(text)
+        except ValueError as error:
+            raise ValueError(f"the record of trial {trial.number}: {error}") from error
 
 
 def judge(

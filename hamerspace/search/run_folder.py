@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from hamerspace._files import remove, write_text
+from hamerspace._files import read_regular, remove, write_text
 from hamerspace._optuna import sqlite_url
+from hamerspace._schema import from_json
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
+from hamerspace.search.run_files import SCHEMAS, Other
 
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
@@ -24,6 +26,7 @@ FACTS_FILE = "facts.json"
 STUDY_DB = "study.db"
 _LOGS = "artifacts"
 _LOCK_FILE = ".lock"
+_MOST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,30 @@ class RunFolder:
         return (self.path / name).is_file()
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder; ``None`` where it is absent."""
+        """A JSON file of the folder; ``None`` where it is absent.
+
+        Raises:
+            RunFolderError: It cannot be read, or is damaged; the message names the file, and the
+                key where one is wrong.
+        """
         try:
-            value: dict[str, Any] = json.loads((self.path / name).read_text())
+            text = read_regular(self.path / name, _MOST_BYTES)
+            from_json(SCHEMAS.get(name, Other), text)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RunFolderError(f"{self.path / name}: cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise self._damaged(name, str(error)) from error
-        if not isinstance(value, dict):
-            raise self._damaged(name, "no JSON object")
+        value: dict[str, Any] = json.loads(text)
         return value
 
     def _damaged(self, name: str, why: str) -> RunFolderError:
         # Without its run file a folder is no run: deleting that would not help.
         do = "give the search another folder with --out" if name == RUN_FILE else "delete it"
-        return RunFolderError(f"{self.path / name}: damaged ({why}); {do}")
+        return RunFolderError(
+            f"{self.path / name}: damaged, or of another version of Hamerspace ({why}); {do}"
+        )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file, whole or not at all.

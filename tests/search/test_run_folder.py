@@ -31,10 +31,10 @@ def test_a_folder_of_strangers_is_left_alone(folder):
 def test_a_run_is_set_aside_as_a_whole_as_often_as_need_be(folder):
     for number, text in enumerate(("one", "two"), start=1):
         folder.path.mkdir(exist_ok=True)
-        folder.write("run.json", {"text": text})
+        folder.write("run.json", {"study": {}, "text": text})
         aside = folder.set_aside()
         assert aside == folder.path.with_name(f"run.before-{number}")
-        assert RunFolder(aside).read("run.json") == {"text": text}
+        assert json.loads(RunFolder(aside).run_file.read_text())["text"] == text
         assert not folder.path.exists()
 
 
@@ -76,10 +76,10 @@ def test_one_process_at_a_time(folder):
 
 
 def test_a_file_is_replaced_whole(folder):
-    folder.write("result.json", {"a": 1})
+    folder.write("other.json", {"a": 1})
     with pytest.raises(TypeError):
-        folder.write("result.json", {"a": object()})
-    assert folder.read("result.json") == {"a": 1}
+        folder.write("other.json", {"a": object()})
+    assert folder.read("other.json") == {"a": 1}
     assert folder.read("absent.json") is None
 
 
@@ -87,6 +87,41 @@ def test_a_damaged_file_is_named(folder):
     folder.run_file.write_text(json.dumps({"version": 1})[:-3])
     with pytest.raises(RunFolderError, match=r"run\.json: damaged"):
         folder.read("run.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("run.json", "{}", "'study' is missing"),
+        ("run.json", '{"study": {"root": "/", "config": {"name": "x"}}}', "'study.config.task'"),
+        ("run.json", '{"identity": 3}', "'identity' should be"),
+        ("facts.json", '{"metric": "accuracy"}', "'metric' should be"),
+        ("facts.json", '{"notes": [1]}', "'metric' is missing"),
+        ("result.json", "[]", "it should be"),
+        ("result.json", '{"confirmed": [{"number": "3"}]}', "'trials' is missing"),
+        ("source.json", '{"measurement": {"ended_at": "lunch"}}', "'measurement.ended_at'"),
+        ("source.json", '{"measurement": {"ended_at": "size", "size_mb": "1"}}', "size_mb'"),
+        ("sensitivity.json", '{"k": {"parameters": {}}}', "'k.layers' is missing"),
+        ("sensitivity.json", "[" * 100_000, "recursion limit"),
+        ("other.json", b"\xff\xfe{}", "Invalid JSON"),
+        ("other.json", '{"a": "\\ud800"}', "Invalid JSON"),
+    ],
+)
+def test_what_is_damaged_is_named_with_its_key(folder, name, text, said):
+    (folder.path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(RunFolderError) as told:
+        folder.read(name)
+    assert str(told.value).startswith(f"{folder.path / name}: damaged")
+    assert said in str(told.value)
+
+
+def test_what_never_ends_or_cannot_be_read_is_told(folder):
+    (folder.path / "facts.json").symlink_to("/dev/zero")
+    with pytest.raises(RunFolderError, match=r"facts\.json: .*no regular file"):
+        folder.read("facts.json")
+    (folder.path / "result.json").mkdir()
+    with pytest.raises(RunFolderError, match=r"result\.json: .*no regular file"):
+        folder.read("result.json")
 
 
 def test_deleting_the_run_file_is_not_advised(folder):

@@ -1,0 +1,125 @@
+"""What the JSON files of a run folder hold, as far as anything reads it.
+
+Further keys are passed over, so that runs of other versions can be read.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, RootModel
+
+from hamerspace.config.study import LoadedStudy
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Scalar
+from hamerspace.search.confirm import Confirmed
+
+
+class _Identity(BaseModel):
+    backends: list[str] | None = None
+
+
+class _Details(BaseModel):
+    files: dict[str, str] = {}
+    space: dict[str, str] | None = None
+
+
+class Run(BaseModel):
+    """``run.json``: what must stay the same, the study, and how it was begun."""
+
+    name: str = ""
+    identity: _Identity = _Identity()
+    details: _Details = _Details()
+    study: LoadedStudy
+    storage: str | None = None
+    command: str = ""
+
+
+class Source(BaseModel):
+    """``source.json``: the source model's own figures, and where they were taken."""
+
+    measurement: Measurement
+    environment: dict[str, str] = {}
+
+
+class _Metric(BaseModel):
+    name: str
+    direction: Literal["maximize", "minimize"]
+    drop_unit: Literal["points", "relative"]
+
+
+class _Model(BaseModel):
+    format: str
+    parameters: int
+    op_families: list[str] = []
+    inputs: list[str] = []
+    outputs: list[str] = []
+
+
+class _Space(BaseModel):
+    name: str
+    recipes: int | None = None
+    why: str = ""
+
+
+class _Mask(BaseModel):
+    parameter: str
+    values: list[Scalar]
+    reason: str
+
+
+class Facts(BaseModel):
+    """``facts.json``: what a report tells of the task and the space."""
+
+    metric: _Metric
+    notes: list[str] = []
+    rows: dict[str, int] = {}
+    source: _Model
+    space: _Space
+    masks: list[_Mask] = []
+    versions: dict[str, str] = {}
+    choices: dict[str, str] = {}
+
+
+class _Stopped(BaseModel):
+    reason: str
+    min_gain_percent: float | None
+
+
+class Result(BaseModel):
+    """``result.json``: what the last search ended with."""
+
+    trials: int
+    finished: int
+    stopped_because: str = ""
+    stopped: _Stopped | None = None
+    winner: int | None
+    confirmed: list[Confirmed]
+    search_s: float | None = None
+    confirm_s: float | None = None
+
+
+class _Layer(BaseModel):
+    layer: str
+    error: float
+
+
+class _Ranking(BaseModel):
+    parameters: dict[str, Scalar]
+    layers: list[_Layer]
+
+
+class Rankings(RootModel[dict[str, _Ranking]]):
+    """``sensitivity.json``: the rankings of layers, by their keys in the store."""
+
+
+class Other(RootModel[dict[str, Any]]):
+    """Any other JSON object."""
+
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "run.json": Run,
+    "source.json": Source,
+    "facts.json": Facts,
+    "result.json": Result,
+    "sensitivity.json": Rankings,
+}
+"""Name of a file to what it holds."""
