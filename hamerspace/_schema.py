@@ -46,7 +46,7 @@ def first_problem(error: "ValidationError") -> str:
     first, *others = error.errors(include_url=False)
     where, said = first["loc"], [_said(first)]
     # Of a union, every member says what it wants, under a location of its own.
-    union = [e for e in others if e["loc"][:-1] == where[:-1] and e["input"] is first["input"]]
+    union = [e for e in others if e["loc"][:-1] == where[:-1] and e["input"] == first["input"]]
     if union:
         where, said = (
             where[:-1],

@@ -11,10 +11,11 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import BackendUnavailableError, ConfigError, DataError, SourceError
+from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Measurement
-from hamerspace.search.export import Deployment, deployment_of
+from hamerspace.search.export import Deployment
+from hamerspace.search.exported import read_exported
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets import TARGETS
@@ -87,16 +88,7 @@ def benchmark_candidate(
     for flag, value in {"--batch-size": batch_size, "--threads": threads}.items():
         if value is not None and value < 1:
             raise ConfigError(f"{flag}: must be at least 1, not {value}")
-    try:
-        candidate = Candidate.load(folder.resolve())
-        _ = candidate.size_bytes
-        made_for = deployment_of(folder) or Deployment(1, 1)
-    except (KeyError, ValueError, TypeError) as error:
-        raise SourceError(f"{folder / MANIFEST}: is not a candidate's manifest: {error}") from error
-    except FileNotFoundError as error:
-        raise SourceError(
-            f"{folder}: a file of the candidate is missing: {error.filename}"
-        ) from error
+    candidate, made_for = read_exported(folder)
     config = BACKENDS.load(candidate.backend)
     if config.missing():
         raise BackendUnavailableError(

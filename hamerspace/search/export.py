@@ -12,7 +12,6 @@ from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
-from hamerspace.tasks.model import MANIFEST
 
 _DEPLOYMENT = "deployment"
 _PREDICT = '''"""Run this model; needs {modules} and numpy only.
@@ -52,16 +51,6 @@ class Deployment:
 
     batch_size: int
     threads: int
-
-
-def deployment_of(folder: Path) -> Deployment | None:
-    """What the manifest of an exported candidate says; ``None`` where it is too old to say it.
-
-    Raises:
-        ValueError: The manifest is damaged; ``KeyError`` and ``TypeError`` mean the same.
-    """
-    value = json.loads((folder / MANIFEST).read_text()).get(_DEPLOYMENT)
-    return None if value is None else Deployment(int(value["batch_size"]), int(value["threads"]))
 
 
 def new_folder(output: str | Path) -> Path:

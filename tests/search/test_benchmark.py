@@ -9,7 +9,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.errors import ConfigError, DataError
 from hamerspace.recipe import Recipe
 from hamerspace.search.benchmark import benchmark_candidate
-from hamerspace.search.export import Deployment, deployment_of, export_candidate
+from hamerspace.search.export import Deployment, export_candidate
 from hamerspace.tasks.model import MANIFEST, ModelArtifact
 from tests import onnx_models
 
@@ -44,7 +44,6 @@ def test_an_export_that_says_neither_is_timed_row_by_row(exported, onnx_task):
     manifest = json.loads((folder / MANIFEST).read_text())
     del manifest["deployment"]
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    assert deployment_of(folder) is None
     assert benchmark_candidate(folder, None).deployment == Deployment(1, 1)
 
 
