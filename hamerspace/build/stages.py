@@ -162,8 +162,7 @@ class _Plan:
                 calibration=self._task.splits.fingerprint_of("calibration"),
                 batch_size=self._task.batch_size,
                 versions=_versions(step.distributions, step.environment),
-                # Conversions lean on much of what reads and runs models.
-                code=[code_digest(type(step).__module__), code_digest("hamerspace.tasks.task")],
+                code=code_digest(type(step).__module__),
             )
             self._stages.append(Stage("convert", step.target, {}, self._key, step.environment))
             self._format = step.target

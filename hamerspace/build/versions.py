@@ -1,10 +1,20 @@
 """What of the installed code decides the content of a stage's result."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+_ABOVE_BUILDS = frozenset(
+    {
+        *("cli", "dashboard", "optimizer", "progress", "report", "search", "space", "testing"),
+        *("study.py", "_summary.py"),
+    }
+)
+"""What nothing that builds or measures imports: see the layers of ``pyproject.toml``."""
 
 
 def installed_versions(distributions: tuple[str, ...]) -> dict[str, str]:
@@ -20,23 +30,36 @@ def installed_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def code_digest(module: str) -> str:
-    """Digest of the Python files beside a module and below, and of those that its package shares.
+    """Digest of all code that may decide what an adapter makes.
 
-    The module is not imported. Shared are the files of the package that holds the module's own: a
-    backend's helpers lie in ``hamerspace/backends``. Of a module outside any package only the
-    files beside it count: below may lie all that is installed.
-
-    Our own adapters change between releases as well as the packages they call.
+    The module is not imported. Of Hamerspace every Python file counts, that of its version among
+    them, but for the packages that only choose and show: adapters lean on helpers that lie
+    anywhere in the rest. Of a module of others the whole package counts; outside any package only
+    the files beside it, as below may lie all that is installed.
     """
-    spec = find_spec(module)
     digest = hashlib.sha256()
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent
-        packaged = "." in module or spec.submodule_search_locations is not None
-        files = sorted(folder.rglob("*.py") if packaged else folder.glob("*.py"))
-        if packaged and (folder.parent / "__init__.py").is_file():
-            files += sorted(folder.parent.glob("*.py"))
-        for path in files:
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    for root, path in (*_own_code(), *_code_of_others(module)):
+        content = hashlib.sha256(path.read_bytes()).digest()
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + content)
     return digest.hexdigest()
+
+
+def _own_code() -> Iterator[tuple[Path, Path]]:
+    for path in sorted(_ROOT.rglob("*.py")):
+        if path.relative_to(_ROOT).parts[0] not in _ABOVE_BUILDS:
+            yield _ROOT, path
+
+
+def _code_of_others(module: str) -> Iterator[tuple[Path, Path]]:
+    parts = module.split(".")
+    if parts[0] == _ROOT.name:
+        return
+    # The outermost package with a file of its own: a namespace may be shared with anybody.
+    for count in range(1, len(parts) + 1):
+        spec = find_spec(".".join(parts[:count]))
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).parent
+            packaged = spec.submodule_search_locations is not None or count > 1
+            for path in sorted(folder.rglob("*.py") if packaged else folder.glob("*.py")):
+                yield folder, path
+            return
