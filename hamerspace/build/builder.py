@@ -149,6 +149,8 @@ class Builder:
     """Builds the recipes of one task; close it when done.
 
     What the latest build made is held in the store until the next one, or until it is closed.
+    A stage that has failed fails again at once where another recipe needs it, as the same stage
+    would: the store keeps no failures, so the next builder tries it anew.
 
     Args:
         task: The prepared task.
@@ -178,6 +180,7 @@ class Builder:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._holds = Holds()
+        self._failed: dict[str, tuple[str, str]] = {}
 
     def build(self, recipe: Recipe, log: Path) -> BuildResult:
         """Build ``recipe``; a failure is a result, with the job's output in ``log``.
@@ -242,7 +245,11 @@ class Builder:
         left_s = self._timeout_s
         for environment, group_of in groupby(stages, key=lambda stage: stage.environment):
             group = list(group_of)
-            started = time.monotonic()
+            known = next((self._failed[s.key] for s in group if s.key in self._failed), None)
+            if known is not None:
+                log.write_text(f"failed in an earlier trial of this search: {known[1]}\n")
+                return _Ran(_seconds(records), failed=known)
+            started, first = time.monotonic(), self._first_missing(group)
             arguments = {
                 "context": context_of(self._task, self._store, self._seed),
                 "model": str(folder),
@@ -258,8 +265,12 @@ class Builder:
             if not outcome.ok:
                 self._refuse_fault(outcome, folder)
                 stage = self._first_missing(group)
-                seconds = {**_seconds(records), stage: time.monotonic() - started}
-                return _Ran(seconds, failed=(outcome.status, f"{stage}: {outcome.error}"))
+                failure = (outcome.status, f"{stage.label}: {outcome.error}")
+                # Of a time-out only what had all the time; a kill may have been another's doing.
+                if stage == first if outcome.status == "timeout" else not outcome.killed:
+                    self._failed[stage.key] = failure
+                seconds = {**_seconds(records), stage.label: time.monotonic() - started}
+                return _Ran(seconds, failed=failure)
             records += outcome.value
             left_s = max(left_s - (time.monotonic() - started), 1.0)
             folder = _held(self._store, group[-1].key, self._holds)
@@ -281,8 +292,8 @@ class Builder:
     def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
         return Candidate.load(self._store.path(key)).with_runtime(runtime)
 
-    def _first_missing(self, stages: Sequence[Stage]) -> str:
-        return next((s.label for s in stages if self._store.get(s.key) is None), stages[-1].label)
+    def _first_missing(self, stages: Sequence[Stage]) -> Stage:
+        return next((s for s in stages if self._store.get(s.key) is None), stages[-1])
 
 
 def _seconds(records: Sequence[dict[str, Any]]) -> dict[str, float]:

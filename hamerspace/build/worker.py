@@ -38,6 +38,11 @@ class Outcome:
     def ok(self) -> bool:
         return self.status == "ok"
 
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it, which only another process sends."""
+        return self.status == "crashed" and self.error.endswith("SIGKILL")
+
     def unwrap(self, what: str) -> Any:
         """The value.
 
@@ -126,7 +131,8 @@ class Worker:
         """Run ``module:function`` with JSON-representable arguments and result.
 
         Where the server itself dies, which says nothing of the job, the job is run once more on
-        a new one. If that dies too, the job is what both had in common: it has crashed.
+        a new one. If that dies too, the job is what both had in common: it has crashed. So it is
+        with a job that another process kills, be it the kernel for want of memory.
 
         Args:
             function: Import string.
@@ -139,7 +145,6 @@ class Worker:
         Raises:
             SessionError: No server can be started.
         """
-        self.start()
         request = {
             "function": function,
             "arguments": dict(arguments),
@@ -147,16 +152,19 @@ class Worker:
             "timeout_s": timeout_s,
             "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
         }
+        outcome = self._run(request)
+        return self._run(request) if outcome.killed else outcome
+
+    def _run(self, request: Mapping[str, Any]) -> Outcome:
+        self.start()
         try:
-            reply = self._ask(request)
+            return _outcome(self._ask(request))
         except SessionError:
             self._start_again()
             try:
-                reply = self._ask(request)
+                return _outcome(self._ask(request))
             except SessionError as error:
                 return Outcome("crashed", error=f"twice, {error}")
-        reply["error_type"] = reply.pop("type", "")
-        return Outcome(**reply)
 
     def _start_again(self) -> None:
         self.start()
@@ -207,3 +215,8 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _outcome(reply: Mapping[str, Any]) -> Outcome:
+    error_type = reply.get("type", "")
+    return Outcome(reply["status"], reply.get("value"), reply.get("error", ""), error_type)

@@ -1,5 +1,6 @@
 """``hamerspace apply``."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,9 @@ def apply(
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the result beside the source model.")
     ] = False,
+    build_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that the build may take; default: 600.")
+    ] = None,
     trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
 ) -> None:
@@ -52,7 +56,11 @@ def apply(
     wanted = read_recipe(recipe)
     study = study_of(target, given)
     store = Store(default_store_folder())
-    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure)
+
+    def say(phase: str) -> None:
+        sys.stderr.write(f"{phase} ...\n")
+
+    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure, watch=say)
     if json:
         print_json(_document(applied))
     else:

@@ -26,6 +26,7 @@ _FLAGS = {
     "max_download_mb": "max_download_mb",
     "trials": "trials",
     "timeout": "timeout_s",
+    "build_timeout": "build_timeout_s",
     "min_gain_percent": "min_gain_percent",
     "sampler": "sampler",
     "seed": "seed",

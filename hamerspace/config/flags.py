@@ -93,7 +93,12 @@ def merged(*parts: StudyFlags) -> StudyFlags:
     return cast("StudyFlags", found)
 
 
-_SPOKEN = {"timeout_s": "timeout", "hardware": "target_hardware", "constants": "constant"}
+_SPOKEN = {
+    "timeout_s": "timeout",
+    "build_timeout_s": "build_timeout",
+    "hardware": "target_hardware",
+    "constants": "constant",
+}
 """Flags whose name on the command line is another."""
 
 _SHAPE = re.compile(r"^(?:(?P<name>.+)=)?(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")

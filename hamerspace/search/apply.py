@@ -1,7 +1,7 @@
 """Build a given recipe from a model: the same, or another of its kind."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -80,7 +80,13 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def apply_recipe(
-    loaded: LoadedStudy, recipe: Recipe, output: Path, store: Store, *, measure: bool = False
+    loaded: LoadedStudy,
+    recipe: Recipe,
+    output: Path,
+    store: Store,
+    *,
+    measure: bool = False,
+    watch: Callable[[str], None] = lambda _: None,
 ) -> Applied:
     """Build a recipe from a study's model, as a search would, and export it.
 
@@ -90,6 +96,7 @@ def apply_recipe(
         output: A new folder.
         store: Results of build stages.
         measure: Measure the result in full, beside the source model.
+        watch: Is told what is being done.
 
     Raises:
         ConfigError: The recipe does not suit this model, this host or these data.
@@ -102,14 +109,18 @@ def apply_recipe(
         tempfile.TemporaryDirectory() as scratch,
         Workbench(loaded, RunFolder(Path(scratch)), store) as bench,
     ):
+        watch("reading the model and the data")
         task = bench.task
         hardware = loaded.config.target.hardware
         recipe = check_recipe(recipe, task.info, bench.target.host(), task.loss, hardware)
         _refuse_random_calibration(recipe, task)
-        measurement = bench.confirm(recipe) if measure else None
+        watch("building")
         built = bench.build(recipe)
         if built.candidate is None:
             raise BuildError(f"the recipe cannot be built from this model: {built.error}")
+        if measure:
+            watch("measuring it beside the source model")
+        measurement = bench.confirm(recipe) if measure else None
         if measurement is not None and measurement.failed:
             raise BuildError(f"the built model does not run: {measurement.reason}")
         deployment = Deployment(task.batch_size, loaded.config.target.threads)

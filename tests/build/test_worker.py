@@ -140,6 +140,10 @@ def test_a_job_whose_server_is_killed_is_run_once_more(call, tmp_path):
     assert outcome.value == "x"
 
 
+def test_a_job_that_another_process_kills_is_run_once_more(call, tmp_path):
+    assert call("die_once", note=str(tmp_path / "killed")).ok
+
+
 def test_a_job_that_takes_a_second_server_along_has_crashed(call, worker, tmp_path):
     outcome = call("kill_the_server", note=str(tmp_path / "note"), times=9)
     assert outcome.status == "crashed"

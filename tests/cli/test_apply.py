@@ -120,3 +120,17 @@ def test_what_is_no_recipe_is_named(refused, finished_run, onnx_task, tmp_path):
     (taken / "notes.txt").write_text("mine")
     best = finished_run[0] / "best"
     assert "is there already" in refused("apply", best, model, "--output", taken)
+
+
+def test_a_build_that_takes_too_long_is_refused_at_once_and_what_goes_on_is_told(
+    call, recipe, onnx_task, tmp_path
+):
+    given = recipe(onnxruntime__quantization="dynamic_int8", onnxruntime__per_channel=True)
+    ended = call(
+        *("apply", given, onnx_task / "model.onnx", "--data", onnx_task / "data.npz"),
+        *("--output", tmp_path / "new", "--measure", "--seed", 77, "--build-timeout", 0.001),
+    )
+    assert ended.code == 2
+    assert "took longer than 0.001 s" in ended.err
+    assert "reading the model and the data ..." in ended.err
+    assert "Traceback" not in ended.err
