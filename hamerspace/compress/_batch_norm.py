@@ -15,6 +15,11 @@ from hamerspace.tasks.torch_module import NamedModule
 _BatchNorm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the common base of all batch norms
 
 
+def keeps_statistics(module: nn.Module) -> bool:
+    """Whether there are running means and variances in it."""
+    return any(isinstance(m, _BatchNorm) and m.track_running_stats for m in module.modules())
+
+
 def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
     """Replace running means and variances by cumulative averages over one pass, in place.
 
@@ -26,7 +31,7 @@ def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
     Raises:
         BuildError: The module keeps no such statistics.
     """
-    if not any(isinstance(m, _BatchNorm) and m.track_running_stats for m in module.modules()):
+    if not keeps_statistics(module):
         raise BuildError(
             "recover.method bn needs batch normalisation, and this model keeps no statistics of "
             "it; choose finetune or distill"

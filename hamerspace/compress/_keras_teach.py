@@ -1,5 +1,6 @@
 """Train a Keras model with another as its teacher, by ``keras.distillation``."""
 
+import functools
 import logging
 import math
 from collections.abc import Sequence
@@ -85,6 +86,30 @@ def teach(
     logger.info("loss after %d epochs: %.4f", lesson.epochs, loss)
     if not math.isfinite(loss):
         raise BuildError(f"training the student diverged: the loss is {loss}")
+    _reestimate(student, rows)
+
+
+def _reestimate(model: Any, rows: "_Rows") -> None:
+    """Replace the moving statistics of batch normalisation by averages over one pass, in place.
+
+    See :mod:`hamerspace.compress._batch_norm`. All other layers run as at inference.
+    """
+    norms = [
+        layer
+        for layer in model._flatten_layers()  # noqa: SLF001 - the public list has no nested ones
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    before = [(norm.momentum, norm.call) for norm in norms]
+    for norm, (_, call) in zip(norms, before, strict=True):
+        norm.call = functools.partial(_in_training, call)
+    try:
+        for index in range(len(rows) if norms else 0):
+            for norm in norms:
+                norm.momentum = index / (index + 1)
+            model(rows[index][0], training=False)
+    finally:
+        for norm, (momentum, call) in zip(norms, before, strict=True):
+            norm.momentum, norm.call = momentum, call
 
 
 def _head(model: Any, index: int, *, logarithm: bool) -> Any:
@@ -103,6 +128,10 @@ def _one_or_tuple(values: Sequence[Any]) -> Any:
 def _are_probabilities(model: Any, index: int, inputs: Any) -> bool:
     values = np.asarray(_head(model, index, logarithm=False)(inputs, training=False), np.float64)
     return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3))
+
+
+def _in_training(call: Any, *args: Any, **keywords: Any) -> Any:
+    return call(*args, **{**keywords, "training": True})
 
 
 class _Rows(keras.utils.PyDataset):  # type: ignore[misc]

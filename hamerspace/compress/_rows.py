@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from hamerspace.compress.base import TrainingData
@@ -56,11 +55,8 @@ class TrainingRows:
             yield np.sort(np.take(permutation, range(step * size, (step + 1) * size), mode="wrap"))
 
     def inputs(self, indices: npt.NDArray[Any]) -> tuple[Tensor, ...]:
-        """The model's inputs for these rows; images in the memory layout that is fast."""
-        tensors = (self._input(spec.name, indices) for spec in self._inputs)
-        return tuple(
-            t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in tensors
-        )
+        """The model's inputs for these rows."""
+        return tuple(self._input(spec.name, indices) for spec in self._inputs)
 
     def labels(self, indices: npt.NDArray[Any]) -> Tensor:
         """The labels of these rows."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hamerspace.compress._batch_norm import keeps_statistics, reestimate
 from hamerspace.compress._losses import mixed_loss
 from hamerspace.compress._rows import TrainingRows
 from hamerspace.errors import BuildError
@@ -71,6 +72,9 @@ def train(
 ) -> float:
     """Train ``module`` in place with AdamW and a one-cycle cosine learning rate.
 
+    The statistics of batch normalisation are those of the trained weights over the train split,
+    whatever its momentum.
+
     Args:
         module: The student, loaded for inference; it is in inference mode again afterwards.
         rows: The train split.
@@ -85,7 +89,7 @@ def train(
         BuildError: The loss is not finite.
     """
     output = module.outputs.index(judged) if judged in module.outputs else 0
-    teacher = None if distillation is None else _Teacher(distillation.teacher, rows.count, output)
+    teacher = None if distillation is None else _Teacher(distillation.teacher, rows, output)
     temperature = 1.0 if distillation is None else distillation.temperature
     weight = 0.0 if distillation is None else distillation.weight
     autocast = _autocast if course.half_precision else contextlib.nullcontext
@@ -107,14 +111,14 @@ def train(
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(course.seed)
         module.inner.train()
-        _lay_out(module, torch.channels_last)
+        layout = _lay_out(module, rows)
         for epoch in range(course.epochs):
             total = 0.0
             for indices in rows.permuted(order):
                 with threads.step():
                     inputs = rows.inputs(indices)
                     with autocast():
-                        student = module(*inputs)[output]
+                        student = module(*_as_laid_out(inputs, layout))[output]
                     soft = None if teacher is None else teacher(inputs, indices)
                     labels = None if weight == 1.0 else rows.labels(indices)
                     loss = mixed_loss(student.float(), soft, labels, rows.loss, temperature, weight)
@@ -131,8 +135,10 @@ def train(
             if not math.isfinite(loss_mean):
                 raise BuildError(f"training diverged: the loss is {loss_mean}")
     threads.restore()
-    _lay_out(module, torch.contiguous_format)
+    _move(module, torch.contiguous_format)
     module.inner.eval()
+    if keeps_statistics(module):
+        reestimate(module, rows, course.seed)
     if dtype is not None:
         module.inner.to(dtype)
         module.half_dtype = dtype
@@ -142,12 +148,12 @@ def train(
 class _Teacher:
     """The teacher's output for rows of the train split, each computed once where it fits."""
 
-    def __init__(self, module: NamedModule, rows: int, output: int) -> None:
+    def __init__(self, module: NamedModule, rows: TrainingRows, output: int) -> None:
         self._module = module
         self._output = output
-        _lay_out(module, torch.channels_last)
-        self._rows = rows
-        self._known = np.zeros(rows, dtype=bool)
+        self._layout = _lay_out(module, rows)
+        self._rows = rows.count
+        self._known = np.zeros(rows.count, dtype=bool)
         self._cache: Tensor | None = None
 
     def __call__(self, inputs: tuple[Tensor, ...], indices: npt.NDArray[Any]) -> Tensor:
@@ -155,7 +161,8 @@ class _Teacher:
         if self._cache is not None and self._known[indices].all():
             return self._cache[where]
         with torch.no_grad(), _autocast():
-            outputs: Tensor = self._module(*inputs)[self._output].float()
+            laid_out = _as_laid_out(inputs, self._layout)
+            outputs: Tensor = self._module(*laid_out)[self._output].float()
         if outputs[0].numel() * 4 * self._rows <= CACHE_BYTES and len(outputs) == len(indices):
             if self._cache is None:
                 self._cache = torch.empty(self._rows, *outputs.shape[1:])
@@ -164,9 +171,30 @@ class _Teacher:
         return outputs
 
 
-def _lay_out(module: NamedModule, memory_format: torch.memory_format) -> None:
+def _lay_out(module: NamedModule, rows: TrainingRows) -> torch.memory_format:
+    """Put images and weights in the layout that is fast, where the module runs in it.
+
+    A forward that flattens by ``view`` does not.
+    """
+    _move(module, torch.channels_last)
+    inputs = rows.inputs(np.arange(rows.batch_size) % rows.count)
+    try:
+        with torch.no_grad():
+            module(*_as_laid_out(inputs, torch.channels_last))
+    except RuntimeError as error:
+        logger.info("training keeps the layout of the data: %s", error)
+        _move(module, torch.contiguous_format)
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def _as_laid_out(inputs: tuple[Tensor, ...], layout: torch.memory_format) -> tuple[Tensor, ...]:
+    return tuple(x.contiguous(memory_format=layout) if x.ndim == 4 else x for x in inputs)
+
+
+def _move(module: NamedModule, layout: torch.memory_format) -> None:
     # torch's annotations leave this form of Module.to out.
-    module.to(memory_format=memory_format)  # type: ignore[call-overload]
+    module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def _autocast() -> contextlib.AbstractContextManager[Any]:

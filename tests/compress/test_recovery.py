@@ -251,3 +251,69 @@ def test_only_parameters_with_a_meaning_make_a_stage():
 )
 def test_parameters_are_active_only_where_they_have_a_meaning(chosen, active):
     assert {p.name for p in TECHNIQUE.parameters() if p.active(chosen)} == active
+
+
+BATCH_NORM = """
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8, momentum={}), nn.ReLU(), nn.Flatten(),
+        nn.Linear(128, 4))
+"""
+
+
+@pytest.mark.parametrize("momentum", [0.0, None, 1e-4])
+def test_training_leaves_no_stale_statistics(tmp_path, momentum):
+    code = "import torch\nfrom torch import nn\n\ndef build():" + BATCH_NORM.format(momentum)
+    model = opened(tmp_path, code)
+    given = data(rows=640)
+    student = damaged(model, tmp_path / "damaged")
+    inner = load_module(student).inner
+    inner[1].num_batches_tracked.fill_(100_000)
+    (tmp_path / "stale").mkdir()
+    student = save_module(inner, student, tmp_path / "stale")
+    trained = recover(
+        model, student, {**FULL, "recover.method": "finetune"}, given, tmp_path / "out"
+    )
+    after = load_module(trained).inner
+    with torch.no_grad():
+        activations = after[0](torch.from_numpy(np.array(given.arrays["input"])))
+    assert torch.allclose(after[1].running_mean, activations.mean(dim=(0, 2, 3)), atol=1e-3)
+    assert torch.allclose(after[1].running_var, activations.var(dim=(0, 2, 3)), rtol=0.05)
+    assert after[1].momentum == momentum
+
+
+VIEWS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1))
+        self.head = nn.Linear(128, 4)
+
+    def forward(self, input):
+        x = self.conv(input)
+        return self.head(x.view(x.size(0), -1))
+
+def build():
+    torch.manual_seed(0)
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("method", ["finetune", "distill"])
+def test_a_forward_that_flattens_by_view_is_trained(tmp_path, method):
+    model = opened(tmp_path, VIEWS)
+    given = data()
+    trained = recover(model, model, {**FULL, "recover.method": method}, given, tmp_path / "out")
+    assert trained.file("weights").read_bytes() != model.file("weights").read_bytes()
+    if method == "finetune":
+        assert accuracy(trained, given) > 0.6
+
+
+def opened(folder, code):
+    (folder / "net.py").write_text(code)
+    (folder / "source").mkdir()
+    spec = SourceSpec(None, None, "net:build", None, folder)
+    return open_source(spec, {"input": np.ones((2, 1, 6, 6), np.float32)}, folder / "source")[0]

@@ -186,3 +186,20 @@ def test_full_width_is_no_stage():
         "distill.temperature": 4.0,
         "distill.weight": 0.7,
     }
+
+
+def test_the_statistics_of_a_student_are_those_of_its_weights(folder):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 1), name="image")
+    x = layers.Conv2D(16, 3, name="stem")(image)
+    x = layers.Dropout(0.5)(layers.BatchNormalization(momentum=1.0, name="norm")(x))
+    x = layers.Flatten()(layers.ReLU()(x))
+    source = artifact(keras.Model(image, layers.Dense(4, name="scores")(x)), folder / "stale")
+    given = TrainingData({"image": images()}, ("image",), "none", "scores")
+    student = load(teach(source, folder / "fresh", given))
+    stem = keras.Model(student.inputs, student.get_layer("stem").output)
+    activations = np.asarray(stem([images()]))
+    norm = student.get_layer("norm")
+    assert np.allclose(norm.moving_mean, activations.mean((0, 1, 2)), atol=1e-3)
+    assert np.allclose(norm.moving_variance, activations.var((0, 1, 2)), rtol=0.05)
+    assert norm.momentum == 1.0
