@@ -34,8 +34,11 @@ def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> 
     """
     import torch
 
+    from hamerspace.tasks.parametrised import fold
+
     arguments = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in example.values())
-    copied = copy.deepcopy(module).cpu().eval()
+    copied = _copy(module).cpu().eval()
+    fold(copied)
     program: Any
     save: Callable[..., None]
     try:
@@ -55,6 +58,19 @@ def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> 
     tensors = {**_tensors_of(copied), **getattr(program, "constants", {})}
     name = f"model-{digest(str(program.graph), *_tensor_bytes(tensors))}{suffix}"
     return _kept(folder / name, lambda path: save(program, path))
+
+
+def _copy(module: Any) -> Any:
+    """A copy, although torch copies no tensor that was computed, such as a normalised weight."""
+    import torch
+
+    computed = (
+        value
+        for inner in module.modules()
+        for value in vars(inner).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    )
+    return copy.deepcopy(module, {id(t): t.detach().clone() for t in computed})
 
 
 def _exported(module: Any, arguments: tuple[Any, ...]) -> Any:

@@ -60,7 +60,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
             task.batch_size,
             whole_batches=task.data.whole_batches,
         )
-    splits = splits.with_notes(tuple(notes)).with_constants(
+    splits = splits.with_notes((*notes, *info.details.get("notes", ()))).with_constants(
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_model
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.parametrised import fold
 from hamerspace.tasks.user_code import load_reference
 
 WEIGHTS = "weights.safetensors"
@@ -134,13 +135,13 @@ def load_module(artifact: ModelArtifact) -> NamedModule:
         SourceError: The module cannot be rebuilt, or the format is another.
     """
     if artifact.format == "pytorch":
-        inner = rebuild(artifact.metadata, artifact.folder)
+        inner = rebuild(artifact.metadata, artifact.folder).eval()
+        fold(inner)
         if "pruning" in artifact.metadata:
             shrink(
                 inner, json.loads(artifact.file("pruning").read_text()), artifact.file("weights")
             )
         load_weights(inner, load_file(artifact.file("weights")), artifact.file("weights"))
-        inner.eval()
     elif artifact.format == "torch_export":
         inner = torch.export.load(artifact.file("model")).module()
     elif artifact.format == "torchscript":
@@ -222,8 +223,15 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], origin: Path) -
     Raises:
         SourceError: Tensors are missing, unexpected or of another shape; names the first few.
     """
+    problems = misfits(module, state)
+    if problems:
+        raise SourceError(f"{origin} does not fit the module ({'; '.join(problems)})")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """What keeps a state dict from being that of ``module``, a line a kind; empty where it fits."""
     own = module.state_dict()
-    problems = []
     stored = {own[name].data_ptr() for name in state if name in own and own[name].numel()}
     missing = [n for n, t in own.items() if n not in state and t.data_ptr() not in stored]
     unexpected = [n for n in state if n not in own]
@@ -232,13 +240,12 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], origin: Path) -
         for n, t in own.items()
         if n in state and state[n].shape != t.shape
     ]
+    problems = []
     for title, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", shapes)):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             problems.append(f"{title}: {', '.join(names[:3])}{more}")
-    if problems:
-        raise SourceError(f"{origin} does not fit the module ({'; '.join(problems)})")
-    module.load_state_dict(dict(state), strict=False)
+    return problems
 
 
 def save_module(
@@ -274,9 +281,18 @@ def save_module(
 
 
 def write_weights(module: nn.Module, path: Path) -> None:
-    """Save the state dict as safetensors; tensors that share memory are stored once."""
+    """Save the state dict as safetensors; names of one tensor are stored once."""
+    distinct: dict[object, tuple[str, Tensor]] = {}
+    for name, tensor in module.state_dict().items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        distinct.setdefault(place if tensor.numel() else name, (name, tensor))
+    # Copies, as safetensors takes neither views of a larger tensor nor two that overlap.
+    state = {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in distinct.values()
+    }
     try:
-        save_model(module, str(path))
+        save_file(state, path)
     except (RuntimeError, ValueError) as error:
         raise SourceError(f"the weights cannot be stored as safetensors: {error}") from error
 

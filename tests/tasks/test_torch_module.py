@@ -5,6 +5,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from hamerspace.errors import SourceError
@@ -15,6 +16,7 @@ from hamerspace.tasks.torch_module import (
     load_module,
     load_weights,
     to_tensor,
+    write_weights,
 )
 
 T = torch.zeros(1)
@@ -68,3 +70,21 @@ def test_other_formats_are_refused(tmp_path):
     spec = TensorSpec("x", "float32", (None, 1))
     with pytest.raises(SourceError, match="'onnx' is not a torch format"):
         load_module(ModelArtifact(tmp_path, "onnx", (spec,), (spec,)))
+
+
+def test_weights_that_are_views_are_stored(tmp_path):
+    torch.manual_seed(0)
+    flat = torch.randn(24)
+    module = nn.Module()
+    module.register_buffer("window", torch.hann_window(8))  # of storage that holds nine
+    module.register_buffer("complex", torch.ones(3, dtype=torch.complex64))
+    module.register_buffer("empty", torch.empty(0))
+    module.one = nn.Parameter(flat[:16].view(4, 4).t())
+    module.other = nn.Parameter(flat[8:])
+    module.tied = module.one
+    write_weights(module, tmp_path / "w.safetensors")
+    found = load_file(tmp_path / "w.safetensors")
+    assert "tied" not in found
+    state = module.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in found.items())
+    load_weights(module, found, tmp_path / "w.safetensors")

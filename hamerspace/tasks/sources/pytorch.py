@@ -3,16 +3,19 @@
 import pickle
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.parametrised import fold
+from hamerspace.tasks.sources._checkpoint import state_in
 from hamerspace.tasks.sources._python_module import inspect_python_module
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
 from hamerspace.tasks.torch_module import WEIGHTS, load_weights, rebuild, write_weights
@@ -32,6 +35,7 @@ class PytorchSource(SourceFormat):
     def open(
         self, spec: SourceSpec, example: Arrays | None, folder: Path
     ) -> tuple[ModelArtifact, SourceInfo]:
+        note = None
         metadata: dict[str, Any] = {"root": str(spec.root.resolve()), "weights": WEIGHTS}
         if spec.builder is not None:
             metadata["builder"] = spec.builder
@@ -39,7 +43,9 @@ class PytorchSource(SourceFormat):
             label = f"the model of '{spec.builder}'"
             if spec.weights is not None:
                 path = checked_file(spec.root / spec.weights, "task.source.weights")
-                load_weights(module, read_state(path, trust_pickle=spec.trust_pickle), path)
+                checkpoint = read_checkpoint(path, trust_pickle=spec.trust_pickle)
+                state, note = state_in(checkpoint, module, path)
+                load_weights(module, state, path)
                 label += f" with {path.name}"
         else:
             path = spec.file
@@ -48,19 +54,21 @@ class PytorchSource(SourceFormat):
             shutil.copyfile(path, folder / _PICKLE)
             module = rebuild(metadata, folder)
             label = str(path)
-        module.eval()
+        fold(module.eval())
         write_weights(module, folder / WEIGHTS)
-        return inspect_python_module(module, label, metadata, spec, example, folder)
+        artifact, info = inspect_python_module(module, label, metadata, spec, example, folder)
+        if note is not None:
+            info = replace(info, details={**info.details, "notes": [note]})
+        return artifact, info
 
 
-def read_state(path: Path, *, trust_pickle: bool = False) -> Mapping[str, Tensor]:
-    """Read a state dict from .safetensors, or from what ``torch.save`` wrote.
+def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> Mapping[Any, Any]:
+    """Read what .safetensors hold, or what ``torch.save`` wrote.
 
-    A checkpoint that holds the state dict under ``state_dict`` or ``model_state_dict`` is taken
-    apart; a pickled module gives its state only where pickles are trusted.
+    A pickled module gives its state only where pickles are trusted.
 
     Raises:
-        SourceError: The file is damaged or holds no state dict.
+        SourceError: The file is damaged or holds no dictionary.
     """
     with path.open("rb") as file:
         is_safetensors = file.read(9)[8:9] == b"{"
@@ -76,7 +84,8 @@ def read_state(path: Path, *, trust_pickle: bool = False) -> Mapping[str, Tensor
     except pickle.UnpicklingError as error:
         raise SourceError(
             f"{path} holds more than tensors, or is damaged: {str(error).splitlines()[0]} "
-            "Save the weights with torch.save(model.state_dict(), path) or as safetensors"
+            "Save the weights with torch.save(model.state_dict(), path) or as safetensors; or, if "
+            "you trust the file, allow it with --trust-pickle"
         ) from error
     except Exception as error:
         raise SourceError(
@@ -85,10 +94,7 @@ def read_state(path: Path, *, trust_pickle: bool = False) -> Mapping[str, Tensor
         ) from error
     if isinstance(state, nn.Module):
         return state.state_dict()
-    for key in ("state_dict", "model_state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict):
         raise SourceError(
             f"{path} holds a {type(state).__name__} that is no state dict (tensor name to tensor)"
         )

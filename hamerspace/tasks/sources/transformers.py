@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.parametrised import fold
 from hamerspace.tasks.sources._python_module import inspect_python_module
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.torch_module import WEIGHTS, write_weights
@@ -34,6 +35,7 @@ class TransformersSource(SourceFormat):
             origin, safetensors=_holds_safetensors(origin, trusted=spec.trust_pickle)
         )
         shutil.copyfile(origin / CONFIG_FILE, folder / CONFIG_FILE)
+        fold(module)
         write_weights(module, folder / WEIGHTS)
         dtype = next(p.dtype for p in module.parameters() if p.is_floating_point())
         metadata = {
