@@ -19,15 +19,16 @@ _PREDICT = '''"""Run this model; needs {modules} and numpy only.
     python predict.py inputs.npz outputs.npz
 
 From Python: ``run = load(folder)``, then ``run({{name: array}})`` gives ``{{name: array}}``.
-
-Inputs:  {inputs}
-Outputs: {outputs}
+``INPUTS`` and ``OUTPUTS`` tell their names, dtypes and shapes; ? is a free dimension.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+
+INPUTS = {inputs!r}
+OUTPUTS = {outputs!r}
 
 {body}
 
@@ -109,14 +110,14 @@ def export_candidate(
             (scratch / "measurement.json").write_text(
                 json.dumps(measurement.to_dict(), indent=1) + "\n"
             )
-        (scratch / "predict.py").write_text(_predict(candidate))
+        (scratch / "predict.py").write_text(_predict(candidate), encoding="utf-8")
 
 
 def _predict(candidate: Candidate) -> str:
     config = BACKENDS.load(candidate.backend)
     return _PREDICT.format(
         modules=config.title,
-        inputs="; ".join(str(spec) for spec in candidate.inputs),
-        outputs="; ".join(str(spec) for spec in candidate.outputs),
+        inputs=[str(spec) for spec in candidate.inputs],
+        outputs=[str(spec) for spec in candidate.outputs],
         body=config.create().predict_source(candidate).strip() + "\n",
     )

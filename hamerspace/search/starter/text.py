@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hamerspace._numbers import number
+from hamerspace._text import escape_control, visible
 from hamerspace.config.study import QualitySection
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
@@ -144,9 +146,25 @@ def yaml_number(value: float) -> str:
     return str(yaml.safe_dump(value)).split()[0]
 
 
+def word(text: str) -> str:
+    """A word of ours, or one that was checked before; to stand anywhere.
+
+    Raises:
+        ValueError: It is another text, which only a filter for its place may write.
+    """
+    if re.fullmatch(r"[\w.-]+", text) is None:
+        raise ValueError(f"{text!r} is no word")
+    return text
+
+
+def _line(value: object) -> str:
+    """On one line, for a comment."""
+    return visible(str(value), lines=False)
+
+
 def _json(value: Any) -> str:
-    """JSON, which is YAML too; names with colons and quotes come out right."""
-    return json.dumps(value, ensure_ascii=False)
+    """JSON, which is YAML too; names with colons, quotes and control characters come out right."""
+    return escape_control(json.dumps(value, ensure_ascii=False))
 
 
 @cache
@@ -161,12 +179,15 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "json": _json,
+        "line": _line,
+        "python": repr,
+        "shapes": shapes,
+        "word": word,
         "random_array": random_array,
         "rounded": rounded,
         "yaml_number": yaml_number,
         "number": number,
     }
-    environment.globals["shapes"] = shapes
     return environment
 
 

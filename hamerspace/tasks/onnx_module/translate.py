@@ -1,5 +1,6 @@
 """Walk an ONNX graph and write the ``torch.fx`` graph that computes the same."""
 
+import keyword
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -304,8 +305,10 @@ def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
 
 
 def _identifier(name: str) -> str:
-    base = re.sub(r"\W+", "_", name).strip("_") or "node"
-    return f"n_{base}" if base[0].isdigit() else base
+    """What may stand in the Python that torch.fx writes, as a parameter too."""
+    base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "node"
+    taken = base[0].isdigit() or keyword.iskeyword(base) or base == "self"
+    return f"n_{base}" if taken else base
 
 
 def _with_shapes(model: Any) -> Any:

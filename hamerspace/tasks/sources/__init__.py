@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hamerspace._registry import Registry
+from hamerspace._text import has_control
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
@@ -56,7 +57,19 @@ def open_source(
             f"reading {name} models needs '{error.name}', which is not installed; "
             f"run: pip install 'hamerspace[{extra}]'"
         ) from error
-    return source.open(spec, example, folder)
+    artifact, info = source.open(spec, example, folder)
+    _refuse_control(spec, info)
+    return artifact, info
+
+
+def _refuse_control(spec: SourceSpec, info: SourceInfo) -> None:
+    for kind, tensors in (("input", info.inputs), ("output", info.outputs)):
+        for tensor in tensors:
+            if has_control(tensor.name):
+                raise SourceError(
+                    f"{spec.path or spec.builder}: the name of the {kind} {tensor.name!r} has "
+                    "control characters; rename it in the model and export it again"
+                )
 
 
 __all__ = ["SOURCES", "SourceFormat", "SourceSpec", "detect_format", "open_source"]

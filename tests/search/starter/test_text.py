@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from jinja2 import nodes
 
 from hamerspace.config.study import QualitySection, StudyConfig
 from hamerspace.search.starter.text import Facts, study_text, task_text
@@ -131,3 +132,54 @@ def test_commands_are_quoted_and_sizes_have_no_exponent():
     assert "hamerspace plan 'my studies/study.yaml'" in text
     assert "hamerspace search 'my studies/study.yaml'" in text
     assert "1,234 MB of weights" in text
+
+
+def outputs(template):
+    """What a template writes: the text of its own aside."""
+    from hamerspace.search.starter.text import _environment
+
+    environment = _environment()
+    source = environment.loader.get_source(environment, template)[0]
+    tree = environment.parse(source)
+    found = [part for output in tree.find_all(nodes.Output) for part in output.nodes]
+    return [part for part in found if not isinstance(part, nodes.TemplateData)]
+
+
+@pytest.mark.parametrize("template", ["study.yaml.jinja", "task.py.jinja"])
+def test_no_template_writes_a_value_without_a_filter_for_its_place(template):
+    fit = {"int", "json", "line", "python", "random_array", "rounded", "shapes", "word"}
+    for part in outputs(template):
+        if isinstance(part, nodes.Call):
+            assert part.node.name == "limit"
+        else:
+            assert isinstance(part, nodes.Filter), part
+            assert part.name in fit | {"number", "yaml_number"}
+
+
+def test_names_of_the_model_are_data_and_never_code(tmp_path):
+    mark = tmp_path / "run"
+    breaking = f'open({str(mark)!r}, "w")'
+    for name in (
+        f'x"""; {breaking}; """',
+        f"x'); {breaking} #",
+        f"a\n{breaking}\n",
+        "x\\",
+        "\x85y",
+    ):
+        spec = TensorSpec(name, "float32", (None, 3))
+        info = replace(INFO, inputs=(spec,), outputs=(spec,))
+        facts = replace(
+            FACTS,
+            study=f"a\nname: other\n{name}/study.yaml",
+            path=f"../{name}",
+            space_reason=name,
+            info=info,
+        )
+        assert yaml.safe_load(study_text(facts))["task"]["source"]["path"] == f"../{name}"
+        assert yaml.safe_load(study_text(facts))["name"] == "mine"
+        space = {"__name__": "task", "__file__": "task.py"}
+        exec(compile(task_text(facts), "task.py", "exec"), space)
+        with pytest.warns(UserWarning, match="RANDOM DATA STAND IN"):
+            assert set(space["load_data"]()["search"]) == {name}
+        exec(compile(task_text(replace(facts, data=name)), "task.py", "exec"), dict(space))
+    assert not mark.exists()

@@ -203,3 +203,20 @@ def agree(wanted, found):
     assert list(wanted) == list(found)
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["class", "self", "x²", 'x"""; import os; """', "x=print(1)"])
+def test_a_name_that_python_would_not_take_is_none_in_its_code(name, tmp_path):
+    x = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])
+    weight = numpy_helper.from_array(RNG.normal(size=(4, 4)).astype(np.float32), f"{name}/w")
+    nodes = [helper.make_node("MatMul", [name, f"{name}/w"], ["y"], name=name)]
+    path = tmp_path / "model.onnx"
+    opset = [helper.make_opsetid("", 18)]
+    graph = helper.make_graph(nodes, "g", [x], [y], [weight])
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    source, _ = open_source(
+        SourceSpec(None, path, None, None, tmp_path), None, folder(tmp_path, "source")
+    )
+    batch = {name: RNG.normal(size=(3, 4)).astype(np.float32)}
+    agree(run(source, batch), load_module(to_torch(source, tmp_path)).run(batch))

@@ -216,3 +216,11 @@ def test_sizes_that_a_study_gives_stand_in_for_free_ones():
     only = as_declared(found[:1], (TensorSpec("*", "float32", (1, 3, 48, 192)),))
     assert only == (x,)
     assert as_declared(found, (TensorSpec("x", "float32", (1, 3)),)) == found
+
+
+def test_a_name_with_control_characters_is_refused_and_shown_escaped(folder):
+    proto = model()
+    proto.graph.node[-1].output[0] = proto.graph.output[0].name = "z\n\x1b[2J"
+    onnx.save(proto, folder / "model.onnx")
+    with pytest.raises(SourceError, match=r"output 'z\\n\\x1b\[2J' has control characters; rename"):
+        opened(folder)

@@ -1,0 +1,33 @@
+"""Words of others, such as names out of model files and output of tools, made safe to show."""
+
+import re
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line separators, marks that turn the direction of writing, surrogates."""
+_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def has_control(text: str) -> bool:
+    """Whether something in ``text`` is not seen but acts, on a terminal or in a file."""
+    return _CONTROL.search(text) is not None
+
+
+def visible(text: str, *, lines: bool = True) -> str:
+    """``text`` without a terminal's colours; other control characters stand as Python writes them.
+
+    Args:
+        text: Anything.
+        lines: Leave line ends and tabs as they are.
+    """
+    kept = "\n\t" if lines else ""
+    plain = _TERMINAL.sub("", text).replace("\r\n", "\n")
+    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else _escaped(found[0]), plain)
+
+
+def escape_control(text: str) -> str:
+    """``text`` with control characters as JSON, YAML and Python escape them within quotes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escaped(character: str) -> str:
+    return ascii(character)[1:-1]
