@@ -78,13 +78,14 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
     Raises:
         HamerspaceError: The model, the data or the space is wrong.
     """
+    history = history_of(loaded)
     with (
         tempfile.TemporaryDirectory() as scratch,
         Workbench(loaded, RunFolder(Path(scratch)), store, backends) as bench,
     ):
         info, limits = bench.task.info, bench.constraints
         space = bench.space
-        recalled = recall_for(bench, history_of(loaded))
+        recalled = recall_for(bench, history)
         first = first_trials(space, info, limits, recalled)
         return Plan(
             info,

@@ -57,9 +57,9 @@ class Search:
         Raises:
             HamerspaceError: The model, the data, the space or the folder is wrong.
         """
+        history = history_of(self.bench.loaded)
         goal = self._prepare()
         ledger = self.open_ledger(goal)
-        history = history_of(self.bench.loaded)
         recalled = recall_for(self.bench, history, goal.source["size"])
         stop = self._try_recipes(ledger, goal, budget, recalled)
         searched = time.monotonic()

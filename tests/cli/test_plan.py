@@ -85,12 +85,18 @@ def test_what_an_earlier_study_found_is_told_with_its_name(call, study, own_hist
 
 
 def test_a_damaged_history_is_told_and_the_plan_is_there(call, study, own_history):
-    own_history.write_text("{")
+    own_history.write_text('{"version": 1, "studies": 3}')
     ended = call("plan", study)
     assert ended.code == 0
     assert "openvino weights_int8 (known to be good)" in ended.out
     assert not own_history.exists()
-    assert own_history.with_name(f"{own_history.name}.damaged-1").read_text() == "{"
+    assert own_history.with_name(f"{own_history.name}.damaged-1").is_file()
+
+
+def test_what_is_no_history_is_refused_and_stays(refused, study, own_history):
+    own_history.write_text("my notes")
+    assert f"{own_history} is no history of Hamerspace" in refused("plan", study)
+    assert own_history.read_text() == "my notes"
 
 
 def test_a_goal_and_a_hardware_choose_what_is_searched(call, onnx_task):

@@ -1,10 +1,11 @@
-"""The file that keeps what earlier studies found. Whatever is wrong with it stops no search."""
+"""The file that keeps what earlier studies found. What is wrong within it stops no search."""
 
 import contextlib
 import errno
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,16 @@ from pydantic import ValidationError
 
 from hamerspace._files import write_text
 from hamerspace.environments import data_folder
-from hamerspace.errors import RunFolderError
+from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.search.history.entry import VERSION, Document, Entry
 
 logger = logging.getLogger(__name__)
 
 MOST_STUDIES = 200
 """The oldest go first."""
+
+_BEGINS = re.compile(rb'\s*\{\s*"version":\s*\d+,\s*"studies":')
+_STRANGER = "it is no history of Hamerspace"
 
 
 def default_history_file() -> Path:
@@ -31,8 +35,9 @@ def default_history_file() -> Path:
 class HistoryFile:
     """Finished studies, the latest last.
 
-    A file that cannot be understood is renamed, with a warning, and a new one begun. Where even
-    that fails, there is a warning once and then no history.
+    A file that begins as a history and cannot be understood is renamed, with a warning, and a new
+    one begun. Where that fails, or something else stands there, there is a warning once and then
+    no history.
 
     Args:
         path: Need not exist; its folder is made when something is kept.
@@ -41,6 +46,19 @@ class HistoryFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._usable = True
+
+    def refuse_strangers(self) -> None:
+        """Refuse a folder, or a file that somebody else wrote.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        with contextlib.suppress(OSError):  # what cannot be looked at is told when it is read
+            if (self.path.is_file() or self.path.is_dir()) and not self._is_ours():
+                raise ConfigError(
+                    f"HAMERSPACE_HISTORY: {self.path} is no history of Hamerspace, and is left as "
+                    "it is; name another file, or search with --no-history"
+                )
 
     def read(self) -> tuple[Entry, ...]:
         """The studies that are kept; empty without a file."""
@@ -61,8 +79,17 @@ class HistoryFile:
             document = Document(studies=(*others, entry)[-MOST_STUDIES:])
             write_text(self.path, document.model_dump_json(indent=1) + "\n")
 
+    def _is_ours(self) -> bool:
+        """Whether there is a file, and one that begins as a history does."""
+        if not self.path.is_file():
+            return False
+        with self.path.open("rb") as stream:
+            return _BEGINS.match(stream.read(64)) is not None
+
     def _load(self) -> tuple[Entry, ...]:
         try:
+            if self.path.exists() and not self._is_ours():
+                raise _DamagedError(_STRANGER)
             text = self.path.read_text(encoding="utf-8")
             return Document.model_validate_json(text).studies
         except FileNotFoundError:
@@ -75,8 +102,8 @@ class HistoryFile:
         try:
             return self._load()
         except _DamagedError as error:
-            if not (self.path.is_file() or self.path.is_dir()):
-                raise OSError(errno.EINVAL, "it is neither a file nor a folder") from error
+            if not self._is_ours():
+                raise OSError(errno.EINVAL, _STRANGER) from error
             aside = _free_name(self.path)
             self.path.rename(aside)
             logger.warning(
@@ -92,7 +119,7 @@ class HistoryFile:
     def _locked(self) -> Iterator[None]:
         """Keep other processes from changing the file meanwhile; they take milliseconds."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name(f".{self.path.name}.lock").open("w") as stream:
+        with self.path.with_name(f".{self.path.name}.lock").open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 

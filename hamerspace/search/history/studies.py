@@ -15,8 +15,16 @@ from hamerspace.search.workbench import Workbench
 
 
 def history_of(loaded: LoadedStudy) -> HistoryFile | None:
-    """The user's history; ``None`` where the study wants none."""
-    return HistoryFile(default_history_file()) if loaded.config.search.history else None
+    """The user's history; ``None`` where the study wants none.
+
+    Raises:
+        ConfigError: Something else stands in its place.
+    """
+    if not loaded.config.search.history:
+        return None
+    found = HistoryFile(default_history_file())
+    found.refuse_strangers()
+    return found
 
 
 def recall_for(

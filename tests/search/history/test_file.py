@@ -1,4 +1,4 @@
-"""Whatever is wrong with the file, a search goes on, is told once, and nothing is lost."""
+"""What is wrong within the file is told once, and nothing of anybody's is lost."""
 
 import json
 import subprocess
@@ -6,16 +6,26 @@ import sys
 
 import pytest
 
+from hamerspace.errors import ConfigError
 from hamerspace.search.history import HistoryFile, default_history_file
 from hamerspace.search.history.file import MOST_STUDIES
+from hamerspace.study import Study
 from tests.search.history.conftest import entry, tried
 
+BEGUN = '{"version": 1, "studies": ['
 DAMAGED = {
-    "no JSON": "{",
-    "empty": "",
-    "another shape": "[]",
+    "cut": BEGUN,
+    "a wrong shape": BEGUN + "3]}",
+    "a wrong value": BEGUN + '{"name": 3}]}',
+    "not text": BEGUN.encode() + b"\xff\xfe\x00",
+}
+STRANGERS = {
+    "text": "my notes",
+    "another document": '{"version": 1, "people": []}',
     "no version": '{"studies": [{}]}',
-    "a wrong value": '{"version": 1, "studies": [{"name": 3}]}',
+    "a list": "[]",
+    "cut too early": "{",
+    "empty": "",
     "not text": b"\xff\xfe\x00",
 }
 
@@ -80,12 +90,42 @@ def test_a_file_of_a_newer_version_is_set_aside(path, caplog):
     assert "it is of a newer version of Hamerspace" in caplog.text
 
 
-def test_a_folder_in_its_place_is_set_aside(path, caplog):
-    (path / "precious").mkdir(parents=True)
-    HistoryFile(path).add(entry())
-    assert HistoryFile(path).read() == (entry(),)
-    assert path.with_name("history.json.damaged-1").joinpath("precious").is_dir()
+@pytest.mark.parametrize("text", STRANGERS.values(), ids=STRANGERS)
+def test_what_somebody_else_wrote_is_refused_and_left_alone(path, text, caplog):
+    path.parent.mkdir()
+    content = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(content)
+    with pytest.raises(
+        ConfigError, match=r"history.json is no history of Hamerspace.*name another"
+    ):
+        HistoryFile(path).refuse_strangers()
+    # It may come there while a search is on.
+    history = HistoryFile(path)
+    history.add(entry())
+    assert history.read() == ()
+    assert [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] == [path.name]
+    assert path.read_bytes() == content
     assert len(caplog.records) == 1
+
+
+def test_a_folder_in_its_place_is_refused_and_left_alone(path):
+    (path / "precious").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"is no history of Hamerspace"):
+        HistoryFile(path).refuse_strangers()
+    HistoryFile(path).add(entry())
+    assert (path / "precious").is_dir()
+    assert len(list(path.parent.glob("history*"))) == 1
+
+
+def test_a_search_ends_before_anything_is_read_where_the_history_is_no_history(
+    write_study, tmp_path, own_history
+):
+    (own_history / "home").mkdir(parents=True)
+    study = Study.from_yaml(write_study(tmp_path), out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="HAMERSPACE_HISTORY"):
+        study.optimize()
+    assert (own_history / "home").is_dir()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_place_where_nothing_can_be_written_is_told_once(tmp_path, caplog):
@@ -106,7 +146,7 @@ def test_what_is_no_file_is_left_alone(tmp_path, caplog):
     history.add(entry())
     assert pipe.is_symlink()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "neither a file nor a folder" in caplog.text
+    assert "it is no history" in caplog.text
 
 
 _ADD = """
