@@ -2,13 +2,16 @@
 
 The key of an entry is the hash of everything that decides its content, so an entry is never
 stale. It is made in a temporary folder, flushed to the disk and renamed, so it is whole or absent.
-What a process holds is not evicted: see :mod:`hamerspace.build.holds`.
+What a process holds is not evicted: see :mod:`hamerspace.build.holds`. Nor is anything deleted
+that a store did not make: only folders with the name of a key, in a folder that bears our mark.
 """
 
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -21,8 +24,15 @@ from hamerspace.build.faults import disk_faults
 from hamerspace.build.holds import Holds, unheld
 from hamerspace.errors import StoreError
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_MAX_BYTES = 10 * 10**9
+MARK = ".hamerspace-store"
+"""An empty folder in a store, without which nothing in it is deleted."""
+
 _SCRATCH = ".new-"
+_KEY = re.compile(r"[0-9a-f]{64}")
+_SCRATCH_OF_KEY = re.compile(r"\.new-[0-9a-f]{64}-\w+")
 _SPARED_S = 60.0
 
 
@@ -100,8 +110,9 @@ class Store:
             return found
         path = self.path(key)
         with self._writing():
+            self._mark()
             path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self._scratch()
+            scratch = self._scratch(key)
         holds.take(scratch)  # so that nobody takes it for abandoned, however long it takes
         try:
             with disk_faults(self.root):
@@ -129,11 +140,18 @@ class Store:
         process that made them to the one that will use them. Where nothing may be deleted, as of
         a cache that one may only read, nothing is.
         """
-        if not self.root.is_dir():
+        if not (self.root / MARK).is_dir():
+            if self._entries():
+                logger.warning(
+                    "%s has no %s, so what lies there may be another's and nothing is deleted; "
+                    "choose an empty folder with HAMERSPACE_CACHE",
+                    self.root,
+                    MARK,
+                )
             return 0
         self._drop_abandoned()
         entries = []
-        for entry in self.root.glob("??/*"):
+        for entry in self._entries():
             with contextlib.suppress(FileNotFoundError):  # another process evicts as well
                 entries.append((entry.stat().st_mtime, _folder_bytes(entry), entry))
         total, freed = sum(size for _, size, _ in entries), 0
@@ -151,7 +169,7 @@ class Store:
         try:
             with unheld(entry) as free:
                 if free:
-                    doomed = self._scratch()
+                    doomed = self._scratch(entry.name)
                     entry.rename(doomed)
         except FileNotFoundError:  # another process has evicted it just now
             return True
@@ -165,12 +183,32 @@ class Store:
     def _drop_abandoned(self) -> None:
         """Delete scratch folders that killed processes left."""
         for scratch in self.root.glob(f"{_SCRATCH}*"):
+            if not _SCRATCH_OF_KEY.fullmatch(scratch.name):
+                continue
             with contextlib.suppress(FileNotFoundError), unheld(scratch) as free:
                 if free and _is_old(scratch.stat().st_mtime):
                     shutil.rmtree(scratch, ignore_errors=True)
 
-    def _scratch(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.root))
+    def _scratch(self, key: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{key}-", dir=self.root))
+
+    def _entries(self) -> list[Path]:
+        """Folders with the name of a key where that has its place; links are none."""
+        return [
+            path
+            for path in self.root.glob("??/*")
+            if _KEY.fullmatch(path.name)
+            and path == self.path(path.name)
+            and path.is_dir()
+            and not (path.is_symlink() or path.parent.is_symlink())
+        ]
+
+    def _mark(self) -> None:
+        """Make the folder a store, unless entries that it holds may be another's."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        mark = self.root / MARK
+        if not mark.is_dir() and not self._entries():
+            mark.mkdir(exist_ok=True)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

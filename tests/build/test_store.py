@@ -221,6 +221,41 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     assert _files(tmp_path) == []
 
 
+def test_nothing_of_others_in_a_store_is_deleted(tmp_path):
+    others = [
+        tmp_path / "ab" / "notes",  # looks like an entry to whoever does not look closely
+        tmp_path / "me" / "a" / "photos",
+        tmp_path / ("0" * 2) / ("f" * 64),  # a key, but not where it has its place
+        tmp_path / "AB" / ("AB" * 32),
+        tmp_path / ".new-year",
+        tmp_path / ".new-abcdefgh",
+    ]
+    for folder in others:
+        folder.mkdir(parents=True)
+        (folder / "precious").write_text("x" * 1000)
+    outside = tmp_path.with_name("outside")
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    link = tmp_path / "cd" / ("cd" * 32)
+    link.parent.mkdir()
+    link.symlink_to(outside)
+    store = _filled(tmp_path, 0)
+    _age(*others, outside)
+    assert store.evict() == 500
+    assert all((folder / "precious").is_file() for folder in [*others, outside])
+    assert link.is_symlink()
+
+
+def test_a_folder_that_looks_like_a_store_and_is_none_keeps_all(tmp_path, caplog):
+    blob = tmp_path / "ab" / ("ab" * 32)  # as registries of containers lay out theirs
+    blob.mkdir(parents=True)
+    (blob / "data").write_text("x")
+    _age(blob)
+    assert _filled(tmp_path, 0).evict() == 0
+    assert (blob / "data").is_file()
+    assert "nothing is deleted; choose an empty folder" in caplog.text
+
+
 def test_an_absent_store_evicts_nothing(tmp_path):
     assert Store(tmp_path / "absent").evict() == 0
 
