@@ -28,6 +28,7 @@ def apply(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
+    output_name: options.OutputName = None,
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
     target_hardware: options.Hardware = None,

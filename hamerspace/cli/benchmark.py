@@ -17,6 +17,7 @@ def benchmark(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
+    output_name: options.OutputName = None,
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
     trust_pickle: options.TrustPickle = False,
@@ -34,7 +35,13 @@ def benchmark(
 
     folder = Path(target)
     if is_candidate(folder):
-        flags = {"input": inputs, "weights": weights, "metric": metric, "direction": direction}
+        flags = {
+            "input": inputs,
+            "weights": weights,
+            "metric": metric,
+            "direction": direction,
+            "output-name": output_name,
+        }
         options.refuse(f"{folder} is one that was exported, which is timed as it is", **flags)
         result = benchmark_candidate(
             folder,

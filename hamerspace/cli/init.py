@@ -35,6 +35,7 @@ def init(
     constants: options.Constants = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
+    output_name: options.OutputName = None,
     max_latency_ms: options.MaxLatency = None,
     max_size_mb: options.MaxSize = None,
     max_accuracy_drop: options.MaxDrop = None,

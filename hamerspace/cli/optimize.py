@@ -49,6 +49,7 @@ def optimize(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
+    output_name: options.OutputName = None,
     batch_size: options.BatchSize = None,
     space: Annotated[
         str | None,

@@ -57,6 +57,9 @@ Direction = Annotated[
         help="Of your own metric: maximize or minimize.", autocompletion=completion.directions
     ),
 ]
+OutputName = Annotated[
+    str | None, typer.Option("--output-name", help="The model's output that is judged.")
+]
 SpaceName = Annotated[
     str | None,
     typer.Option(

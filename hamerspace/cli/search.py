@@ -21,6 +21,7 @@ def search(
     weights: options.Weights = None,
     metric: options.Metric = None,
     direction: options.Direction = None,
+    output_name: options.OutputName = None,
     space: options.SpaceName = None,
     goal: options.Goal = None,
     backends: options.Backends = None,

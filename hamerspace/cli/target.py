@@ -15,6 +15,7 @@ _FLAGS = {
     "constants": "constants",
     "metric": "metric",
     "direction": "direction",
+    "output_name": "output",
     "batch_size": "batch_size",
     "threads": "threads",
     "space": "space",

@@ -98,6 +98,7 @@ _SPOKEN = {
     "build_timeout_s": "build_timeout",
     "hardware": "target_hardware",
     "constants": "constant",
+    "output": "output_name",
 }
 """Flags whose name on the command line is another."""
 

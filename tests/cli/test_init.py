@@ -155,3 +155,11 @@ def test_a_module_without_shapes_says_what_to_give(call, tmp_path):
     assert ended.code == 2
     assert "--input" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_what_is_judged_is_written_down(call, onnx_task, tmp_path):
+    ended = call("init", onnx_task / "model.onnx", "--output-name", "logits", "--output", "mine")
+    assert ended.code == 0, ended.err
+    assert (
+        load_study(tmp_path / "here" / "mine" / "study.yaml").config.task.quality.output == "logits"
+    )

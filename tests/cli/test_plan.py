@@ -107,3 +107,12 @@ def test_a_goal_and_a_hardware_choose_what_is_searched(call, onnx_task):
     tried = {name for entry in document["first"] for name in entry["parameters"]}
     assert "onnxruntime.quantization" in tried
     assert not any(name.startswith(("prune.", "sparsify.", "student.")) for name in tried)
+
+
+def test_what_is_judged_is_named_as_for_a_search(call, refused, onnx_task):
+    arguments = (onnx_task / "model.onnx", "--data", onnx_task / "data.npz")
+    assert call("plan", *arguments, "--metric", "roc_auc", "--output-name", "logits").code == 0
+    assert "unknown metric 'acuracy'" in refused("plan", *arguments, "--metric", "acuracy")
+    for command in ("plan", "search", "optimize"):
+        said = refused(command, *arguments, "--output-name", "logit")
+        assert "did you mean 'logits'" in said
