@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Session, batches
@@ -32,6 +33,7 @@ class ModelHost:
         self._session: Session | None = None
         self._timed: list[dict[str, Any]] = []
         self._constants: set[str] = set()
+        self._row_axes: dict[str, int | None] = {}
         self._next = 0
 
     def load(
@@ -40,6 +42,7 @@ class ModelHost:
         """Load a candidate, run it ten times and report load time and memory."""
         loaded = Candidate.from_dict(candidate)
         self._constants = {spec.name for spec in loaded.inputs if spec.constant}
+        self._row_axes = {spec.name: spec.row_axis for spec in loaded.outputs}
         arrays = {name: np.load(path, mmap_mode="r") for name, path in inputs.items()}
         rows = min(
             next(len(a) for name, a in arrays.items() if name not in self._constants),
@@ -91,18 +94,41 @@ class ModelHost:
     def evaluate(
         self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
     ) -> Any:
-        """Outputs ``[stop - start, ...]`` of rows at the deployment batch size."""
+        """Outputs ``[stop - start, ...]`` of rows at the deployment batch size, rows first.
+
+        Raises:
+            ValueError: The output has another number of entries than the batch has rows, or rows
+                of another shape than before.
+        """
         assert self._session is not None
-        # Copies: some runtimes refuse read-only memory.
         arrays = {}
         for name, path in inputs.items():
             whole = np.load(path, mmap_mode="r")
-            arrays[name] = np.array(whole if name in self._constants else whole[start:stop])
-        parts = [
-            np.array(self._session.run(batch)[output])
-            for batch in batches(arrays, batch_size, constants=self._constants)
-        ]
-        return np.concatenate(parts)[: stop - start]
+            arrays[name] = whole if name in self._constants else whole[start:stop]
+        parts: list[npt.NDArray[Any]] = []
+        for batch in batches(arrays, batch_size, constants=self._constants):
+            # Copies: some runtimes refuse read-only memory, and others write their results anew.
+            given = {name: np.array(array) for name, array in batch.items()}
+            found = np.array(self._session.run(given)[output])
+            parts.append(_rows_first(found, self._row_axes.get(output, 0), batch_size, output))
+            if parts[-1].shape != parts[0].shape:
+                raise ValueError(
+                    f"output '{output}' has rows of shape {parts[0].shape[1:]} for some data and "
+                    f"{parts[-1].shape[1:]} for others, which cannot be judged together; fill it "
+                    "up to one size in the model, or judge another output (task.quality.output)"
+                )
+        return np.concatenate(parts)[: stop - start]  # less what filled up the last batch
+
+
+def _rows_first(
+    array: npt.NDArray[Any], axis: int | None, rows: int, output: str
+) -> npt.NDArray[Any]:
+    if axis is None or axis >= array.ndim or array.shape[axis] != rows:
+        raise ValueError(
+            f"output '{output}' is {list(array.shape)} for a batch of {rows}, with no entry for "
+            "each row; judge another output (task.quality.output)"
+        )
+    return np.moveaxis(array, axis, 0)
 
 
 def _reset_peak_memory_bytes() -> int:

@@ -404,6 +404,7 @@ class Workbench:
             data=task.splits.fingerprint_of(split),
             batch_size=task.batch_size,
             output=task.output,
+            row_axis=task.judged.row_axis,
             host=host_digest(self._host),
             versions=config.versions(),
             code=code_digest(config.implementation.partition(":")[0]),

@@ -5,7 +5,7 @@ Light on purpose: the measuring process imports this module, and no framework wi
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,31 @@ class TensorSpec:
 
     An input that is ``constant`` has no rows: every call is given the same array, such as the
     initial state of a recurrent model.
+
+    ``row_axis`` is the axis of an output that follows the rows of the inputs: 1 of a recogniser's
+    ``[time, N, classes]``, ``None`` of anchors that are the same for whatever rows. Inputs have 0.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
     constant: bool = False
+    row_axis: int | None = 0
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "TensorSpec":
         constant = bool(value.get("constant", False))
-        return cls(value["name"], value["dtype"], tuple(value["shape"]), constant)
+        row_axis = value.get("row_axis", 0)
+        return cls(value["name"], value["dtype"], tuple(value["shape"]), constant, row_axis)
+
+    @property
+    def rows_first(self) -> "TensorSpec":
+        """The output as it is judged: the axis of the rows moved to the front, where it has one."""
+        if not self.row_axis:
+            return self
+        rest = list(self.shape)
+        rows = rest.pop(self.row_axis)
+        return replace(self, shape=(rows, *rest), row_axis=0)
 
     def __str__(self) -> str:
         dims = ", ".join("?" if d is None else str(d) for d in self.shape)
@@ -59,6 +73,26 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What running a source model on a few rows showed of its outputs.
+
+    Attributes:
+        unfit: Output to the reason why a search had better not judge it, or cannot; those that are
+            no tensors are here only.
+        random: Names of those that differ between two runs on the same rows.
+        undefined: Names of those that hold NaN.
+    """
+
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    random: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Findings":
+        return cls(value["unfit"], tuple(value["random"]), tuple(value["undefined"]))
+
+
+@dataclass(frozen=True)
 class SourceInfo:
     """What inspection found in a source model.
 
@@ -74,6 +108,7 @@ class SourceInfo:
         weight_dtypes: numpy dtype names of the weights (bfloat16 included); sorted.
         dynamic_batch: Whether the batch dimension is free.
         details: Facts of one format only, such as ``opset`` for ONNX.
+        findings: What running it showed of its outputs.
     """
 
     format: str
@@ -85,6 +120,7 @@ class SourceInfo:
     weight_dtypes: tuple[str, ...] = ("float32",)
     dynamic_batch: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,6 +132,8 @@ class SourceInfo:
             fields[key] = tuple(TensorSpec.from_dict(v) for v in fields[key])
         for key in ("op_families", "weight_dtypes"):
             fields[key] = tuple(fields[key])
+        if "findings" in fields:
+            fields["findings"] = Findings.from_dict(fields["findings"])
         return cls(**fields)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
-from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.errors import ConfigError
 from hamerspace.tasks.data import (
     RawData,
     Splits,
@@ -17,6 +17,7 @@ from hamerspace.tasks.data import (
     read_data,
 )
 from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
+from hamerspace.tasks.judged import judged_notes, judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.base import shape_text
 from hamerspace.tasks.metrics.resolve import fitting_loss, resolve_metric, training_loss
@@ -25,6 +26,9 @@ from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
 from hamerspace.tasks.task import TASK_FILE
 from hamerspace.tasks.user_code import noted_warnings, reference_file
+
+_MORE_ROWS = 3
+"""Past a batch; as many as are tried where the batch is free."""
 
 
 def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
@@ -64,7 +68,8 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
-    output = _judged(task.quality.output, info)
+    output = judged_output(task.quality.output, info).rows_first
+    splits = splits.with_notes(tuple(judged_notes(task.quality.output, info)))
     metric = _checked_metric(task.quality, splits, output, loaded.root)
     splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
     value = {
@@ -102,19 +107,7 @@ def _read(
     if task.data is None:
         return None, {}, None
     raw, given = _without_constants(read_data(task.data, loaded.root), task.source.constants)
-    return raw, given, _example(raw, task.data.labels, task.batch_size) | given
-
-
-def _judged(name: str | None, info: SourceInfo) -> TensorSpec:
-    """The output that is judged."""
-    if name is None:
-        return info.outputs[0]
-    known = {spec.name: spec for spec in info.outputs}
-    if name not in known:
-        raise ConfigError(
-            f"task.quality.output: the model has no output '{name}'{did_you_mean(name, known)}"
-        )
-    return known[name]
+    return raw, given, _example(raw, task.data.labels, task.batch_size + _MORE_ROWS) | given
 
 
 def _checked_metric(
@@ -178,11 +171,12 @@ def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
         inputs,
         loaded.trust_pickle,
         section.constants,
+        loaded.config.task.batch_size,
     )
 
 
 def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> dict[str, Any]:
-    """The first rows of the inputs of one split."""
+    """The first rows of the inputs of one split: a batch, and others to tell it from."""
     split = next(raw[name] for name in ("search", "", *raw) if name in raw)
     return {name: array[:rows] for name, array in split.items() if name != labels}
 

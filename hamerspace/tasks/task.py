@@ -9,9 +9,10 @@ from typing import Any
 
 from hamerspace.config.study import QualitySection
 from hamerspace.tasks.data import Splits
+from hamerspace.tasks.judged import judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
-from hamerspace.tasks.model import ModelArtifact, SourceInfo
+from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
 
 TASK_FILE = "task.json"
 
@@ -61,15 +62,20 @@ class Task:
         data = {path for name in splits.names for path in splits.input_paths(name).values()}
         return (self.folder / TASK_FILE, self.source.folder, *map(Path, sorted(data)))
 
+    @cached_property
+    def judged(self) -> TensorSpec:
+        """The output that is judged, as the model returns it."""
+        return judged_output(self.quality.output, self.info)
+
     @property
     def output(self) -> str:
-        """Name of the output that is judged."""
-        return self.quality.output or self.info.outputs[0].name
+        """Its name."""
+        return self.judged.name
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """Shape of the judged output, batch first."""
-        return next(spec.shape for spec in self.info.outputs if spec.name == self.output)
+        """Its shape, rows first."""
+        return self.judged.rows_first.shape
 
     @cached_property
     def metric(self) -> Metric:

@@ -12,14 +12,15 @@ import numpy as np
 from hamerspace._files import replacing
 from hamerspace.build import preload
 from hamerspace.build.worker import Worker
-from hamerspace.config.study import LoadedStudy, QualitySection, study_schema
+from hamerspace.config.study import LoadedStudy, study_schema
 from hamerspace.errors import ConfigError
 from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.space import choose_space
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
+from hamerspace.tasks.judged import judged_output
 from hamerspace.tasks.metrics.resolve import default_metric, resolve_metric
-from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.user_code import reference_file
 
 STUDY_FILE = "study.yaml"
@@ -85,7 +86,10 @@ def write_starter(
     info = _inspect(loaded)
     if loaded.config.task.quality.metric is not None:
         # Whether the data have the labels that it needs, their loader tells.
-        labels, judged = np.zeros(1, int), _judged(loaded.config.task.quality, info)
+        labels, judged = (
+            np.zeros(1, int),
+            judged_output(loaded.config.task.quality.output, info).rows_first,
+        )
         resolve_metric(loaded.config.task.quality, labels, judged.shape, loaded.root)
     target = TARGETS.load(loaded.config.target.name)(1, 1.0)
     space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
@@ -153,7 +157,7 @@ def _facts(
     source, section = loaded.config.task.source, loaded.config.task.data
     data = loaded.data_path
     labels = None if data is None else _labels(data)
-    output = _judged(loaded.config.task.quality, info)
+    output = judged_output(loaded.config.task.quality.output, info).rows_first
     return Facts(
         name=loaded.config.name,
         study=str(folder / STUDY_FILE),
@@ -196,7 +200,3 @@ def _batch_size(info: SourceInfo) -> int | None:
 
 def _relative(path: Path | None, folder: Path) -> str | None:
     return None if path is None else os.path.relpath(path, folder.absolute())
-
-
-def _judged(quality: QualitySection, info: SourceInfo) -> TensorSpec:
-    return next((spec for spec in info.outputs if spec.name == quality.output), info.outputs[0])

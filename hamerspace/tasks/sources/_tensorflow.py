@@ -61,6 +61,7 @@ def inspect_model(
         model.label,
         given=example is not None,
         constants=spec.constants,
+        batch_size=spec.batch_size,
     )
     inputs = tuple(_merged(a, b) for a, b in zip(declared, found.inputs, strict=True))
     artifact = ModelArtifact(folder, format_name, inputs, found.outputs, model.metadata).save()
@@ -73,6 +74,7 @@ def inspect_model(
         op_families=model.families,
         weight_dtypes=_dtypes(list(model.weights.values())),
         dynamic_batch=found.dynamic_batch,
+        findings=found.findings,
         details=model.details,
     )
 

@@ -63,6 +63,7 @@ def inspect_module(
         model.label,
         given=example is not None,
         constants=spec.constants,
+        batch_size=spec.batch_size,
     )
     artifact = ModelArtifact(
         folder,
@@ -81,6 +82,7 @@ def inspect_module(
         op_families=model.families,
         weight_dtypes=tuple(sorted({_dtype(t) for t in distinct.values() if t.ndim})),
         dynamic_batch=found.dynamic_batch,
+        findings=found.findings,
         details={"batch_norm": any(_keeps_statistics(m) for m in model.module.modules())},
     )
     return artifact, info

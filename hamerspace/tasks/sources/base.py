@@ -26,6 +26,7 @@ class SourceSpec:
         inputs: Shapes where no data tell them.
         trust_pickle: Whether a pickle, which can run any code, may be loaded.
         constants: Names of inputs without rows.
+        batch_size: Rows of a batch, where the example has more.
     """
 
     format: str | None
@@ -36,6 +37,7 @@ class SourceSpec:
     inputs: tuple[TensorSpec, ...] = ()
     trust_pickle: bool = False
     constants: tuple[str, ...] = ()
+    batch_size: int | None = None
 
     @property
     def file(self) -> Path:
@@ -62,7 +64,8 @@ class SourceFormat(ABC):
 
         Args:
             spec: What the study file says.
-            example: One batch of inputs by name; without it, random inputs of the declared shapes.
+            example: A batch of inputs by name, or more rows; without it, random inputs of the
+                declared shapes.
             folder: An empty folder.
 
         Returns:

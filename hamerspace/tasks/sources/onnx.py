@@ -95,6 +95,7 @@ class OnnxSource(SourceFormat):
             str(path),
             given=example is not None,
             constants=spec.constants,
+            batch_size=spec.batch_size,
         )
         inputs = tuple(_merge(a, b) for a, b in zip(declared, found.inputs, strict=True))
         artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata).save()
@@ -107,6 +108,7 @@ class OnnxSource(SourceFormat):
             op_families=tuple(sorted(onnx_families(nodes, set(weights)))),
             weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
             dynamic_batch=found.dynamic_batch,
+            findings=found.findings,
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,

@@ -1,21 +1,26 @@
-"""Run a source model once or twice to learn its outputs and whether its batch is free."""
+"""Run a source model a few times to learn its outputs and whether its batch is free."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import DataError, HamerspaceError, SourceError
 from hamerspace.tasks.example import resized
-from hamerspace.tasks.model import Arrays, TensorSpec
+from hamerspace.tasks.model import Arrays, Findings, TensorSpec
 from hamerspace.tasks.sources.base import describe
 
-Outputs = Mapping[str, npt.NDArray[Any]]
+Array = npt.NDArray[Any]
+Outputs = Mapping[str, Array]
 Run = Callable[[Arrays], Outputs]
 Shape = tuple[int | None, ...]
 _REPORT_END = 250
 """Characters kept of either end of a long report."""
+_COUNTS = (1, 2, 3)
+_ROUNDING = 1e-4
+"""As a share of the largest magnitude in an output; what sums in another order differ by."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +28,52 @@ class Probe:
     """What running showed.
 
     Attributes:
-        dynamic_batch: Whether 1 and 3 rows both work and come back as 1 and 3 rows.
+        dynamic_batch: Whether 1, 2 and 3 rows work and an output has as many entries.
         inputs: Specifications in the order of the arrays; the first dimension is ``None`` where
             the batch is free.
-        outputs: The same for what the model returned.
+        outputs: The same for what the model returned, each with the axis that follows the rows.
+        findings: What else the runs showed of them.
     """
 
     dynamic_batch: bool
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Outputs of a model.
+
+    Attributes:
+        counted: Number of rows to what they gave, in increasing order.
+        again: The run on the fewest rows once more.
+        other: What as many other rows as in the last run gave; ``None`` where there are none, or
+            the model fails on them.
+        rolled: The last run, with the last row moved to the front; ``None`` for one row.
+    """
+
+    counted: Mapping[int, Outputs]
+    again: Outputs
+    other: Outputs | None
+    rolled: Outputs | None
+
+    @property
+    def first(self) -> Outputs:
+        return self.counted[min(self.counted)]
+
+    @property
+    def last(self) -> Outputs:
+        return self.counted[max(self.counted)]
+
+    @property
+    def all(self) -> list[Outputs]:
+        return [*self.counted.values(), *([] if self.other is None else [self.other])]
+
+    def unchanged(self, name: str) -> bool:
+        """Whether an output of floats is the same for other rows, as anchors are."""
+        array = self.last[name]
+        return self.other is not None and _floats(array) and _equal(array, self.other[name])
 
 
 def probe(
@@ -42,6 +84,7 @@ def probe(
     *,
     given: bool,
     constants: Collection[str] = (),
+    batch_size: int | None = None,
 ) -> Probe:
     """Run the model on few rows.
 
@@ -52,11 +95,41 @@ def probe(
         model: Names the model in messages.
         given: Whether the example is the user's data, rather than random numbers.
         constants: Names of inputs without rows, which are fed as they are.
+        batch_size: Rows of a batch, where the example has more: rows past it tell what depends on
+            the rows.
 
     Raises:
         DataError: The model fails on the user's example; names the tensors' shapes.
         SourceError: It fails on random inputs, or returns nothing.
     """
+    per_row = _per_row(example, constants, model)
+    counted: dict[int, Outputs] = {}
+    error: Exception | None = None
+    for rows in _COUNTS if fixed_rows is None else ():
+        found, error = _attempt(run, resized(example, rows, constants))
+        if found is None:
+            break
+        counted[rows] = found
+    if len(counted) == len(_COUNTS):
+        runs = _more(run, example, counted, constants)
+        axes = {name: _following(name, runs) for name in runs.last}
+        if any(axis is not None for axis in axes.values()):
+            return _found(example, runs, axes, constants, free=True)
+    rows = fixed_rows or batch_size or len(next(iter(per_row.values())))
+    outputs, failure = _attempt(run, resized(example, rows, constants))
+    if outputs is None and 1 in counted:
+        outputs, rows = counted[1], 1
+    if outputs is None:
+        raise _failed(failure or error, example, model, given=given)
+    if not outputs:
+        raise SourceError(f"{model} returns no tensor; its forward must return its outputs")
+    runs = _more(run, example, {rows: outputs}, constants)
+    axes = {name: _fixed_axis(name, runs, rows) for name in outputs}
+    return _found(example, runs, axes, constants, free=False)
+
+
+def _per_row(example: Arrays, constants: Collection[str], model: str) -> Arrays:
+    """The inputs that have rows."""
     unknown = [name for name in constants if name not in example]
     if unknown:
         known = ", ".join(example)
@@ -68,35 +141,147 @@ def probe(
         raise DataError("task.source.constants names every input; at least one must have rows")
     if any(array.ndim == 0 or len(array) == 0 for array in per_row.values()):
         raise DataError(f"an input has no rows: {describe(example)}; the first dimension is rows")
-    one: Outputs | None = None
-    error: Exception | None = None
-    if fixed_rows is None:
-        one, error = _attempt(run, example, 1, constants)
-        three = _attempt(run, example, 3, constants)[0] if one is not None else None
-        if one is not None and three is not None and _rows(one) == 1 and _rows(three) == 3:
-            free = {name: _free(one[name].shape, three[name].shape) for name in one}
-            return Probe(True, _specs(example, None, constants), _named(one, free))
-    rows = fixed_rows or len(next(iter(per_row.values())))
-    outputs, failure = _attempt(run, example, rows, constants)
-    if outputs is None and one is not None:
-        outputs, rows = one, 1
-    if outputs is None:
-        raise _failed(failure or error, example, model, given=given)
-    if not outputs:
-        raise SourceError(f"{model} returns no tensor; its forward must return its outputs")
-    shapes = {name: array.shape for name, array in outputs.items()}
-    return Probe(False, _specs(example, rows, constants), _named(outputs, shapes))
+    return per_row
 
 
-def _attempt(
-    run: Run, example: Arrays, rows: int, constants: Collection[str]
-) -> tuple[Outputs | None, Exception | None]:
+def _more(
+    run: Run, example: Arrays, counted: Mapping[int, Outputs], constants: Collection[str]
+) -> _Runs:
+    """The runs that tell what shapes alone do not."""
+    fewest, most = min(counted), max(counted)
+    batch = resized(example, most, constants)
+    varying = {name: array for name, array in example.items() if name not in constants}
+    past = min(map(len, varying.values())) - most
+    if past > 0:
+        other = {
+            n: np.take(a, np.arange(most, 2 * most), 0, mode="wrap") for n, a in varying.items()
+        }
+    else:  # the values of each row in reverse: of the same types, sizes and ranges
+        other = {n: np.flip(batch[n], tuple(range(1, a.ndim))).copy() for n, a in varying.items()}
+    changed = any(not _equal(array, batch[name]) for name, array in other.items())
+    rolled = {n: np.roll(batch[n], 1, axis=0) for n in varying}
+    return _Runs(
+        counted,
+        _attempt(run, resized(example, fewest, constants))[0] or {},
+        _attempt(run, {**batch, **other})[0] if changed else None,
+        _attempt(run, {**batch, **rolled})[0] if most > 1 else None,
+    )
+
+
+def _attempt(run: Run, batch: Arrays) -> tuple[Outputs | None, Exception | None]:
     try:
-        return run(resized(example, rows, constants)), None
+        # Copies: a runtime may return the memory that its next run writes.
+        return {name: np.array(array) for name, array in run(batch).items()}, None
     except HamerspaceError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the user's model raises
         return None, error
+
+
+def _following(name: str, runs: _Runs) -> int | None:
+    """The first axis of an output whose size is the number of rows, the other sizes being fixed."""
+    shapes = [outputs[name].shape for outputs in runs.all]
+    if len({len(shape) for shape in shapes}) > 1:
+        return None
+    counts = (*runs.counted, *([] if runs.other is None else [max(runs.counted)]))
+    sizes = list(zip(*shapes, strict=True))
+    following = [axis for axis, found in enumerate(sizes) if found == counts]
+    steady = all(found == counts or len(set(found)) == 1 for found in sizes)
+    return following[0] if following and steady else None
+
+
+def _fixed_axis(name: str, runs: _Runs, rows: int) -> int | None:
+    """The axis of the rows where their number cannot be changed.
+
+    It has their number, and moving the rows moves its entries. Where that shows nothing, as with
+    one row, or where rows depend on one another, it is the first that has their number.
+    """
+    array = runs.last[name]
+    if any(outputs[name].shape != array.shape for outputs in runs.all):
+        return None
+    axes = [axis for axis, size in enumerate(array.shape) if size == rows]
+    if runs.rolled is not None:
+        moved = [a for a in axes if _near(runs.rolled[name], np.roll(array, 1, axis=a))]
+        axes = moved if moved or runs.unchanged(name) else axes
+    return axes[0] if axes else None
+
+
+def _found(
+    example: Arrays,
+    runs: _Runs,
+    axes: Mapping[str, int | None],
+    constants: Collection[str],
+    *,
+    free: bool,
+) -> Probe:
+    rows = None if free else next(iter(runs.counted))
+    outputs = tuple(
+        TensorSpec(name, str(array.dtype), _sizes(name, runs), row_axis=axes[name])
+        for name, array in runs.last.items()
+    )
+    random = [name for name, array in runs.again.items() if not _near(array, runs.first[name])]
+    undefined = [n for n, a in runs.last.items() if _floats(a) and np.isnan(a).any()]
+    findings = Findings(dict(_unfit(runs, axes)), tuple(random), tuple(undefined))
+    return Probe(free, _specs(example, rows, constants), outputs, findings)
+
+
+def _unfit(runs: _Runs, axes: Mapping[str, int | None]) -> Iterator[tuple[str, str]]:
+    """Outputs that had better not be judged, or cannot, and why."""
+    for name, array in runs.last.items():
+        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+            yield name, f"holds {array.dtype}, no numbers"
+        elif runs.unchanged(name):
+            yield name, "is the same whatever the rows"
+        elif axes[name] is None:
+            yield name, _why_rowless(name, runs)
+
+
+def _why_rowless(name: str, runs: _Runs) -> str:
+    shapes = {rows: list(outputs[name].shape) for rows, outputs in runs.counted.items()}
+    most = max(shapes)
+    shape = shapes[most]
+    if not shape:
+        return "is a single number for all rows"
+    other = shape if runs.other is None else list(runs.other[name].shape)
+    if other != shape:
+        return (
+            f"has a size that varies with the data ({shape}, then {other}, for {most} rows), so "
+            "its entries are no rows; take what it is made from, such as the scores before a "
+            "selection, or fill it up to a fixed size in the model"
+        )
+    listed = _listed([str(found) for found in shapes.values()])
+    return f"is {listed} for {_listed([str(n) for n in shapes])} rows, with no entry for each"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + [words[-1]])
+
+
+def _sizes(name: str, runs: _Runs) -> Shape:
+    """The shape with ``None`` where runs differ."""
+    first, *others = (outputs[name].shape for outputs in runs.all)
+    if any(len(shape) != len(first) for shape in others):
+        return tuple(None for _ in first)
+    return tuple(
+        size if all(shape[axis] == size for shape in others) else None
+        for axis, size in enumerate(first)
+    )
+
+
+def _equal(one: Array, other: Array) -> bool:
+    return np.array_equal(one, other, equal_nan=_floats(one))
+
+
+def _near(one: Array, other: Array) -> bool:
+    """Whether two outputs differ by rounding at most."""
+    if one.shape != other.shape or not _floats(one):
+        return _equal(one, other)
+    scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
+    return np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING * scale, equal_nan=True)
+
+
+def _floats(array: Array) -> bool:
+    return array.dtype.kind == "f"
 
 
 def _failed(
@@ -129,21 +314,6 @@ def _shortened(text: str) -> str:
     if len(words) <= 2 * _REPORT_END:
         return words
     return f"{words[:_REPORT_END]} ... {words[-_REPORT_END:]}"
-
-
-def _rows(outputs: Outputs) -> int:
-    first = next(iter(outputs.values()), None)
-    return -1 if first is None or first.ndim == 0 else len(first)
-
-
-def _free(one: tuple[int, ...], three: tuple[int, ...]) -> Shape:
-    if len(one) != len(three):
-        return tuple(None for _ in one)
-    return tuple(a if a == b else None for a, b in zip(one, three, strict=True))
-
-
-def _named(arrays: Outputs, shapes: Mapping[str, Shape]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(n, str(a.dtype), shapes[n]) for n, a in arrays.items())
 
 
 def _specs(

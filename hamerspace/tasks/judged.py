@@ -1,0 +1,105 @@
+"""Which output of a model is judged, and what to tell of that choice."""
+
+from collections.abc import Iterator
+
+from hamerspace.errors import ConfigError, SourceError, did_you_mean
+from hamerspace.tasks.model import SourceInfo, TensorSpec
+
+KEY = "task.quality.output"
+_DRAWS = ("Bernoulli", "Dropout", "Multinomial", "Random")
+"""Starts of the names of ONNX operators that draw numbers."""
+
+
+def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
+    """The output that is named, else the first that is fit: it has an entry for each row.
+
+    Raises:
+        ConfigError: There is no such output, or it has no entry for each row.
+        SourceError: No output has.
+    """
+    known = {spec.name: spec for spec in info.outputs}
+    fit = [spec for spec in info.outputs if _is_fit(spec, info)]
+    if name is None:
+        # One that gave the same for the few rows that were tried may not do so for all.
+        able = fit or [spec for spec in info.outputs if spec.row_axis is not None]
+        if not able:
+            raise SourceError(_none_fits(info))
+        return able[0]
+    if name not in known and name not in info.findings.unfit:
+        raise ConfigError(f"{KEY}: the model has no output '{name}'{did_you_mean(name, known)}")
+    if name not in known or known[name].row_axis is None:
+        others = " or ".join(f"'{spec.name}'" for spec in fit)
+        remedy = f"name {others}" if fit else _remedy()
+        raise ConfigError(f"{KEY}: '{name}' {_why(name, info)}, so it cannot be judged; {remedy}")
+    return known[name]
+
+
+def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:
+    """Sentences on the choice, where there was one.
+
+    Raises:
+        SourceError: The judged output is not the same for the same row.
+    """
+    output, findings = judged_output(name, info), info.findings
+    if output.name in findings.random:
+        raise SourceError(_random(output.name, info))
+    if output.row_axis:
+        yield (
+            f"The rows of output '{output.name}' lie along its axis {output.row_axis}; it is "
+            f"judged as {output.rows_first}, with the rows first."
+        )
+    if name is None:
+        passed = [
+            f"'{other}' {why}" for other, why in findings.unfit.items() if other != output.name
+        ]
+        others = [s.name for s in info.outputs if s != output and _is_fit(s, info)]
+        if passed or others:
+            could = f"; so could {', '.join(map(repr, others))}" if others else ""
+            why = f" ({'; '.join(passed)})" if passed else ""
+            yield (
+                f"Output '{output.name}' is judged, the first that has an entry for each row"
+                f"{why}{could}: {KEY} names another."
+            )
+    unsteady = [other for other in findings.random if other != output.name]
+    if unsteady:
+        yield (
+            f"The model gives two answers to one row in {', '.join(map(repr, unsteady))}, which "
+            "is not judged; a conversion that compares all outputs may fail for it."
+        )
+
+
+def _is_fit(spec: TensorSpec, info: SourceInfo) -> bool:
+    return spec.row_axis is not None and spec.name not in info.findings.unfit
+
+
+def _why(name: str, info: SourceInfo) -> str:
+    return info.findings.unfit.get(name, "has no entry for each row")
+
+
+def _none_fits(info: SourceInfo) -> str:
+    shapes = {spec.name: str(spec) for spec in info.outputs}
+    names = dict.fromkeys([*shapes, *info.findings.unfit])
+    listed = "; ".join(f"{shapes.get(name, name)} {_why(name, info)}" for name in names)
+    return (
+        f"{KEY}: no output of the model has an entry for each row, so none can be judged: "
+        f"{listed}. {_remedy().capitalize()}"
+    )
+
+
+def _remedy() -> str:
+    return (
+        "export the model with an output of one entry a row, such as scores or boxes before a "
+        "selection or a mean, and with the rows as one of its axes"
+    )
+
+
+def _random(name: str, info: SourceInfo) -> str:
+    operators = [str(o) for o in info.details.get("operators", ()) if str(o).startswith(_DRAWS)]
+    found = f" (it holds {', '.join(operators)})" if operators else ""
+    return (
+        f"the source model gives two answers to one row: output '{name}' differs between two runs "
+        f"on the same data{found}, so no candidate could be told from the model itself. Take out "
+        "what draws or remembers: export after model.eval(), with F.dropout(x, p, "
+        "training=self.training) and no state kept between calls; make noise an input of the "
+        f"model; or judge an output before it ({KEY})"
+    )

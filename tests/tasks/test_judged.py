@@ -1,0 +1,78 @@
+"""The output that is judged: the first that fits, or the one that is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from hamerspace.errors import ConfigError, SourceError
+from hamerspace.tasks.judged import judged_notes, judged_output
+from hamerspace.tasks.model import Findings, SourceInfo, TensorSpec
+
+ANCHORS = TensorSpec("anchors", "float32", (30, 4), row_axis=None)
+FRAMES = TensorSpec("frames", "float32", (20, None, 5), row_axis=1)
+SCORES = TensorSpec("scores", "float32", (None, 10))
+UNFIT = {"anchors": "is the same whatever the rows", "maps": "is a sequence, not a tensor"}
+
+
+def info(*outputs, unfit=UNFIT, **more):
+    image = TensorSpec("image", "float32", (None, 3))
+    found = Findings(dict(unfit), **more)
+    return SourceInfo("onnx", (image,), outputs, 9, 36, (), findings=found)
+
+
+def test_the_first_with_rows_is_judged_and_said():
+    given = info(ANCHORS, SCORES, replace(SCORES, name="copy"))
+    assert judged_output(None, given) == SCORES
+    (note,) = judged_notes(None, given)
+    assert "'scores' is judged" in note
+    assert "'anchors' is the same whatever the rows" in note
+    assert "so could 'copy': task.quality.output" in note
+
+
+def test_a_lone_output_needs_no_word():
+    assert list(judged_notes(None, info(SCORES, unfit={}))) == []
+
+
+def test_rows_on_another_axis_are_moved_to_the_front_and_said():
+    assert judged_output(None, info(FRAMES, unfit={})).rows_first.shape == (None, 20, 5)
+    (note,) = judged_notes("frames", info(SCORES, FRAMES, unfit={}))
+    assert "along its axis 1; it is judged as frames: float32[?, 20, 5]" in note
+
+
+@pytest.mark.parametrize("name", ["anchors", "maps"])
+def test_a_named_output_without_rows_is_refused_with_one_that_fits(name):
+    with pytest.raises(ConfigError, match=rf"output: '{name}' is .*name 'scores' or 'frames'"):
+        judged_output(name, info(ANCHORS, SCORES, FRAMES))
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ConfigError, match=r"no output 'score'.*did you mean 'scores'"):
+        judged_output("score", info(SCORES))
+
+
+def test_where_none_fits_all_are_named():
+    with pytest.raises(SourceError) as refusal:
+        judged_output(None, info(ANCHORS))
+    for words in ("task.quality.output", "anchors: float32[30, 4] is the same", "maps is a seq"):
+        assert words in str(refusal.value)
+
+
+def test_what_gave_the_same_for_few_rows_is_judged_where_it_is_all_there_is():
+    assert judged_output(None, info(SCORES, unfit={"scores": "is the same"})) == SCORES
+
+
+def test_two_answers_to_one_row_are_refused_or_told():
+    given = info(SCORES, replace(SCORES, name="sample"), unfit={}, random=("sample",))
+    with pytest.raises(SourceError, match=r"two answers to one row: output 'sample'.*model\.eval"):
+        list(judged_notes("sample", given))
+    assert any("two answers to one row in 'sample'" in n for n in judged_notes(None, given))
+
+
+def test_findings_survive_json_and_older_files_have_none():
+    given = info(ANCHORS, FRAMES, random=("frames",))
+    assert SourceInfo.from_dict(given.to_dict()) == given
+    value = given.to_dict()
+    del value["findings"]
+    for output in value["outputs"]:
+        del output["row_axis"]
+    assert [s.row_axis for s in SourceInfo.from_dict(value).outputs] == [0, 0]
