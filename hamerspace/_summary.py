@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hamerspace._numbers import drop_unit
 from hamerspace._secrets import without_passwords
+from hamerspace.config.yaml_file import yaml_text
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe, Scalar
@@ -294,8 +295,6 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _study_yaml(study: "Study") -> str:
     """The study with what flags and arguments changed, as a file that can be searched again."""
-    import yaml
-
     config = study.loaded.config
     budget = config.budget.model_copy(
         update={"trials": study.result.get("trials", config.budget.trials)}
@@ -304,5 +303,5 @@ def _study_yaml(study: "Study") -> str:
         mode="json", exclude_defaults=True
     )
     value.setdefault("search", {})["seed"] = config.search.seed
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text = yaml_text(value)
     return f"# Relative paths start from {study.loaded.root}\n{text}"

@@ -1,6 +1,7 @@
 """The command line. Each command is a module; what it needs is imported when it runs."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from hamerspace.cli.app import app
-from hamerspace.errors import HamerspaceError
+from hamerspace.errors import ConfigError, HamerspaceError
 
 __all__ = ["app", "main"]
 
@@ -37,12 +38,18 @@ def main() -> None:
     that cannot be read or written. SIGINT and SIGTERM end it with 130 and 143 once every process
     that it started is gone; a reader that goes away (``| head``) ends it silently.
     """
+    _open_closed_streams()
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        _refuse_undecodable()
         app()
     except HamerspaceError as error:
         _fail(str(error), error.exit_code)
+    except MemoryError as error:
+        _fail(f"not enough memory: {error or 'the system has no more'}", _WRONG_INPUT)
     except OSError as error:
+        if error.filename is None and error.errno == errno.ENOENT and _current_folder() is None:
+            _fail("the current folder was deleted; change to one that is there", _WRONG_INPUT)
         if error.errno in _DISK_FULL and error.filename is None:
             _silence()
             _fail(f"cannot write: {error.strerror}", _WRONG_INPUT)
@@ -51,6 +58,43 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}", _WRONG_INPUT)
     finally:
         _flush()
+
+
+def _open_closed_streams() -> None:
+    """Give a program that was started without its streams (``>&-``) some that lead nowhere.
+
+    The next file to be opened would otherwise be taken for the standard output.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where a caller captures them
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 - may be gone
+    except OSError:
+        return None
+
+
+def _refuse_undecodable() -> None:
+    """Refuse names that no text file, database or page could hold.
+
+    Raises:
+        ConfigError: An argument, or the current folder's path, is not UTF-8.
+    """
+    for text in (*sys.argv[1:], _current_folder() or ""):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{text!a}: is no text in UTF-8; rename it") from error
 
 
 def _fail(message: str, code: int) -> NoReturn:

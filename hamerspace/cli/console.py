@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _NO_TERMINAL_WIDTH = 160
+_LEAST_WIDTH = 20
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -17,8 +18,11 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    known = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    width = None if known else _NO_TERMINAL_WIDTH
+    columns = os.environ.get("COLUMNS", "")
+    asked = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
+    # Rich prints nothing at all at a width of 0.
+    measured = stream.isatty() and not columns.isdecimal()
+    width = asked if asked >= _LEAST_WIDTH else None if measured else _NO_TERMINAL_WIDTH
     # No markup: extras such as [openvino] and shapes are text.
     return Console(stderr=stderr, width=width, highlight=False, markup=False)
 

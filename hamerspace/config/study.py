@@ -15,6 +15,9 @@ ONLY_INPUT = "*"
 """Stands for the name of an input where the model has no other."""
 NAME_PATTERN = r"^[A-Za-z0-9][\w.-]*$"
 
+MOST = 2**31 - 1
+"""Of anything that is counted: what runtimes and databases hold."""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Reference = Annotated[str, Field(pattern=REFERENCE_PATTERN)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -35,7 +38,7 @@ class Section(BaseModel):
 class InputSection(Section):
     """Shape of an input; needed only where neither the model nor the data tell it."""
 
-    shape: tuple[Annotated[int, Field(ge=1)] | None, ...] = Field(
+    shape: tuple[Annotated[int, Field(ge=1, le=MOST)] | None, ...] = Field(
         strict=False, min_length=1, description="Dimensions, batch first; null is a free one."
     )
     dtype: Dtype = Field(default="float32", description="A numpy dtype name.")
@@ -130,7 +133,7 @@ class TaskSection(Section):
     source: SourceSection
     data: DataSection | None = None
     quality: QualitySection = QualitySection()
-    batch_size: Annotated[int, Field(ge=1)] = Field(
+    batch_size: Annotated[int, Field(ge=1, le=MOST)] = Field(
         default=1, description="The deployment batch size."
     )
 
@@ -155,7 +158,7 @@ class LimitsSection(Section):
 class BudgetSection(Section):
     """When the search stops, and what one trial may take."""
 
-    trials: Annotated[int, Field(ge=1)] = Field(
+    trials: Annotated[int, Field(ge=1, le=MOST)] = Field(
         default=40, description="Finished trials of the study."
     )
     timeout_s: Positive | None = Field(
@@ -183,7 +186,9 @@ class TargetSection(Section):
     hardware: Literal["cpu", "gpu"] = Field(
         default="cpu", description="Kind of device that models run on; gpu needs CUDA."
     )
-    threads: Annotated[int, Field(ge=1)] = Field(default=1, description="Threads of one inference.")
+    threads: Annotated[int, Field(ge=1, le=MOST)] = Field(
+        default=1, description="Threads of one inference."
+    )
 
 
 OWN_SAMPLERS = ("auto", "surrogate")

@@ -1,4 +1,4 @@
-"""Read a YAML file and keep the line of every key.
+"""Read a YAML file and keep the line of every key; write one.
 
 The scalars are those of the YAML 1.2 core schema: only ``true`` and ``false`` are booleans
 (``off`` and ``no`` stay text), ``1e-3`` is a number, and dates and ``1:30`` are text.
@@ -20,10 +20,15 @@ Location = tuple[str | int, ...]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
+_MOST_DIGITS = 40
 
 
 class _CoreSchemaLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as in the base class
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.1 or 1.2 would read as something else: ``on``, ``1e3``."""
 
 
 for _tag, _pattern, _first in (
@@ -37,9 +42,15 @@ for _tag, _pattern, _first in (
     ),
     ("merge", r"^<<$", "<"),
 ):
-    _CoreSchemaLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(_pattern, re.ASCII), list(_first)
-    )
+    for _class in (_CoreSchemaLoader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(_pattern, re.ASCII), list(_first)
+        )
+
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("bool", "float", "int", "map", "merge", "null", "seq", "str")
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,11 @@ class YamlFile:
         return line + 1
 
 
+def yaml_text(value: Any) -> str:
+    """``value`` as YAML that any reader takes for the same, with its keys in their order."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def read_yaml(path: Path) -> YamlFile:
     """Read ``path``.
 
@@ -85,7 +101,7 @@ def read_yaml(path: Path) -> YamlFile:
         raise ConfigError(f"{path}: not a text file of YAML: {reason}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply to be read") from error
-    except ValueError as error:
+    except (ValueError, KeyError, IndexError) as error:  # such as '!!bool perhaps'
         raise ConfigError(f"{path}: a value cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(
@@ -113,10 +129,13 @@ def _read_text(path: Path) -> str:
             inside = path / "study.yaml"
             hint = f"; did you mean {inside}?" if inside.is_file() else "; give a YAML file"
             raise ConfigError(f"{path}: is a folder{hint}")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigError(f"{path}: {size / 1e6:.1f} MB is too large for a YAML file of keys")
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)  # a device may never end
+        if len(data) > MAX_BYTES:
+            raise ConfigError(
+                f"{path}: more than {MAX_BYTES / 1e6:.0f} MB is too large for a YAML file of keys"
+            )
+        return data.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; check the path") from error
     except UnicodeDecodeError as error:
@@ -141,9 +160,17 @@ def _check_node(node: yaml.Node, path: Path, sizes: dict[int, int | None]) -> in
         return known
     sizes[id(node)] = None
     total = 1
+    if node.tag not in _TAGS:
+        raise ConfigError(
+            f"{path}:{node.start_mark.line + 1}: the tag '{node.tag}' is not taken; delete it"
+        )
     if isinstance(node, yaml.MappingNode):
         _check_keys(node, path)
         total += sum(_check_node(child, path, sizes) for _, child in node.value)
+    elif isinstance(node, yaml.ScalarNode):
+        if node.tag.endswith(":int") and len(node.value) > _MOST_DIGITS:
+            line = node.start_mark.line + 1
+            raise ConfigError(f"{path}:{line}: the number {node.value[:20]}... has too many digits")
     elif isinstance(node, yaml.SequenceNode):
         total += sum(_check_node(child, path, sizes) for child in node.value)
     if total > MAX_NODES:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hamerspace._files import write_text
 from hamerspace.config.study import LoadedStudy
+from hamerspace.config.yaml_file import yaml_text
 from hamerspace.errors import ConfigError
 from hamerspace.tasks.user_code import SESSION, reference_file
 
@@ -27,7 +26,7 @@ def write_study_file(loaded: LoadedStudy, path: Path) -> None:
     _refuse_other_modules(loaded, path.parent)
     values = loaded.config.model_dump(mode="json", exclude_unset=True)
     _name_files_absolutely(values, loaded)
-    write_text(path, yaml.safe_dump(values, sort_keys=False))
+    write_text(path, yaml_text(values))
 
 
 def _name_files_absolutely(values: dict[str, Any], loaded: LoadedStudy) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, default_store_folder
-from hamerspace.config.study import LoadedStudy
+from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Measurement
@@ -80,14 +80,14 @@ def benchmark_candidate(
         timeout_s: Wall seconds that one measuring step may take.
 
     Raises:
-        ConfigError: A number is below 1, or another batch than the model takes.
+        ConfigError: A number is below 1 or too great, or another batch than the model takes.
         SourceError: The folder's manifest is damaged or a file is missing.
         DataError: The data lack an input, or do not fit the model.
         BackendUnavailableError: The candidate's runtime is not installed.
     """
     for flag, value in {"--batch-size": batch_size, "--threads": threads}.items():
-        if value is not None and value < 1:
-            raise ConfigError(f"{flag}: must be at least 1, not {value}")
+        if value is not None and not 1 <= value <= MOST:
+            raise ConfigError(f"{flag}: must be at least 1 and at most {MOST}, not {value}")
     candidate, made_for = read_exported(folder)
     config = BACKENDS.load(candidate.backend)
     if config.missing():

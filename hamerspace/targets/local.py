@@ -10,7 +10,7 @@ import psutil
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Host
-from hamerspace.errors import SessionError
+from hamerspace.errors import ConfigError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.measure.outputs import OutputReader, Readable
@@ -19,6 +19,9 @@ from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.steps import Beside, LiveSteps
 from hamerspace.targets.base import Target
 from hamerspace.targets.gpu import find_gpu
+
+_MANY_THREADS = 64
+"""May be asked for on any machine, to try what another one would do."""
 
 _TELLING_INSTRUCTIONS = (
     "avx2",
@@ -44,7 +47,7 @@ class LocalTarget(Target):
         hardware: Where models run: ``cpu`` or ``gpu``.
 
     Raises:
-        HamerspaceError: ``gpu`` without a CUDA device.
+        HamerspaceError: ``gpu`` without a CUDA device, or threads that would only wait.
     """
 
     def __init__(
@@ -54,6 +57,12 @@ class LocalTarget(Target):
         memory_mb: float | None = None,
         hardware: str = "cpu",
     ) -> None:
+        most = max(os.cpu_count() or 1, _MANY_THREADS)
+        if threads > most:
+            raise ConfigError(
+                f"--threads: {threads} is more than the {most} that this machine may be given; "
+                f"it has {os.cpu_count()} processors"
+            )
         self._gpu = find_gpu() if hardware == "gpu" else None
         self._threads = threads
         self._timeout_s = timeout_s

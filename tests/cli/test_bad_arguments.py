@@ -124,6 +124,14 @@ def test_a_damaged_candidate_is_named(call, tmp_path):
     assert "manifest.json" in call("benchmark", folder).err
 
 
+@pytest.mark.parametrize(
+    "flags", [("--threads", 10**7), ("--batch-size", 10**12), ("--batch-size", 10**30)]
+)
+def test_numbers_that_no_machine_takes_are_refused_at_once(refused, onnx_task, flags):
+    said = refused("benchmark", onnx_task / "model.onnx", *flags)
+    assert flags[0] in said
+
+
 def test_a_backend_that_is_not_installed_is_refused_with_what_to_install(
     start, onnx_task, tmp_path
 ):

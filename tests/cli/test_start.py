@@ -112,3 +112,43 @@ def test_a_full_disk_is_told_in_one_line(arguments):
         )
     assert done.returncode == 2
     assert done.stderr == "error: cannot write: No space left on device\n"
+
+
+PROGRAM = f"{sys.executable} -c 'from hamerspace.cli import main; main()'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("--version >&-", 0),
+        ("schema >&- 2>&- <&-", 0),
+        ("show nowhere 2>&-", 2),
+        ("show nowhere >&-", 2),
+    ],
+)
+def test_streams_that_are_closed_lead_nowhere(arguments, code, tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} {arguments}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_folder_that_was_deleted_is_told(tmp_path):
+    script = f"mkdir gone; cd gone; rmdir ../gone; {PROGRAM} plan {tmp_path}/x.onnx"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: the current folder was deleted; change to one that is there\n"
+
+
+def test_names_that_no_text_holds_are_refused(refused):
+    said = refused("show", "r\udcffn")
+    assert said == "error: 'r\\udcffn': is no text in UTF-8; rename it"

@@ -1,8 +1,9 @@
 import math
 
 import pytest
+import yaml
 
-from hamerspace.config.yaml_file import read_yaml
+from hamerspace.config.yaml_file import read_yaml, yaml_text
 from hamerspace.errors import ConfigError
 
 
@@ -55,9 +56,13 @@ def test_a_merged_mapping_may_be_overridden(tmp_path):
         ("1: 2\n", "a.yaml:1: the key 1 is not text; put it in quotes"),
         ("? [a]\n: 2\n", "is not text"),
         ("a: &x [*x]\n", "a.yaml:1: an alias refers to itself"),
-        ("a: !!python/object/apply:os.getcwd []\n", "a.yaml:1:4: not valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []\n", "a.yaml:1: the tag"),
         ("a: 1\n---\nb: 2\n", "single document"),
         ("a: " + "[" * 5000, "nested too deeply"),
+        ("a: !!bool perhaps\n", "a.yaml: a value cannot be read"),
+        ('a: !!int ""\n', "a.yaml: a value cannot be read"),
+        ("a: !!timestamp noon\n", "a.yaml:1: the tag 'tag:yaml.org,2002:timestamp' is not taken"),
+        ("a: 0x" + "f" * 5000, "a.yaml:1: the number 0xfff"),
     ],
 )
 def test_what_is_refused(tmp_path, text, words):
@@ -95,3 +100,17 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_bytes("\ufeffa: 1\n".encode())
     assert read_yaml(path).value == {"a": 1}
+
+
+def test_a_file_that_never_ends_is_not_read(tmp_path):
+    (tmp_path / "a.yaml").symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=r"a\.yaml: more than 1 MB"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_what_is_written_reads_as_the_same_by_either_version_of_yaml(tmp_path):
+    texts = ["on", "no", "1e3", "0x1f", "1:30", "012", "~", "", "<<", "1_0", ".inf", "2020-01-01"]
+    value = {"texts": texts, "numbers": [1e-5, 3, True, None], "on": "\x1b[31m"}
+    written = yaml_text(value)
+    assert read_yaml(write(tmp_path, written)).value == value
+    assert yaml.safe_load(written) == value
