@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,18 +56,15 @@ def quantize(
     if kind == "none":
         return module
     if kind in _HALF:
-        inner = module.inner.to(_HALF[kind])
-    else:
-        layers = quantizable_layers(module, kind)
-        check_known(keep, layers, kind)
-        wanted = [name for name in layers if name not in keep]
-        if not wanted and kind != "static_int8":
-            raise BuildError(f"{kind} found no layer that it can quantise in this model")
-        if kind == "static_int8":
-            inner = _static(module, example, calibration, dict.fromkeys(keep, False))
-        else:
-            inner = _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), wanted)
-    return NamedModule(inner, module.inputs, module.outputs, module.keywords)
+        return _around(module, module.inner.to(_HALF[kind]))
+    layers = quantizable_layers(module, kind)
+    check_known(keep, layers, kind)
+    if kind == "static_int8":
+        return _static(module, example, calibration, dict.fromkeys(keep, False))
+    wanted = [name for name in layers if name not in keep]
+    if not wanted:
+        raise BuildError(f"{kind} found no layer that it can quantise in this model")
+    return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), wanted))
 
 
 def quantize_one(
@@ -78,9 +76,11 @@ def quantize_one(
 ) -> NamedModule:
     """Return ``module`` with one layer quantised; it may be changed in place."""
     if kind == "static_int8":
-        inner = _static(module, example, calibration, {layer: True})
-    else:
-        inner = _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), [layer])
+        return _static(module, example, calibration, {layer: True})
+    return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), [layer]))
+
+
+def _around(module: NamedModule, inner: nn.Module) -> NamedModule:
     return NamedModule(inner, module.inputs, module.outputs, module.keywords)
 
 
@@ -117,7 +117,7 @@ def _static(
     example: tuple[Tensor, ...],
     calibration: Sequence[Arrays],
     exceptions: Mapping[str, bool],
-) -> nn.Module:
+) -> NamedModule:
     """Post-training static quantisation in FX graph mode, for the engine of this processor.
 
     Args:
@@ -126,31 +126,86 @@ def _static(
         calibration: Batches whose ranges are taken.
         exceptions: Layers that alone are quantised (true), or alone are not (false).
     """
+    from torch.ao.quantization.quantize_fx import convert_fx
+
+    observed = _observed(module, example, exceptions)
+    for batch in calibration:
+        observed.run(batch)
+    converted: Any = convert_fx(observed.inner)  # type: ignore[arg-type]
+    if not any("quantized" in type(m).__module__ for m in converted.modules()):
+        raise BuildError("static_int8 found no layer that it can quantise in this model")
+    for node in converted.graph.nodes:
+        # Quantised convolutions return channels last, which no view flattens.
+        if node.op == "call_method" and node.target == "view" and not _casts(node):
+            node.target = "reshape"
+    converted.recompile()
+    return _around(observed, converted)
+
+
+def _observed(
+    module: NamedModule, example: tuple[Tensor, ...], exceptions: Mapping[str, bool]
+) -> NamedModule:
+    """The module traced and with observers in it, which change none of its outputs.
+
+    torch.fx takes every branch that no value decides, also one for an argument that is never given,
+    and fails at others; then ``torch.export`` traces the branches of the example.
+
+    Raises:
+        BuildError: Neither can follow the module.
+    """
+    from torch.ao.quantization.quantize_fx import prepare_fx
+
+    from hamerspace.backends.pytorch.tracing import PREFIX, layers_of
+
+    def by_fx() -> NamedModule:
+        return _around(module, prepare_fx(module.inner, _mapping(exceptions, ""), example))
+
+    def by_export() -> NamedModule:
+        traced = layers_of(module, example)
+        prepared = prepare_fx(traced, _mapping(exceptions, PREFIX), example)
+        return NamedModule(prepared, module.inputs, module.outputs)
+
+    failures = []
+    with slow_attention(), torch.no_grad():
+        wanted = module(*example)
+        for attempt in (by_fx, by_export):
+            try:
+                observed = attempt()
+                same = all(_close(a, b) for a, b in zip(wanted, observed(*example), strict=True))
+            except Exception as error:  # noqa: BLE001 - tracing runs the user's code with proxies
+                text = (str(error).strip().splitlines() or [""])[0]
+                failures.append(
+                    f"{attempt.__name__.removeprefix('by_')}: {type(error).__name__}: {text}"
+                )
+                continue
+            if same:
+                return observed
+            failures.append(f"{attempt.__name__.removeprefix('by_')}: the outputs differ")
+    raise BuildError(
+        "static int8 needs a forward that torch.fx or torch.export can trace, without control "
+        f"flow that depends on the data; {'; '.join(failures)}"
+    )
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def _mapping(exceptions: Mapping[str, bool], prefix: str) -> Any:
     from torch.ao.quantization import QConfigMapping, get_default_qconfig_mapping
-    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     mapping = get_default_qconfig_mapping(torch.backends.quantized.engine)
     config = mapping.global_qconfig
     if any(exceptions.values()):
         mapping = QConfigMapping()
     for name, wanted in exceptions.items():
-        mapping.set_module_name(name, config if wanted else None)
-    try:
-        with slow_attention():
-            prepared = prepare_fx(module.inner, mapping, example)
-    except Exception as error:
-        text = (str(error).strip().splitlines() or [""])[0]
-        raise BuildError(
-            f"static int8 needs a forward that torch.fx can trace, without control flow that "
-            f"depends on the data: {type(error).__name__}: {text}"
-        ) from error
-    observed = NamedModule(prepared, module.inputs, module.outputs, module.keywords)
-    for batch in calibration:
-        observed.run(batch)
-    converted: nn.Module = convert_fx(prepared)
-    if not any("quantized" in type(m).__module__ for m in converted.modules()):
-        raise BuildError("static_int8 found no layer that it can quantise in this model")
-    return converted
+        mapping.set_module_name(prefix + name, config if wanted else None)
+    return mapping
+
+
+def _casts(node: Any) -> bool:
+    """Whether a view gives the same bits another type."""
+    return any(isinstance(part, torch.dtype) for part in (*node.args, *node.kwargs.values()))
 
 
 @contextlib.contextmanager
