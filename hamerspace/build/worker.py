@@ -15,6 +15,7 @@ import psutil
 from hamerspace import errors
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import HamerspaceError, SessionError
+from hamerspace.measure.memory import default_limit_mb
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ class Outcome:
         if self.status == "refused":
             raise getattr(errors, self.error_type, HamerspaceError)(self.error)
         raise HamerspaceError(f"{what}: {self.error}")
-
-
-def default_memory_mb() -> float:
-    """Three quarters of the machine's memory."""
-    return psutil.virtual_memory().total * 0.75 / 1e6
 
 
 # Threads that spin while they wait make a busy machine crawl.
@@ -140,7 +136,7 @@ class Worker:
             log: Receives the standard output and error of the job.
             timeout_s: Wall seconds after which it is killed.
             memory_mb: Resident MB beyond which it is killed; default: see
-                :func:`default_memory_mb`.
+                :func:`~hamerspace.measure.memory.default_limit_mb`.
 
         Raises:
             SessionError: No server can be started.
@@ -150,7 +146,7 @@ class Worker:
             "arguments": dict(arguments),
             "log": str(log),
             "timeout_s": timeout_s,
-            "memory_bytes": (memory_mb or default_memory_mb()) * 1e6,
+            "memory_bytes": (memory_mb or default_limit_mb()) * 1e6,
         }
         outcome = self._run(request)
         return self._run(request) if outcome.killed else outcome

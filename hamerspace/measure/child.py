@@ -163,11 +163,21 @@ def _end_with_caller(descriptor: int) -> None:
 
 def main() -> None:
     """Serve until the socket closes."""
-    connection = Connection(int(sys.argv[1]))
-    threading.Thread(target=_end_with_caller, args=(connection.fileno(),), daemon=True).start()
-    host = ModelHost()
+    connection = connect(int(sys.argv[2]))
     with contextlib.suppress(Exception):  # what is wrong shows when it is asked to load
-        importlib.import_module(BACKENDS.load(sys.argv[2]).runtime)
+        importlib.import_module(BACKENDS.load(sys.argv[1]).runtime)
+    serve(ModelHost(), connection)
+
+
+def connect(descriptor: int) -> Connection:
+    """The socket that requests come from; with it this process ends."""
+    connection = Connection(descriptor)
+    threading.Thread(target=_end_with_caller, args=(connection.fileno(),), daemon=True).start()
+    return connection
+
+
+def serve(host: object, connection: Connection) -> None:
+    """Answer requests, the names of methods of ``host`` and their arguments, until the end."""
     while True:
         try:
             name, arguments = connection.recv()
@@ -175,7 +185,7 @@ def main() -> None:
             return
         try:
             reply = ("ok", getattr(host, name)(**arguments))
-        except Exception as error:  # noqa: BLE001 - whatever the runtime raises is the answer
+        except BaseException as error:  # noqa: BLE001 - whatever it raises is the answer
             traceback.print_exc()
             reply = ("error", "".join(traceback.format_exception_only(error)).strip())
         connection.send(reply)

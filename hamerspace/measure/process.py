@@ -1,4 +1,4 @@
-"""Run one model in a process of its own, and survive whatever it does."""
+"""Run one model, or a user's metric, in a process of its own, and survive whatever it does."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
@@ -27,69 +28,39 @@ _THREAD_VARIABLES = (
 )
 
 
-class ModelProcess:
-    """A bare process that holds one loaded candidate.
+class ChildProcess:
+    """A process that answers requests one at a time, within limits of time and memory.
 
     Args:
-        threads: Threads of one inference.
+        command: What is run; the number of its end of a socket is added.
+        variables: Its environment.
         timeout_s: Wall seconds that one request may take.
         memory_mb: Resident MB that the process may take.
         log: Receives what the process prints.
-        backend: Whose runtime it imports at once, before it is asked to load anything; the
-            process runs on the interpreter of that backend's tool environment, where it has one.
-
-    Raises:
-        SessionError: That tool environment is not installed.
     """
 
     def __init__(
-        self, threads: int, timeout_s: float, memory_mb: float, log: Path, backend: str
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        timeout_s: float,
+        memory_mb: float,
+        log: Path,
     ) -> None:
-        self._threads = threads
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
-        python, variables = _interpreter(backend)
         ours, theirs = socket.socketpair()
-        limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
-        module = ["-P", "-m", "hamerspace.measure.child"]  # -P: not what lies in this folder
-        with log.open("ab") as stream:
+        with theirs, log.open("ab") as stream:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [python, *module, str(theirs.fileno()), backend],
+                [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 pass_fds=(theirs.fileno(),),
-                env={**variables, **limits},
+                env=variables,
                 start_new_session=True,
             )
-        theirs.close()
         self._connection = Connection(ours.detach())
-
-    def load(
-        self, candidate: Candidate, inputs: dict[str, str], batch_size: int
-    ) -> dict[str, float]:
-        """Load a candidate; return ``load_time_ms`` and ``peak_memory_mb``."""
-        value: dict[str, float] = self._call(
-            "load",
-            candidate=candidate.to_dict(),
-            threads=self._threads,
-            inputs=inputs,
-            batch_size=batch_size,
-        )
-        return value
-
-    def block(self, runs: int) -> tuple[list[int], list[int]]:
-        """Wall and CPU nanoseconds of ``runs`` consecutive runs."""
-        value: tuple[list[int], list[int]] = self._call("block", runs=runs)
-        return value
-
-    def evaluate(
-        self, inputs: dict[str, str], batch_size: int, start: int, stop: int, output: str
-    ) -> Any:
-        """The named output for rows ``start`` to ``stop`` of the input files."""
-        return self._call(
-            "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
-        )
 
     @property
     def alive(self) -> bool:
@@ -114,7 +85,7 @@ class ModelProcess:
             status, value = self._connection.recv()
         except (EOFError, OSError) as error:
             raise SessionError(f"{name}: {self._end()}") from error
-        except SessionError:
+        except BaseException:
             # Its answer, should it ever come, would be taken for that of the next request.
             self._kill()
             raise
@@ -144,6 +115,58 @@ class ModelProcess:
         if code < 0:
             return f"the process was killed by {signal.Signals(-code).name}"
         return f"the process exited with code {code}"
+
+
+class ModelProcess(ChildProcess):
+    """A bare process that holds one loaded candidate.
+
+    Args:
+        threads: Threads of one inference.
+        timeout_s: Wall seconds that one request may take.
+        memory_mb: Resident MB that the process may take.
+        log: Receives what the process prints.
+        backend: Whose runtime it imports at once, before it is asked to load anything; the
+            process runs on the interpreter of that backend's tool environment, where it has one.
+
+    Raises:
+        SessionError: That tool environment is not installed.
+    """
+
+    def __init__(
+        self, threads: int, timeout_s: float, memory_mb: float, log: Path, backend: str
+    ) -> None:
+        self._threads = threads
+        python, variables = _interpreter(backend)
+        limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        # -P: not what lies in this folder.
+        command = [python, "-P", "-m", "hamerspace.measure.child", backend]
+        super().__init__(command, {**variables, **limits}, timeout_s, memory_mb, log)
+
+    def load(
+        self, candidate: Candidate, inputs: dict[str, str], batch_size: int
+    ) -> dict[str, float]:
+        """Load a candidate; return ``load_time_ms`` and ``peak_memory_mb``."""
+        value: dict[str, float] = self._call(
+            "load",
+            candidate=candidate.to_dict(),
+            threads=self._threads,
+            inputs=inputs,
+            batch_size=batch_size,
+        )
+        return value
+
+    def block(self, runs: int) -> tuple[list[int], list[int]]:
+        """Wall and CPU nanoseconds of ``runs`` consecutive runs."""
+        value: tuple[list[int], list[int]] = self._call("block", runs=runs)
+        return value
+
+    def evaluate(
+        self, inputs: dict[str, str], batch_size: int, start: int, stop: int, output: str
+    ) -> Any:
+        """The named output for rows ``start`` to ``stop`` of the input files."""
+        return self._call(
+            "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
+        )
 
 
 def _interpreter(backend: str) -> tuple[str, dict[str, str]]:

@@ -18,7 +18,7 @@ from hamerspace.measure.statistics import (
     paired_difference,
     student_interval,
 )
-from hamerspace.tasks.metrics import Metric, drop_points, drop_unit
+from hamerspace.tasks.metrics import Metric, check_metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
 
 FIRST_LOOK = 100
@@ -44,6 +44,17 @@ class Judge:
     _source_draws: dict[tuple[int, int], float] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def check(self) -> None:
+        """Judge the source model, before any trial.
+
+        Raises:
+            MetricError: See :func:`~hamerspace.tasks.metrics.check_metric`.
+        """
+        check_metric(self.metric, self.source_outputs, self._truth)
+
+    def close(self) -> None:
+        """End what judges, where that is another process."""
 
     @cached_property
     def first_look(self) -> int:

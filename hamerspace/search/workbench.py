@@ -24,8 +24,10 @@ from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
 from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, ConfigError, SourceError
+from hamerspace.measure.judging import JudgeLimits, RemoteJudge
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.memory import default_limit_mb
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
@@ -45,7 +47,7 @@ from hamerspace.space import (
     refuse_idle_goal,
 )
 from hamerspace.targets import TARGETS, Target
-from hamerspace.tasks.metrics import check_metric
+from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.task import Task
 
@@ -234,9 +236,7 @@ class Workbench:
         # Goes on beside the source model's outputs, which nobody times.
         self._worker.preload(preload.building(self.task.info, self._backend_names()))
         for split in ("search", "confirm"):
-            judge = self._data(split).judge
-            truth = judge.source_outputs if judge.labels is None else judge.labels
-            check_metric(self.task.metric, judge.source_outputs, truth)
+            self._data(split).judge.check()
 
     def evaluate(self, recipe: Recipe, *, always_timed: bool = False) -> Evaluation:
         """Build and measure ``recipe`` through the gates, or with its latency in any case.
@@ -293,6 +293,8 @@ class Workbench:
         """End every process and keep the store within its bound."""
         for worker in (self._worker, *self._tool_workers.values()):
             worker.close()
+        for data in self._sets.values():
+            data.judge.close()
         if "target" in self.__dict__:
             self.target.close()
         if "builder" in self.__dict__:
@@ -388,7 +390,12 @@ class Workbench:
         labels = task.splits.labels_of(split) if task.metric.needs_labels else None
         given = self.config.task.data
         together = task.batch_size if given is not None and given.whole_batches else 1
-        judge = Judge(task.metric, labels, self._source_outputs(split), together)
+        outputs = self._source_outputs(split)
+        judge = Judge(task.metric, labels, outputs, together)
+        if isinstance(task.metric, FunctionMetric):
+            log = self._logs.log("metric.log")
+            limits = JudgeLimits(self.config.budget.measure_timeout_s, default_limit_mb(), log)
+            judge = RemoteJudge(task.metric, labels, outputs, together, limits=limits)
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 
     def _inputs(self, split: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hamerspace.backends.base import Candidate, Host
 from hamerspace.errors import ConfigError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
@@ -66,7 +67,7 @@ class LocalTarget(Target):
         self._gpu = find_gpu() if hardware == "gpu" else None
         self._threads = threads
         self._timeout_s = timeout_s
-        self._memory_mb = memory_mb or psutil.virtual_memory().total * 0.75 / 1e6
+        self._memory_mb = memory_mb or default_limit_mb()
         self._reference: ModelProcess | None = None
         self._loaded: tuple[Candidate, dict[str, str], int] | None = None
         self._log = Path(os.devnull)
@@ -79,7 +80,7 @@ class LocalTarget(Target):
         return Host(machine, flags, self._gpu.name, self._gpu.capability)
 
     def environment(self) -> dict[str, str]:
-        memory_gb = psutil.virtual_memory().total / 1e9
+        memory_gb = available_mb() / 1e3
         gpu = {}
         if self._gpu is not None:
             gpu = {"gpu": self._gpu.name, "cuda": self._gpu.cuda}

@@ -20,12 +20,17 @@ from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.judged import judged_notes, judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.base import shape_text
-from hamerspace.tasks.metrics.resolve import fitting_loss, resolve_metric, training_loss
+from hamerspace.tasks.metrics.resolve import (
+    METRIC_KEY,
+    fitting_loss,
+    resolve_metric,
+    training_loss,
+)
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
 from hamerspace.tasks.task import TASK_FILE
-from hamerspace.tasks.user_code import noted_warnings, reference_file
+from hamerspace.tasks.user_code import SESSION, load_function, noted_warnings, reference_file
 
 _MORE_ROWS = 3
 """Past a batch; as many as are tried where the batch is free."""
@@ -115,10 +120,13 @@ def _checked_metric(
 ) -> Metric | None:
     """The metric, where it is known to suit the output and the labels.
 
-    ``None`` stands for a function of the user's: it says nothing about shapes, and only the process
-    of a Python session has the functions that were given there.
+    ``None`` stands for a function of the user's, which is there but says nothing about shapes; only
+    the process of a Python session has those that were given in it.
     """
     if quality.metric is not None and ":" in quality.metric:
+        if not quality.metric.startswith(f"{SESSION}:"):
+            resolve_metric(quality, splits.labels_of("search"), output.shape, root)
+            load_function(quality.metric, root, METRIC_KEY)
         return None
     metric = resolve_metric(quality, splits.labels_of("search"), output.shape, root)
     for split in ("search", "confirm"):

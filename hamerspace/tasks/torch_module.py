@@ -207,7 +207,7 @@ def _call_builder(reference: str, root: Path) -> nn.Module:
         )
     try:
         module = builder()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SourceError(f"task.source.builder: '{reference}' raised {error!r}") from error
     if not isinstance(module, nn.Module):
         raise SourceError(

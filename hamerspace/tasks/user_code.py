@@ -5,8 +5,9 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load_reference(reference: str, root: Path, key: str) -> Any:
                 f"{key}: no module '{module_name}' in {root} or among the installed packages"
             ) from error
         raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
     try:
         return getattr(module, attribute)
@@ -54,6 +55,36 @@ def load_reference(reference: str, root: Path, key: str) -> Any:
         names = [n for n in vars(module) if not n.startswith("_")]
         hint = did_you_mean(attribute, names)
         raise ConfigError(f"{key}: '{module_name}' has no '{attribute}'{hint}") from error
+
+
+def load_function(reference: str, root: Path, key: str) -> Callable[..., Any]:
+    """Return the function that a reference names; see :func:`load_reference`.
+
+    Raises:
+        ConfigError: It is no function, too.
+    """
+    function = load_reference(reference, root, key)
+    if not callable(function):
+        raise ConfigError(f"{key}: '{reference}' is not a function")
+    return function  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """A user's function that is imported where it is called, as importing alone may do anything.
+
+    Attributes:
+        reference: ``module:function``.
+        root: Folder of the study file.
+        key: Where the reference stands.
+    """
+
+    reference: str
+    root: Path
+    key: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        return load_function(self.reference, self.root, self.key)(*arguments)
 
 
 @contextmanager

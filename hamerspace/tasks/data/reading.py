@@ -12,7 +12,7 @@ import numpy as np
 from hamerspace.config.study import DataSection
 from hamerspace.errors import DataError, did_you_mean
 from hamerspace.tasks.data.splits import SPLITS, Array
-from hamerspace.tasks.user_code import load_reference
+from hamerspace.tasks.user_code import load_function
 
 RawData = dict[str, dict[str, Array]]
 """Split name to array name to array; the one split ``all`` where the user made none."""
@@ -78,12 +78,10 @@ def read_npz(path: Path) -> RawData:
 
 
 def _call(reference: str, root: Path) -> RawData:
-    function = load_reference(reference, root, "task.data.load")
-    if not callable(function):
-        raise DataError(f"task.data.load: '{reference}' is not a function")
+    function = load_function(reference, root, "task.data.load")
     try:
         value = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"task.data.load: '{reference}' raised {error!r}") from error
     wanted = "it must return {name: array} or {split: {name: array}}"
     if not isinstance(value, Mapping) or not value:

@@ -145,7 +145,7 @@ class Metric(ABC):
                 return function(_read_only(outputs), _read_only(ref))
         except MetricError as error:
             raise MetricError(f"metric '{self.name}': {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise MetricError(f"metric '{self.name}' raised {error!r} on {given}") from error
 
     def _finite(self, result: Any) -> float:

@@ -19,9 +19,9 @@ from hamerspace.tasks.metrics.base import (
     one_value_a_row,
     same_rows,
 )
-from hamerspace.tasks.user_code import SESSION, load_reference
+from hamerspace.tasks.user_code import SESSION, UserFunction, load_function
 
-_KEY = "task.quality.metric"
+METRIC_KEY = "task.quality.metric"
 
 
 class FunctionMetric(Metric):
@@ -77,7 +77,7 @@ def resolve_metric(
     metric = _from_user(name, quality, root) if ":" in name else _named(name, quality)
     if metric.needs_labels and labels is None:
         raise ConfigError(
-            f"{_KEY}: '{name}' needs labels and the data have none; name their array in "
+            f"{METRIC_KEY}: '{name}' needs labels and the data have none; name their array in "
             "task.data.labels, or choose 'agreement', 'cosine' or 'fidelity_r2'"
         )
     return metric
@@ -129,8 +129,8 @@ def default_metric(labels: Array | None, output_shape: Shape) -> str:
 def _named(name: str, quality: QualitySection) -> Metric:
     if name not in METRICS:
         raise ConfigError(
-            f"{_KEY}: unknown metric '{name}'{did_you_mean(name, METRICS)}; your own is named "
-            "module:function"
+            f"{METRIC_KEY}: unknown metric '{name}'{did_you_mean(name, METRICS)}; your own is "
+            "named module:function"
         )
     metric = METRICS.load(name)
     if quality.direction not in (None, metric.direction):
@@ -142,13 +142,14 @@ def _named(name: str, quality: QualitySection) -> Metric:
 
 
 def _from_user(reference: str, quality: QualitySection, root: Path) -> Metric:
-    function = load_reference(reference, root, _KEY)
-    if not callable(function):
-        raise ConfigError(f"{_KEY}: '{reference}' is not a function")
     if quality.direction is None:
         raise ConfigError(
             f"task.quality.direction: say whether '{reference}' is to 'maximize' or to 'minimize'"
         )
+    if reference.startswith(f"{SESSION}:"):
+        function = load_function(reference, root, METRIC_KEY)
+    else:
+        function = UserFunction(reference, root, METRIC_KEY)
     return FunctionMetric(reference, function, quality.direction)
 
 
