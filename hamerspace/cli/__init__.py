@@ -3,12 +3,11 @@
 import errno
 import io
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 from hamerspace.cli.app import app
+from hamerspace.cli.ending import exit_code, listen
 from hamerspace.errors import ConfigError, HamerspaceError
 
 __all__ = ["app", "main"]
@@ -35,11 +34,22 @@ def main() -> None:
     """Run the command line.
 
     A :class:`HamerspaceError` ends it with a message and the error's exit code; so does a file
-    that cannot be read or written. SIGINT and SIGTERM end it with 130 and 143 once every process
-    that it started is gone; a reader that goes away (``| head``) ends it silently.
+    that cannot be read or written. SIGHUP, SIGINT and SIGTERM end it with 129, 130 and 143 once
+    every process that it started is gone; a reader that goes away (``| head``) ends it silently.
     """
+    listen()
     _open_closed_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run()
+    except BaseException:
+        if exit_code() is None:
+            raise
+    code = exit_code()
+    if code is not None:
+        sys.exit(code)
+
+
+def _run() -> None:
     try:
         _refuse_undecodable()
         app()
@@ -100,11 +110,6 @@ def _refuse_undecodable() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     sys.stderr.write(f"error: {message}\n")
     sys.exit(code)
-
-
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """Unwind as an interrupt does, so that processes and half-written folders go first."""
-    sys.exit(128 + number)
 
 
 def _flush() -> None:

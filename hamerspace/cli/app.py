@@ -22,10 +22,12 @@ from hamerspace.cli import (
     show,
     spaces,
 )
+from hamerspace.errors import HamerspaceError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the reader of the output went away; 2 something given was wrong, and "
-    "the message says what; 3 nothing keeps the limits; 130 interrupted, 143 terminated."
+    "the message says what; 3 nothing keeps the limits; 129 hung up, 130 interrupted, 143 "
+    "terminated."
 )
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -44,6 +46,16 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 
 class CommandGroup(TyperGroup):
     """Lists the commands by what they are for, each with its whole first line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what code that is not ours means as an end of the program is an error."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as ended:
+            raise HamerspaceError(
+                f"code that was imported here called sys.exit({ended.code!r}); it must not end the "
+                "program"
+            ) from ended
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}

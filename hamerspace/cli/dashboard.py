@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import options
+from hamerspace.cli.ending import heed_interrupt
 
 
 def dashboard(
@@ -49,6 +50,7 @@ def dashboard(
             server.serve()
     except KeyboardInterrupt:
         # The way to end a server that did what it was told.
+        heed_interrupt()
         raise typer.Exit from None
 
 

@@ -4,8 +4,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from hamerspace.cli.console import console
+from hamerspace.cli.ending import refuse_signalled
 from hamerspace.progress import Progress
 from hamerspace.progress.count import cells, fate
+from hamerspace.recipe import Recipe
 from hamerspace.search.record import Record
 from hamerspace.space.describe import recipe_label
 
@@ -21,7 +23,15 @@ def progress_display(study: "Study") -> "TerminalProgress":
 
 
 class TerminalProgress(Progress):
-    """Writes to standard error."""
+    """Writes to standard error, and ends a search that a signal did not."""
+
+    def phase(self, text: str) -> None:
+        refuse_signalled()
+        super().phase(text)
+
+    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+        refuse_signalled()
+        super().trial_started(number, recipe, origin)
 
     def interrupted(self) -> None:
         """The user, or another program, ended the search."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hamerspace.cli import completion, options
+from hamerspace.cli.ending import exit_code
 
 if TYPE_CHECKING:
     from hamerspace.study import Study
@@ -101,12 +102,6 @@ def searching(study: "Study", *, force: bool) -> None:
     with progress_display(study) as display:
         try:
             study.optimize(listener=display, force=force)
-        except (KeyboardInterrupt, SystemExit) as ended:
+        except KeyboardInterrupt as ended:
             display.interrupted()
-            raise typer.Exit(_exit_code(ended)) from ended
-
-
-def _exit_code(ended: BaseException) -> int:
-    """130 for SIGINT; what the handler of another signal chose otherwise."""
-    code = getattr(ended, "code", None)
-    return code if isinstance(code, int) else INTERRUPTED
+            raise typer.Exit(exit_code() or INTERRUPTED) from ended

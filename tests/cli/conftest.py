@@ -26,7 +26,8 @@ def call(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    before = signal.getsignal(signal.SIGTERM)
+    signals = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
 
     def run(*arguments, columns=160):
         monkeypatch.setattr(sys, "argv", ["hamerspace", *map(str, arguments)])
@@ -37,7 +38,8 @@ def call(tmp_path, monkeypatch, capsys):
         return Ended(ended.value.code or 0, out, err)
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ def raises(*_): raise RuntimeError("boom")
 def nothing(*_): return float("nan")
 def text(*_): return "good"
 def lists(): return [1, 2, 3]
+def leaves(*_): raise SystemExit(0)
+def dies(*_): __import__("os")._exit(0)
 """
 
 
@@ -76,6 +78,13 @@ def test_a_metric_that_needs_labels_says_so(call, tmp_path, onnx_task):
     ("section", "said"),
     [
         ({"quality": {"metric": "task:raises", "direction": "maximize"}}, "'boom'"),
+        ({"quality": {"metric": "task:leaves", "direction": "maximize"}}, "SystemExit(0)"),
+        ({"quality": {"metric": "task:dies", "direction": "maximize"}}, "exited with code 0"),
+        ({"quality": {"metric": "task:ledt", "direction": "maximize"}}, "'task' has no 'ledt'"),
+        ({"quality": {"metric": "task:__doc__", "direction": "maximize"}}, "is not a function"),
+        ({"data": {"load": "task:leaves"}}, "SystemExit(0)"),
+        ({"data": {"load": "task:dies"}}, "exited with code 0"),
+        ({"source": {"builder": "task:leaves"}}, "SystemExit(0)"),
         ({"quality": {"metric": "task:nothing", "direction": "maximize"}}, "nan"),
         ({"quality": {"metric": "task:text", "direction": "maximize"}}, "'good'"),
         (
