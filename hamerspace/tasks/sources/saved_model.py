@@ -7,6 +7,7 @@ from typing import Any
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
+from hamerspace.tasks.sources._tensorflow_operators import reaching_out
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
 from hamerspace.tasks.sources.op_families import tensorflow_families
 from hamerspace.tasks.tensorflow_module import (
@@ -17,18 +18,6 @@ from hamerspace.tasks.tensorflow_module import (
 )
 
 _FOLDER = "saved_model"
-_REACHES_OUT = {
-    "DeleteFile",
-    "EagerPyFunc",
-    "MatchingFiles",
-    "PyFunc",
-    "PyFuncStateless",
-    "ReadFile",
-    "TextLineDataset",
-    "WriteFile",
-    "WriteRawProtoSummary",
-}
-"""Operators that touch files or call Python, which a model that only computes has no use for."""
 
 
 class SavedModelSource(SourceFormat):
@@ -41,12 +30,12 @@ class SavedModelSource(SourceFormat):
     ) -> tuple[ModelArtifact, SourceInfo]:
         path = _checked_folder(spec)
         graph = _read(path)
-        operators = graph_operators(graph)
-        reaching = sorted(_REACHES_OUT & operators)
-        if reaching and not spec.trust_pickle:
+        reaching = [] if spec.trust_pickle else reaching_out(graph)
+        if reaching:
             raise SourceError(
-                f"{path} reads or writes files or calls Python when it runs ({reaching[0]}); "
-                "export it without; or, if you trust it, allow it with --trust-pickle"
+                f"{path} may do more than compute when it is loaded or run: {', '.join(reaching)} "
+                "can reach files, Python or other processes; export it without; or, if you trust "
+                "it, allow it with --trust-pickle"
             )
         shutil.copytree(path, folder / _FOLDER)
         function = saved_function(folder / _FOLDER, label=path)
@@ -55,7 +44,7 @@ class SavedModelSource(SourceFormat):
             run=function.run,
             inputs=input_specs(function),
             weights=frozen_weights(function),
-            families=tensorflow_families(operators),
+            families=tensorflow_families(graph_operators(graph)),
             metadata={"model": _FOLDER},
             details={"tensorflow": _version(graph), "quantized": False},
         )

@@ -1,8 +1,10 @@
 """SavedModels as source models."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.tensorflow_module import load_function
@@ -48,15 +50,84 @@ def test_a_damaged_or_partial_folder_is_refused(exported, tmp_path):
         km.opened(path, tmp_path / "c")
 
 
-def test_a_graph_that_writes_files_is_refused(tmp_path):
-    class Writer(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
-        def __call__(self, x):
-            tf.io.write_file(str(tmp_path / "written"), "boo")
-            return {"y": x + 1.0}
+def _saved(path, body, table=None):
+    """A SavedModel whose signature is ``body(x, module)``."""
+    module = tf.Module()
+    module.scale, module.table = tf.Variable(2.0), table
+    signature = [tf.TensorSpec([None, 2], tf.float32, name="x")]
+    module.call = tf.function(lambda x: {"y": body(x, module)}, input_signature=signature)
+    tf.saved_model.save(module, path, signatures=module.call)
+    return path
 
-    module = Writer()
-    tf.saved_model.save(module, tmp_path / "net", signatures=module.__call__)
-    with pytest.raises(SourceError, match=r"WriteFile.*--trust-pickle"):
-        km.opened(tmp_path / "net", tmp_path / "source")
+
+def _prints(x, folder):
+    tf.print("boo", output_stream=f"file://{folder}/written")
+    return x + 1.0
+
+
+REACHING = {
+    "WriteFile": lambda x, f: (tf.io.write_file(f"{f}/written", "boo"), x)[1],
+    "PrintV2": _prints,
+    "SaveV2": lambda x, f: (tf.raw_ops.SaveV2(
+        prefix=f"{f}/written", tensor_names=["x"], shape_and_slices=[""], tensors=[x]), x)[1],
+    "ReadFile": lambda x, f: x + tf.strings.to_number(tf.io.read_file(f"{f}/here")),
+    "RestoreV2": lambda x, f: x + tf.raw_ops.RestoreV2(
+        prefix=f"{f}/here", tensor_names=["x"], shape_and_slices=[""], dtypes=[tf.float32])[0],
+    "MatchingFiles": lambda x, f: x + tf.cast(tf.size(tf.io.matching_files(f"{f}/*")), tf.float32),
+    "EagerPyFunc": lambda x, f: tf.reshape(tf.py_function(lambda y: y, [x], tf.float32), [-1, 2]),
+    "DebugIdentity": lambda x, f: tf.raw_ops.DebugIdentity(
+        input=x, debug_urls=[f"file://{f}/written"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", REACHING)
+def test_a_graph_that_does_more_than_compute_is_refused(operator, tmp_path):
+    path = _saved(tmp_path / "net", lambda x, _: REACHING[operator](x, tmp_path))
+    with pytest.raises(SourceError, match=rf": {operator} can reach .*--trust-pickle"):
+        km.opened(path, tmp_path / "source")
+    assert not list(tmp_path.glob("written*"))
+
+
+def test_what_is_called_saving_is_looked_at_where_it_is_run_too(tmp_path):
+    path = _saved(tmp_path / "net", lambda x, _: REACHING["WriteFile"](x, tmp_path))
+    message = SavedModel()
+    message.ParseFromString((path / "saved_model.pb").read_bytes())
+    graph = message.meta_graphs[0]
+    output = graph.signature_def["serving_default"].outputs["y"].name
+    for part in ("save_tensor_name", "restore_op_name"):
+        setattr(graph.saver_def, part, output)
+        (path / "saved_model.pb").write_bytes(message.SerializeToString())
+        with pytest.raises(SourceError, match=r"WriteFile.*--trust-pickle"):
+            km.opened(path, tmp_path / part)
     assert not (tmp_path / "written").exists()
+
+
+def _loop(x, module):
+    return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y * module.scale), [0, x])[1]
+
+
+ORDINARY = {
+    "a loop": _loop,
+    "a condition": lambda x, m: tf.cond(tf.reduce_sum(x) > 0, lambda: x * m.scale, lambda: x),
+    "a table": lambda x, m: x + tf.cast(m.table.lookup(tf.cast(x, tf.int64)), tf.float32),
+    "random numbers": lambda x, _: x + 0.0 * tf.random.normal(tf.shape(x)),
+    "a check": lambda x, _: tf.debugging.assert_all_finite(x, "x"),
+}
+
+
+@pytest.mark.parametrize("body", ORDINARY.values(), ids=ORDINARY)
+def test_ordinary_graphs_are_taken(body, tmp_path):
+    keys = tf.lookup.KeyValueTensorInitializer(tf.range(2, dtype=tf.int64), tf.range(2), tf.int64)
+    table = tf.lookup.StaticHashTable(keys, 0)
+    _, info = km.opened(_saved(tmp_path / "net", body, table), tmp_path / "source")
+    assert [spec.name for spec in info.outputs] == ["y"]
+
+
+def test_recurrent_models_and_lookups_of_keras_are_taken(tmp_path):
+    km.lstm().export(tmp_path / "lstm", verbose=False)
+    km.opened(tmp_path / "lstm", tmp_path / "a")
+    layers = [keras.layers.IntegerLookup(vocabulary=[3, 5]), keras.layers.Embedding(4, 2)]
+    model = keras.Sequential([keras.Input((3,), dtype="int64", name="ids"), *layers])
+    model.export(tmp_path / "lookup", verbose=False)
+    _, info = km.opened(tmp_path / "lookup", tmp_path / "b")
+    assert [spec.name for spec in info.inputs] == ["ids"]

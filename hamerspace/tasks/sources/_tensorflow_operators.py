@@ -1,0 +1,116 @@
+"""Which operators of TensorFlow only compute, and whether a graph has others."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+_COMPUTE = (
+    "array", "audio", "bitwise", "control_flow", "ctc", "cudnn_rnn", "data_flow", "functional",
+    "image", "linalg", "list", "lookup", "manip", "map", "math", "nn", "parsing", "ragged_array",
+    "ragged_conversion", "ragged_math", "random", "resource_variable", "rnn", "set", "sparse",
+    "special_math", "spectral", "state", "stateless_random", "stateless_random_ops_v2", "string",
+    "uniform_quant",
+)  # fmt: skip
+"""Groups of TensorFlow's operators; those of them that it registers as stateless only compute."""
+_OWN_STATE = ("cudnn_rnn", "random", "resource_variable", "state", "stateful_random")
+"""Groups whose state is the model's own: weights and random numbers."""
+_NAMED = frozenset(
+    {
+        "AnonymousHashTable", "AnonymousMutableDenseHashTable", "AnonymousMutableHashTable",
+        "AnonymousMutableHashTableOfTensors", "Assert", "Case", "CheckNumerics",
+        "CheckNumericsV2", "HashTable", "HashTableV2", "If", "InitializeTable",
+        "InitializeTableV2", "LookupTableExportV2", "LookupTableFind",
+        "LookupTableFindV2", "LookupTableImportV2", "LookupTableInsertV2", "LookupTableRemoveV2",
+        "LookupTableSizeV2", "MutableDenseHashTableV2", "MutableHashTableV2",
+        "StatefulPartitionedCall", "TensorArrayGatherV3", "TensorArrayReadV3",
+        "TensorArrayScatterV3", "TensorArraySizeV3", "TensorArrayV3", "TensorArrayWriteV3",
+        "While", "XlaCallModule",
+    }
+)  # fmt: skip
+"""Others that inference needs: control flow, tables in memory, arrays of loops."""
+_NEVER = frozenset({"Abort"})
+_RESTORE = frozenset({"RestoreV2"})
+
+Parts = set[tuple[bool, str]]
+"""Nodes (false) and functions (true) of a graph by their names."""
+
+
+def reaching_out(meta_graph: Any) -> list[str]:
+    """Operators that may touch more than the model: files, Python, the network, other processes.
+
+    What only saves is passed over, as nothing runs it; what only restores may read the checkpoint.
+
+    Args:
+        meta_graph: A ``MetaGraphDef``.
+    """
+    graph, saver = _Graph(meta_graph.graph_def), meta_graph.saver_def
+    saving = graph.below(_node(saver.save_tensor_name))
+    restoring = graph.below(_node(saver.restore_op_name))
+    outputs = [t.name for s in meta_graph.signature_def.values() for t in s.outputs.values()]
+    outputs += [name for c in meta_graph.collection_def.values() for name in c.node_list.value]
+    called = meta_graph.object_graph_def.concrete_functions
+    elsewhere = graph.all() - saving - restoring
+    run = graph.below(*map(_node, outputs), *((True, name) for name in called), *elsewhere)
+    found = graph.operators(run) | (graph.operators(restoring) - _RESTORE)
+    return sorted(found - _computing())
+
+
+class _Graph:
+    """A ``GraphDef`` whose nodes and functions are found by name."""
+
+    def __init__(self, graph: Any) -> None:
+        self._nodes = {node.name: node for node in graph.node}
+        self._functions = {f.signature.name: f for f in graph.library.function}
+
+    def all(self) -> Parts:
+        return {(False, name) for name in self._nodes} | {(True, n) for n in self._functions}
+
+    def below(self, *parts: tuple[bool, str]) -> Parts:
+        """These parts, and all that they take and call."""
+        found: Parts = set()
+        waiting = list(parts)
+        while waiting:
+            part = waiting.pop()
+            if part in found or part[1] not in (self._functions if part[0] else self._nodes):
+                continue
+            found.add(part)
+            if not part[0]:
+                waiting += map(_node, self._nodes[part[1]].input)
+            waiting += [(True, name) for node in self._within(part) for name in _calls(node)]
+        return found
+
+    def operators(self, parts: Parts) -> set[str]:
+        """Operators of parts; a call by a function's name is none."""
+        return {n.op for part in parts for n in self._within(part)} - self._functions.keys()
+
+    def _within(self, part: tuple[bool, str]) -> Iterable[Any]:
+        function, name = part
+        return self._functions[name].node_def if function else [self._nodes[name]]
+
+
+def _node(tensor: str) -> tuple[bool, str]:
+    return False, tensor.removeprefix("^").partition(":")[0]
+
+
+def _calls(node: Any) -> Iterator[str]:
+    yield node.op
+    for value in node.attr.values():
+        yield value.func.name
+        yield from (function.name for function in value.list.func)
+
+
+@cache
+def _computing() -> frozenset[str]:
+    """What of this TensorFlow only computes."""
+    from tensorflow.python.framework import op_def_registry
+
+    found = set(_NAMED)
+    for group in {*_COMPUTE, *_OWN_STATE}:
+        suffix = "" if group.endswith("_v2") else "_ops"
+        module = importlib.import_module(f"tensorflow.python.ops.gen_{group}{suffix}")
+        for name in vars(module):
+            registered = op_def_registry.get(name)
+            if registered is not None and (group in _OWN_STATE or not registered.is_stateful):
+                found.add(name)
+    return frozenset(found - _NEVER)
