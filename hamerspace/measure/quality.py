@@ -24,6 +24,8 @@ from hamerspace.tasks.metrics.base import DropUnit
 FIRST_LOOK = 100
 FIRST_LOOK_OF_NO_MEAN = 200
 GROWTH = 4.0
+_MOST_EXCHANGED = 256
+_EXCHANGES = 32
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,31 @@ class Judge:
 
         if limit is not None and (found := drop(np.arange(rows), 0)) <= limit:
             return Interval(found, -math.inf, math.inf)
-        return bootstrap_interval(drop, rows, confidence, together=self.rows_together)
+        stray = self._reach * self.rows_together / rows
+        return bootstrap_interval(drop, rows, confidence, together=self.rows_together, stray=stray)
+
+    @cached_property
+    def _reach(self) -> float:
+        """What a row loses with the answer to another row, root mean square, above 0.
+
+        In the unit of the scores where the metric is their mean, else in points, times the rows.
+        """
+        metric, source, truth = self.metric, self.source_outputs, self._truth
+        rng, rows = np.random.default_rng(0), len(source)
+        if self._source_scores is not None:
+            others = rng.permutation(min(rows, _MOST_EXCHANGED))
+            kept = slice(len(others))
+            exchanged = metric.per_sample(source[others], truth[kept])
+            assert exchanged is not None
+            found = float(np.sqrt(np.mean(np.square(exchanged - self._source_scores[kept]))))
+            return found or 1.0
+        changes, outputs = [], np.array(source)
+        for row, other in rng.integers(0, rows, (_EXCHANGES, 2)):
+            outputs[row] = source[other]
+            after = metric.value(outputs, truth)
+            changes.append(drop_points(metric, self._source_value, after, self._unit))
+            outputs[row] = source[row]
+        return rows * float(np.sqrt(np.mean(np.square(changes)))) or 100.0
 
     def _paired(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
         """Of rows that depend on one another, the batches are the independent draws."""
@@ -178,7 +204,7 @@ class Judge:
             )
             return guarded_difference(differences, float(np.ptp(scores)), confidence)
         if together == 1:
-            return paired_difference(source, candidate, confidence)
+            return paired_difference(source, candidate, self._reach, confidence)
         return student_interval(differences, confidence)
 
 

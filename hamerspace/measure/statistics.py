@@ -12,6 +12,8 @@ from hamerspace.errors import MetricError
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
+_FEW = 10
+"""Rows that differ, below which they do not tell by how much those not met may."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,26 @@ def ratio_interval(
 
 
 def paired_difference(
-    source: Floats, candidate: Floats, confidence: float = CONFIDENCE
+    source: Floats, candidate: Floats, reach: float, confidence: float = CONFIDENCE
 ) -> Interval:
     """Interval for the mean of ``source - candidate``, paired per sample.
 
     Where every score is 0 or 1, half a count is added to each cell of the table of agreement
     (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
-    proportions"), which keeps the interval honest when the two rarely differ.
+    proportions"), which keeps the interval honest when the two rarely differ. Other scores of
+    which few differ, or all by the same, are guarded alike.
+
+    Args:
+        source: Scores of the source model.
+        candidate: Those of the candidate on the same rows.
+        reach: What a row can lose or win; see :func:`guarded_difference`.
+        confidence: Of the interval.
     """
     if not _binary(source) or not _binary(candidate):
-        return student_interval(source - candidate, confidence)
+        differences = source - candidate
+        if np.count_nonzero(differences) < _FEW or np.ptp(differences) == 0:
+            return guarded_difference(differences, reach, confidence)
+        return student_interval(differences, confidence)
     from scipy import stats
 
     rows = len(source)
@@ -101,7 +113,7 @@ def paired_difference(
 def guarded_difference(
     differences: Floats, reach: float, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Interval for the mean of few differences, for deciding by its ends while rows still come.
+    """Interval for the mean of differences that are few, or of which few are not 0.
 
     Half a count is added at plus and minus ``reach``, what a row can lose or win: for zeros and
     ones the adjustment of Agresti and Min (see :func:`paired_difference`), here for any scores.
@@ -109,7 +121,7 @@ def guarded_difference(
 
     Args:
         differences: Source minus candidate, of each row.
-        reach: The range of the scores.
+        reach: What a row can lose or win, above 0, or the interval may have no width.
         confidence: Of the interval.
     """
     from scipy import stats
@@ -131,6 +143,7 @@ def bootstrap_interval(
     resamples: int = 200,
     seed: int = 0,
     together: int = 1,
+    stray: float = 0.0,
 ) -> Interval:
     """Student's interval with the bootstrap's standard error (Efron and Tibshirani 1993, 12.3).
 
@@ -148,6 +161,9 @@ def bootstrap_interval(
         resamples: How many are drawn.
         seed: Of the draws.
         together: How many consecutive rows are drawn as one; the last such group may be shorter.
+        stray: What one row that comes out otherwise adds to the statistic or takes from it. It
+            counts as an error of its own where a resample gives 0 or all give the same: too few
+            rows differ for the resamples to tell how much such a row matters.
 
     Raises:
         MetricError: The statistic fails on all rows, or on most of the resamples.
@@ -172,6 +188,8 @@ def bootstrap_interval(
         return Interval(estimate, -math.inf, math.inf)
     # The bootstrap's own variance is that of the sample, short by (count - 1) / count.
     spread = float(np.std(draws, ddof=1)) * math.sqrt(count / (count - 1))
+    if 0.0 in draws or np.ptp(draws) == 0:
+        spread = math.hypot(spread, stray)
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread
     return Interval(estimate, estimate - half, estimate + half)
 

@@ -81,6 +81,25 @@ def test_a_metric_of_the_whole_set_gets_a_bootstrap_interval(tmp_path):
     assert judge.judge(outputs) == quality
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "f1_macro", "mae", "rmse", "r2", None])
+def test_a_model_that_answers_alike_may_still_lose_on_rows_not_met(name, tmp_path):
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, 1000)
+    source = rng.normal(size=(1000, 2)).astype(np.float32) + np.eye(2, dtype=np.float32)[labels]
+    if name in ("mae", "rmse", "r2"):
+        labels = labels[:, None].astype(np.float32)
+        source = source[:, 1:]
+    known = labels if name else None
+    metric = resolve_metric(QualitySection(metric=name), known, (None, 2), tmp_path)
+    few, many = (
+        Judge(metric, known if known is None else known[:n], source[:n]).judge(source[:n]).drop
+        for n in (200, 1000)
+    )
+    assert few.estimate == many.estimate == 0.0
+    assert few.low < many.low < 0 < many.high < few.high
+    assert many.high < 2.5
+
+
 @pytest.mark.parametrize("rows", [1, 50, 51, 150, 1000, 4096])
 @pytest.mark.parametrize("batch", [1, 16, 64])
 def test_looks_are_whole_batches_that_grow_to_all_rows(rows, batch):

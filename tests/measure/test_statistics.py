@@ -77,13 +77,12 @@ def test_a_difference_of_accuracies_is_covered(lost, won):
         draw = rng.uniform(size=300)
         source = np.where(draw < lost, 1.0, np.where(draw < lost + won, 0.0, 1.0))
         candidate = np.where(draw < lost, 0.0, 1.0)
-        found.append(paired_difference(source, candidate))
+        found.append(paired_difference(source, candidate, 1.0))
     assert _coverage(found, lost - won) > 0.93
 
 
 def test_models_that_agree_on_every_row_still_leave_room_for_a_drop():
-    ones = np.ones(100)
-    few, many = paired_difference(ones, ones), paired_difference(np.ones(10_000), np.ones(10_000))
+    few, many = (paired_difference(np.ones(n), np.ones(n), 1.0) for n in (100, 10_000))
     assert few.estimate == 0.0
     assert few.low < 0 < few.high
     assert many.high < few.high / 10
@@ -92,14 +91,30 @@ def test_models_that_agree_on_every_row_still_leave_room_for_a_drop():
 def test_scores_that_are_not_binary_take_a_t_interval():
     rng = np.random.default_rng(5)
     source, candidate = rng.normal(1, 1, 50), rng.normal(0, 1, 50)
-    assert paired_difference(source, candidate) == student_interval(source - candidate)
+    assert paired_difference(source, candidate, 9.0) == student_interval(source - candidate)
+
+
+@pytest.mark.parametrize("differing", [0, 1, 300])
+def test_scores_that_are_not_binary_always_leave_room_for_a_drop(differing):
+    source = np.linspace(0.2, 0.9, 300)
+    candidate = source - np.where(np.arange(300) < differing, 0.01, 0.0)
+    found = paired_difference(source, candidate, 0.4)
+    assert found.low < found.estimate < found.high
+    assert found.half_width > 0.4 / 310
+
+
+def test_resamples_in_which_hardly_any_row_differs_leave_room_for_a_drop():
+    same = bootstrap_interval(lambda _i, _n: 0.0, 200, stray=0.05)
+    assert same.low == pytest.approx(-0.05 * 1.972, rel=1e-3)
+    one = bootstrap_interval(lambda i, _: float(np.mean(i == 0)), 200, stray=0.05)
+    assert one.half_width > same.half_width
 
 
 def test_a_guarded_difference_of_zeros_and_ones_is_the_adjusted_interval_but_for_its_quantile():
     rng = np.random.default_rng(10)
     source, candidate = (rng.uniform(size=(2, 100_000)) < [[0.9], [0.88]]).astype(float)
     guarded = guarded_difference(source - candidate, 1.0)
-    plain = paired_difference(source, candidate)
+    plain = paired_difference(source, candidate, 1.0)
     assert (guarded.low, guarded.high) == pytest.approx((plain.low, plain.high), rel=1e-3)
 
 
@@ -123,7 +138,7 @@ def test_a_bootstrap_of_few_groups_is_wide_and_of_one_shows_nothing():
 def test_pairing_narrows_the_interval():
     rng = np.random.default_rng(6)
     scores = rng.normal(0, 5, 200)
-    close = paired_difference(scores, scores - 0.1 + rng.normal(0, 0.01, 200))
+    close = paired_difference(scores, scores - 0.1 + rng.normal(0, 0.01, 200), 9.0)
     assert close.low > 0.09
     assert close.high < 0.11
 
