@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hamerspace.report.pareto import hypervolume
-from hamerspace.search.surrogate.gain import dominated_share, expected_gain
+from hamerspace.search.surrogate.gain import _MOST_CELLS, _most, dominated_share, expected_gain
 
 DRAWS = 20_000
 
@@ -98,3 +98,9 @@ def test_a_long_front_is_cut_at_a_part_of_its_members_only():
     points = np.random.default_rng(0).dirichlet(np.ones(3), 60)
     exact = _volume(points, low, high)
     assert dominated_share(points, low, high) == pytest.approx(exact, abs=0.03)
+
+
+@pytest.mark.parametrize(("axes", "cuts"), [(1, 8000), (2, 89), (3, 20), (4, 9), (5, 6), (6, 4)])
+def test_an_axis_is_cut_as_often_as_the_bound_on_cells_lets_it(axes, cuts):
+    assert _most(axes) == cuts
+    assert cuts**axes <= _MOST_CELLS < (cuts + 1) ** axes
