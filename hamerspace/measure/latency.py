@@ -8,6 +8,7 @@ no other measuring goes on.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 
@@ -113,8 +114,10 @@ class LatencyRun:
         """
         started = time.monotonic()
         while True:
-            self._reference.add_block()
-            self._candidate.add_block()
+            # Who goes first takes turns, as what lasts drifts through both blocks of a pair.
+            sides = (self._reference, self._candidate)
+            for side in sides if len(self._candidate.wall_ns) % 2 else sides[::-1]:
+                side.add_block()
             if len(self._candidate.wall_ns) < _MIN_BLOCKS:
                 continue
             latency = self._latency(plan.confidence)
@@ -157,3 +160,30 @@ class LatencyRun:
 
 def _flat(blocks: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
+
+
+def over_processes(found: Sequence[Latency], ratio: Interval) -> Latency:
+    """The latency of a model that was timed in several processes.
+
+    Args:
+        found: In each of them.
+        ratio: Of them all.
+    """
+    first = found[0]
+    latency_ms = ratio.scaled(first.latency_ms.estimate / first.ratio.estimate)
+    tails = [one.p99_ms for one in found if one.p99_ms is not None]
+    return Latency(
+        ratio=ratio,
+        latency_ms=latency_ms,
+        p50_ms=median(one.p50_ms for one in found),
+        p90_ms=median(one.p90_ms for one in found),
+        p99_ms=median(tails) if tails else None,
+        cpu_p50_ms=median(one.cpu_p50_ms for one in found),
+        cpu_p90_ms=median(one.cpu_p90_ms for one in found),
+        runs=sum(one.runs for one in found),
+        blocks=sum(one.blocks for one in found),
+        wall_over_cpu=median(one.wall_over_cpu for one in found),
+        basis="cpu" if any(one.basis == "cpu" for one in found) else "wall",
+        throughput_per_s=first.throughput_per_s * first.latency_ms.estimate / latency_ms.estimate,
+        processes=len(found),
+    )

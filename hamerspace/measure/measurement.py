@@ -42,6 +42,8 @@ class Latency:
         wall_over_cpu: Median over blocks; above 1.1 other work took the processor.
         basis: ``wall``, or ``cpu`` where the host was busy and there is one thread.
         throughput_per_s: Samples per second of one stream: the batch size over ``latency_ms``.
+        processes: Pairs of processes that were timed; of one, the interval leaves out what differs
+            from process to process.
     """
 
     ratio: Interval
@@ -56,6 +58,7 @@ class Latency:
     wall_over_cpu: float
     basis: str
     throughput_per_s: float
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,43 @@ def ratio_interval(
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
+def process_ratios(
+    groups: Sequence[Sequence[Interval]], confidence: float = CONFIDENCE
+) -> list[Interval]:
+    """Interval for the ratio of each of some models, from ratios seen in pairs of processes.
+
+    The pair is the unit: Student's interval of the logarithms of its ratios. As three to five
+    pairs tell little of a spread, the models share one; it is at least what the blocks within a
+    pair tell.
+
+    Args:
+        groups: Of each model the ratios in its pairs, as 95 % intervals; at least one pair.
+        confidence: Of each interval.
+    """
+    from scipy import stats
+
+    logs = [np.log([ratio.estimate for ratio in group]) for group in groups]
+    freedom = sum(len(values) - 1 for values in logs)
+    if not freedom:
+        return [Interval(float(np.exp(values.mean())), 0.0, math.inf) for values in logs]
+    between = sum(float(np.square(v - v.mean()).sum()) for v in logs) / freedom
+    quantile = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    found = []
+    for values, group in zip(logs, groups, strict=True):
+        variance = max(between, float(np.mean([_log_error(ratio) ** 2 for ratio in group])))
+        mean, half = float(values.mean()), quantile * math.sqrt(variance / len(values))
+        high = math.exp(mean + half) if half < math.inf else math.inf
+        found.append(Interval(math.exp(mean), math.exp(mean - half), high))
+    return found
+
+
+def _log_error(ratio: Interval) -> float:
+    """Standard error of the logarithm of a ratio that is known as a 95 % interval."""
+    if not 0 < ratio.low <= ratio.high < math.inf:
+        return math.inf
+    return math.log(ratio.high / ratio.low) / (2 * 1.96)
+
+
 def paired_difference(
     source: Floats, candidate: Floats, reach: float, confidence: float = CONFIDENCE
 ) -> Interval:

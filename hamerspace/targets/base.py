@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from hamerspace.backends.base import Candidate, Host
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Measurement
+from hamerspace.measure.measurement import Latency, Measurement
 from hamerspace.measure.protocol import MeasurementPlan
 
 
@@ -74,6 +74,24 @@ class Target(ABC):
     @abstractmethod
     def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
         """Measure a candidate in a fresh process; its failures are observations."""
+
+    @abstractmethod
+    def time_afresh(
+        self, candidate: Candidate | None, plan: LatencyPlan, pair: int, reference_ms: float
+    ) -> Latency:
+        """Latency in a process started for this, beside a source model started for this.
+
+        Both are run on the inputs of :meth:`set_reference`.
+
+        Args:
+            candidate: What is timed; ``None`` is the source model.
+            plan: When to stop.
+            pair: How many such pairs there were: which of the two is loaded first takes turns.
+            reference_ms: The source model's latency in this study.
+
+        Raises:
+            SessionError: One of them cannot be loaded or run.
+        """
 
     @abstractmethod
     def close(self) -> None:

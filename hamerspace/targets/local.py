@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Host
 from hamerspace.errors import ConfigError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import ModelProcess
@@ -154,6 +155,26 @@ class LocalTarget(Target):
             # row it does: it takes so much memory, say, that the kernel kills others.
             measurement = self._measure_beside(self._running(), candidate, plan, log)
         return measurement
+
+    def time_afresh(
+        self, candidate: Candidate | None, plan: LatencyPlan, pair: int, reference_ms: float
+    ) -> Latency:
+        assert self._loaded is not None
+        source, inputs, batch_size = self._loaded
+        self._drop_next()
+        if self._reference is not None:
+            self._reference.close()  # to make room; it is started again when it is asked for
+        models = (source, source if candidate is None else candidate)
+        with ExitStack() as stack:
+            processes = [
+                stack.enter_context(self._process(model.backend, self._log)) for model in models
+            ]
+            loads = list(zip(processes, models, strict=True))
+            for process, model in reversed(loads) if pair % 2 else loads:
+                process.load(model, inputs, batch_size)
+            reference, timed = processes
+            run = LatencyRun(timed, reference, self._threads, reference_ms, batch_size)
+            return run.extend(plan)
 
     def close(self) -> None:
         self._drop_next()

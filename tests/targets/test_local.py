@@ -67,6 +67,19 @@ def test_the_reference_measures_itself(target, build_unruly, search_split):
     assert found.size_mb > 0
 
 
+@pytest.mark.parametrize("pair", [0, 1])
+def test_a_pair_of_fresh_processes_times_a_candidate_beside_the_source(
+    target, build_unruly, search_split, measure, pair
+):
+    own = target.time_afresh(None, QUICK, pair, 2.0)
+    assert 0.5 < own.ratio.estimate < 2.0
+    assert own.latency_ms.estimate == pytest.approx(2 * own.ratio.estimate)
+    assert target.time_afresh(build_unruly("slow"), QUICK, pair, 2.0).ratio.low > 4
+    with pytest.raises(SessionError):
+        target.time_afresh(build_unruly("run_segfaults"), QUICK, pair, 2.0)
+    assert not measure("none").failed  # the study's own source process is there again
+
+
 def test_the_reference_gives_the_source_outputs(target, search_split):
     outputs = target.reference_outputs(search_split.inputs, 60, 8, "logits")
     wanted = search_split.judge.source_outputs[:60]
