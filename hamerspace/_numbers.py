@@ -6,6 +6,8 @@ Figures go by names that hold their units, such as ``latency_ms``.
 from typing import Literal
 
 ABSENT = "-"
+SAME = 1.05
+"""Ratios below this, and above its inverse, are no difference that anybody would miss."""
 _UNITS = {
     "latency_ms": "ms",
     "latency_low_ms": "ms",
@@ -60,7 +62,7 @@ def times(ratio: float | None, better: str, worse: str) -> str:
     if ratio is None or ratio <= 0:
         return ""
     factor, word = (1 / ratio, better) if ratio <= 1 else (ratio, worse)
-    if factor < 1.05:
+    if factor < SAME:
         return "same"
     return f"{_factor(factor)}x {word}"
 

@@ -84,7 +84,8 @@ def summarize(study: "Study") -> RunData:
         constraints=limits,
         objectives=tuple(o.value for o in config.objectives),
         feasible_winner=best is not None,
-        nearest=() if best is not None else _nearest(_last_seen(records, study), limits),
+        source_is_best=study.nearest_to_source is not None,
+        nearest=() if best is not None else _nearest(study, records, limits),
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
         environment=_environment(study, facts),
@@ -205,10 +206,16 @@ def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Recor
     }
 
 
-def _nearest(records: Mapping[int, Record], limits: Mapping[str, float]) -> tuple[Nearest, ...]:
-    """The built candidates that miss least in total."""
+def _nearest(
+    study: "Study", records: Mapping[int, Record], limits: Mapping[str, float]
+) -> tuple[Nearest, ...]:
+    """What comes nearest to the source model, or the built candidates that miss least in total."""
+    near = study.nearest_to_source
+    if near is not None and near.number in records:
+        label = recipe_label(records[near.number].recipe)
+        return (Nearest(label, near.number, {}),)
     ranked = []
-    for number, record in records.items():
+    for number, record in _last_seen(records, study).items():
         if record.measurement.failed:
             continue
         values = observed(record.measurement)

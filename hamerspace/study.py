@@ -266,8 +266,14 @@ class Study:
 
     @property
     def best(self) -> Confirmed | None:
-        """The winner; ``None`` where nothing that was confirmed keeps the limits."""
+        """The winner; ``None`` where nothing confirmed keeps the limits and beats the source."""
         number = self.result.get("winner")
+        return next((c for c in self.confirmed if c.number == number), None)
+
+    @property
+    def nearest_to_source(self) -> Confirmed | None:
+        """The best that keeps the limits, where nothing beats the source model; else ``None``."""
+        number = self.result.get("nearest_to_source")
         return next((c for c in self.confirmed if c.number == number), None)
 
     def front(self) -> dict[int, Record]:

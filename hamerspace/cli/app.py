@@ -26,8 +26,8 @@ from hamerspace.errors import HamerspaceError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the reader of the output went away; 2 something given was wrong, and "
-    "the message says what; 3 nothing keeps the limits; 129 hung up, 130 interrupted, 143 "
-    "terminated."
+    "the message says what; 3 nothing keeps the limits; 4 nothing beats the source model; 129 "
+    "hung up, 130 interrupted, 143 terminated."
 )
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {

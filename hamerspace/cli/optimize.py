@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hamerspace.cli import completion, options
-from hamerspace.cli.search import NOTHING_FEASIBLE, searching
+from hamerspace.cli.search import end_without_winner, searching
 from hamerspace.errors import HamerspaceError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def optimize(
 
     It is ``search`` in its shortest form: goal and hardware choose the space. An interrupted call
     goes on where it was. Exit codes: 0 a winner was confirmed, 2 something given was wrong, 3
-    nothing keeps the limits, 130 interrupted.
+    nothing keeps the limits, 4 nothing beats the source model, 130 interrupted.
     """
     given = locals()
     from hamerspace.cli.target import study_of
@@ -118,8 +118,7 @@ def optimize(
     _print(result, saved, as_json=json)
     if failure is not None:
         raise failure
-    if not result.succeeded:
-        raise typer.Exit(NOTHING_FEASIBLE)
+    end_without_winner(study)
 
 
 def _print(result: "OptimizationResult", saved: "SavedModel | None", *, as_json: bool) -> None:

@@ -58,6 +58,8 @@ def _findings(run: "RunData", judged: "Verdict") -> list[str]:
     for nearest in run.nearest:
         missed = "; ".join(misses(run, nearest)) or "not confirmed"
         lines.append(f"nearest: trial {nearest.number}, {nearest.label}: {missed}")
+    if run.source_is_best:
+        lines.append("To have it all the same: hamerspace export RUN --trial N --output FOLDER")
     return lines
 
 
@@ -110,6 +112,7 @@ def outcome_document(study: "Study") -> dict[str, Any]:
         "winner": None if winner is None else asdict(winner),
         "confirmed": [asdict(c) for c in run.confirmations],
         "front": list(study.front()),
+        "source_is_best": run.source_is_best,
         "nearest": [asdict(n) for n in run.nearest],
         "trials": [asdict(t) for t in run.trials],
         "stopped_because": run.stopped_because,

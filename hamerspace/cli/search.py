@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hamerspace.study import Study
 
 NOTHING_FEASIBLE = 3
+SOURCE_IS_BEST = 4
 INTERRUPTED = 130
 
 
@@ -73,8 +74,8 @@ def search(
     """Search for the best compressed form of a model.
 
     An interrupted search goes on where it was when the same command is given again. Exit codes:
-    0 a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits, 130
-    interrupted.
+    0 a winner was confirmed, 2 something given was wrong, 3 nothing keeps the limits, 4 nothing
+    beats the source model, 130 interrupted.
     """
     given = locals()
     from hamerspace.cli.outcome import print_outcome
@@ -83,8 +84,13 @@ def search(
     study = study_of(target, given, backends=options.backend_names(backends))
     searching(study, force=force)
     print_outcome(study, as_json=json)
+    end_without_winner(study)
+
+
+def end_without_winner(study: "Study") -> None:
+    """Raise ``typer.Exit`` with a code that says why, where there is no winner."""
     if study.best is None:
-        raise typer.Exit(NOTHING_FEASIBLE)
+        raise typer.Exit(NOTHING_FEASIBLE if study.nearest_to_source is None else SOURCE_IS_BEST)
 
 
 def searching(study: "Study", *, force: bool) -> None:

@@ -95,10 +95,17 @@ class OptimizationResult:
                 writes it.
 
         Raises:
-            ConfigError: No candidate in this format keeps the limits, or no runtime has it.
+            ConfigError: No candidate in this format keeps the limits, no runtime has it, or nothing
+                beats the source model.
             RunFolderError: It cannot be written, or the model has changed since the search.
         """
         target = Path(path).resolve()
+        near = self.study.nearest_to_source
+        if near is not None:
+            raise ConfigError(
+                "nothing here beats the source model: no model to save; for what comes nearest, "
+                f"export trial {near.number}"
+            )
         ranked = self._ranked()
         if not target.suffix:
             if self.best is None:

@@ -169,7 +169,7 @@ class Miss:
 
 @dataclass(frozen=True)
 class Nearest:
-    """A candidate that comes near to the limits without keeping all of them."""
+    """A candidate that comes near to the limits without keeping all of them, or to the source."""
 
     label: str
     number: int
@@ -189,7 +189,9 @@ class RunData:
         constraints: Limit name, as in :class:`hamerspace.constraints.Constraints`, to its value.
         objectives: Of ``quality``, ``latency``, ``size``, ``memory``, ``throughput``.
         feasible_winner: Whether a winner was chosen that misses no limit as far as can be shown.
-        nearest: Where nothing is feasible: the candidates nearest to the limits, best first.
+        source_is_best: Whether candidates keep the limits and none of them beats the source model.
+        nearest: Where nothing is feasible: the candidates nearest to the limits, best first. Where
+            the source model is best: the candidate nearest to it, which misses nothing.
         confirm_rows: Rows of the confirm split, where there is one.
         warnings: What nobody may overlook.
         environment: Facts about the device and the software.
@@ -216,6 +218,7 @@ class RunData:
     constraints: Mapping[str, float] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("quality", "latency", "size")
     feasible_winner: bool = False
+    source_is_best: bool = False
     nearest: tuple[Nearest, ...] = ()
     confirm_rows: int | None = None
     warnings: tuple[str, ...] = ()

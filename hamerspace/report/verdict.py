@@ -31,7 +31,8 @@ class Verdict:
 
     Attributes:
         tone: ``good``: all limits are kept; ``unsure``: something is not shown or not confirmed;
-            ``bad``: nothing keeps the limits; ``neutral``: there is nothing to tell yet.
+            ``bad``: nothing keeps the limits; ``neutral``: the source model stays the best, or
+            there is nothing to tell yet.
         headline: One sentence.
         checks: A line for each limit, where there is a winner.
     """
@@ -55,11 +56,7 @@ def verdict(run: RunData) -> Verdict:
             "none is confirmed yet, so none is chosen.",
         )
     if feasible:
-        return Verdict(
-            "bad",
-            f"{_count(feasible, 'trial')} kept all limits during the search, but at confirmation "
-            "on unseen data each of the confirmed candidates missed a limit.",
-        )
+        return _of_none_confirmed(run, feasible)
     ended = {trial.ended_at for trial in run.trials if trial.ended_at != "reused"}
     if ended <= {"build", "load"}:
         could = "be built" if ended == {"build"} else "be built and run"
@@ -72,6 +69,18 @@ def verdict(run: RunData) -> Verdict:
         nearest = run.nearest[0]
         text += f"; the nearest is {nearest.label}: {'; '.join(misses(run, nearest))}"
     return Verdict("bad", f"{text}.")
+
+
+def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
+    if run.source_is_best and run.nearest:
+        nearest = run.nearest[0]
+        text = "Nothing here beats the source model; the nearest is "
+        return Verdict("neutral", f"{text}{nearest.label}: {'; '.join(misses(run, nearest))}.")
+    return Verdict(
+        "bad",
+        f"{_count(feasible, 'trial')} kept all limits during the search, but at confirmation "
+        "on unseen data each of the confirmed candidates missed a limit.",
+    )
 
 
 def _of_winner(run: RunData, winner: Confirmation) -> Verdict:
@@ -129,7 +138,14 @@ def _checks(run: RunData, winner: Confirmation) -> tuple[LimitCheck, ...]:
 
 
 def misses(run: RunData, nearest: Nearest) -> list[str]:
-    """Each limit that a candidate misses: ``latency 62 ms, at most 50 ms: 24 % over``."""
+    """Each limit that a candidate misses: ``latency 62 ms, at most 50 ms: 24 % over``.
+
+    One that misses none and does not beat the source model: its figures beside the source's.
+    """
+    if not nearest.misses:
+        source = run.source.confirm_values or run.source.values
+        found = next((c for c in run.confirmations if c.number == nearest.number), None)
+        return [] if found is None else [summary(run, found.values, source)]
     lines = []
     for name, miss in nearest.misses.items():
         value = formats.limit_value(name, miss.value, run.metric)

@@ -1,17 +1,19 @@
 """The end of a search: confirm the front and choose the winner."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from hamerspace.measure.measurement import Measurement
 from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.finalists import ProcessBench, beats, time_finalists
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record
 
 
-class Bench(Protocol):
+class Bench(ProcessBench, Protocol):
     """Builds and measures."""
 
     def confirm(self, recipe: Recipe, confidence: float) -> Measurement:
@@ -25,18 +27,36 @@ _MOST = 24
 _WORTH = 0.25
 # Of the error that is left, what those that are confirmed next share.
 _SHARE = 0.8
+# Of the whole error, what is kept for the latencies that several processes decide.
+_FINAL_SHARE = 0.4
+# Of latency and of the drop.
+_INTERVALS = 2
 
 
-def confirm_front(
-    bench: Bench, records: Mapping[int, Record], goal: Goal
-) -> tuple[list[Confirmed], Confirmed | None]:
-    """Measure the front again on the confirm split; return what was seen and the winner.
+@dataclass(frozen=True)
+class Conclusion:
+    """What confirmation came to.
+
+    Attributes:
+        confirmed: All that were measured again, in the order of their trials.
+        winner: What was chosen; ``None`` where nothing keeps the limits or beats the source model.
+        nearest: Without a winner: the best that keeps the limits and does not beat the source.
+    """
+
+    confirmed: list[Confirmed]
+    winner: Confirmed | None = None
+    nearest: Confirmed | None = None
+
+
+def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Conclusion:
+    """Measure the front again on the confirm split, and choose.
 
     The winner is the best of those, so their intervals have to hold together: each has the
     confidence with which, in 95 % of searches, all of them do (Bonferroni's inequality).
 
     The best of the tools' own defaults is confirmed too, so that the winner is never worse than
-    it for having been unlucky in the search.
+    it for having been unlucky in the search. Nor is it worse than the source model: see
+    :func:`~hamerspace.search.confirm.beats_source`.
 
     Where members of the front turn out to miss a limit, or not to be shown to keep it, on data
     that the search never saw, they make way for those that they dominated: until something can be
@@ -53,13 +73,14 @@ def confirm_front(
 
     expected = {n: costs(r.measurement) for n, r in records.items() if r.feasible}
     left, confirmed = {n: records[n] for n in expected}, list[Confirmed]()
-    winner: Confirmed | None = None
-    error = 1 - CONFIDENCE
+    leader: Confirmed | None = None
+    error = (1 - CONFIDENCE) * (1 - _FINAL_SHARE)
     while True:
         able = left
         room = _MOST - len(confirmed)
-        if winner is not None and winner.rank == 0:
-            bound = costs(winner.measurement) - _WORTH
+        if leader is not None and leader.rank == 0:
+            # Nor is it worth looking for what is not expected to beat the source model.
+            bound = min(costs(leader.measurement) - _WORTH, 0.0)
             able = {n: r for n, r in left.items() if expected[n] < bound}
             room = _MOST_AT_ONCE - len(confirmed)
         chosen = sorted(front(able, goal.maximize), key=expected.__getitem__)
@@ -70,7 +91,7 @@ def confirm_front(
             known = {records[n].recipe.id for n in chosen}
             defaults = [n for n, r in left.items() if r.default_of and r.recipe.id not in known]
             chosen += sorted(defaults, key=expected.__getitem__)[:1]
-        confidence = 1 - _SHARE * error / len(chosen)
+        confidence = 1 - _SHARE * error / (_INTERVALS * len(chosen))
         error *= 1 - _SHARE
         for number in chosen:
             recipe = records[number].recipe
@@ -79,5 +100,9 @@ def confirm_front(
             confirmed.append(Confirmed(number, recipe.id, measurement, verdicts))
         gone = {c.recipe_id for c in confirmed}
         left = {n: r for n, r in left.items() if r.recipe.id not in gone}
-        winner = choose(confirmed, goal.objectives, goal.constraints, goal.source)
-    return sorted(confirmed, key=lambda c: c.number), winner
+        leader = choose(confirmed, goal.objectives, goal.constraints, goal.source)
+    reserved = _FINAL_SHARE * (1 - CONFIDENCE)
+    confirmed, best = time_finalists(bench, records, confirmed, goal, reserved)
+    confirmed.sort(key=lambda c: c.number)
+    won = best is not None and beats(best, goal)
+    return Conclusion(confirmed, best if won else None, None if won else best)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace import _html
+from hamerspace._numbers import SAME
 from hamerspace._schema import from_plain
 from hamerspace.constraints import Constraints, Objective, tradeoff
 from hamerspace.measure.measurement import Measurement
@@ -85,16 +86,60 @@ def cost(
     constraints: Constraints,
     source: Mapping[str, float],
 ) -> float:
-    """One number to choose by; less is better. See :func:`hamerspace.constraints.tradeoff`."""
-    values = observed(measurement)
-    ratios = []
+    """One number to choose by; less is better, and the source model's own is 0.
+
+    See :func:`hamerspace.constraints.tradeoff`.
+    """
+    ratios = _ratios(measurement, objectives, source)
+    drop = observed(measurement).get("drop", 0.0) if Objective.QUALITY in objectives else 0.0
+    return tradeoff(ratios.values(), drop, constraints.max_accuracy_drop)
+
+
+def _ratios(
+    measurement: Measurement, objectives: tuple[Objective, ...], source: Mapping[str, float]
+) -> dict[Objective, float]:
+    """Candidate over source of each objective but quality, turned so that less is better."""
+    values, found = observed(measurement), dict[Objective, float]()
     for objective in objectives:
         name = objective.value
         if name in values and source.get(name) and objective is not Objective.QUALITY:
             ratio = max(values[name], 1e-9) / source[name]
-            ratios.append(1 / ratio if objective is Objective.THROUGHPUT else ratio)
-    drop = values.get("drop", 0.0) if Objective.QUALITY in objectives else 0.0
-    return tradeoff(ratios, drop, constraints.max_accuracy_drop)
+            found[objective] = 1 / ratio if objective is Objective.THROUGHPUT else ratio
+    return found
+
+
+def beats_source(
+    measurement: Measurement,
+    objectives: tuple[Objective, ...],
+    constraints: Constraints,
+    source: Mapping[str, float],
+) -> bool:
+    """Whether it is worth shipping in place of the source model.
+
+    That is so where the source model misses a limit itself. Otherwise the candidate's cost must
+    be no more than the source's, and it must be better in an objective by what neither the
+    interval takes back nor tables call the same.
+    """
+    limits = constraints.limits().items()
+    if any(source.get(LIMITED[name], 0.0) > limit for name, limit in limits):
+        return True
+    ratios = _ratios(measurement, objectives, source)
+    return cost(measurement, objectives, constraints, source) <= 0 and any(
+        _improved(measurement, objective, ratios.get(objective, 1.0), source)
+        for objective in objectives
+    )
+
+
+def _improved(
+    measurement: Measurement, objective: Objective, ratio: float, source: Mapping[str, float]
+) -> bool:
+    if objective is Objective.QUALITY:
+        return measurement.quality is not None and measurement.quality.drop.high < 0
+    if objective in (Objective.LATENCY, Objective.THROUGHPUT):
+        latency, base_ms = measurement.latency, source.get("latency", 0.0)
+        if latency is None or latency.latency_ms.high >= base_ms:
+            return False
+    return ratio * SAME < 1
 
 
 def choose(
@@ -103,7 +148,10 @@ def choose(
     constraints: Constraints,
     source: Mapping[str, float],
 ) -> Confirmed | None:
-    """The best that keeps every limit, else the best of which a limit is not shown."""
+    """The best that keeps every limit, else the best of which a limit is not shown.
+
+    Whether it is better than the source model too, :func:`beats_source` tells.
+    """
     usable = [c for c in confirmed if c.rank < 2]
     if not usable:
         return None

@@ -65,7 +65,8 @@ class Search:
         searched = time.monotonic()
         self.watch.phase("confirming the front")
         records = dict(ledger.records)
-        confirmed, winner = confirm_front(self.bench, records, goal)
+        found = confirm_front(self.bench, records, goal)
+        winner = found.winner
         if winner is None:
             shutil.rmtree(self.folder.best, ignore_errors=True)
         else:
@@ -78,12 +79,13 @@ class Search:
                 "stopped_because": stop.text,
                 "stopped": stop.to_dict(),
                 "winner": None if winner is None else winner.number,
-                "confirmed": [c.to_dict() for c in confirmed],
+                "nearest_to_source": None if found.nearest is None else found.nearest.number,
+                "confirmed": [c.to_dict() for c in found.confirmed],
                 "search_s": sum(r.finished_s - r.started_s for r in records.values()),
                 "confirm_s": time.monotonic() - searched,
             },
         )
-        entry = entry_of(self.bench, self.identity, records, confirmed, winner, goal)
+        entry = entry_of(self.bench, self.identity, records, found.confirmed, winner, goal)
         if history is not None and entry is not None:
             history.add(entry)
 

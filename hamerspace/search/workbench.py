@@ -26,7 +26,7 @@ from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BackendUnavailableError, BuildError, ConfigError, SourceError
 from hamerspace.measure.judging import JudgeLimits, RemoteJudge
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import default_limit_mb
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
@@ -288,6 +288,19 @@ class Workbench:
             return Measurement(Gate.BUILD, built.error, failed=True)
         plan = self.plan(recipe, "confirm", gated=False, confidence=confidence)
         return self._measure(built.candidate, recipe, plan)
+
+    def time_afresh(self, recipe: Recipe | None, pair: int, max_s: float = 1.0) -> Latency:
+        """Latency of a recipe, or of the source model, in a pair of fresh processes.
+
+        Raises:
+            SessionError: One of them cannot be loaded or run.
+            ConfigError: The recipe cannot be built.
+        """
+        self.start()
+        built = None if recipe is None else self.candidate(recipe, "a confirmed recipe")
+        self.settle()
+        plan = LatencyPlan(0.02, max_s, max_s / 4)
+        return self.target.time_afresh(built, plan, pair, self.source_values["latency"])
 
     def close(self) -> None:
         """End every process and keep the store within its bound."""

@@ -6,7 +6,7 @@ from hamerspace.constraints import Constraints, Objective
 from hamerspace.measure.measurement import Gate, Measurement, Quality
 from hamerspace.measure.statistics import Interval
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.confirm import Confirmed, beats_source, choose, cost, front, verdicts_of
 from hamerspace.search.record import Evaluation, Record
 from hamerspace.testing.simulation import SimulatedEvaluator
 
@@ -69,6 +69,36 @@ def test_the_winner_keeps_every_limit_even_where_another_is_better():
 def test_the_best_of_those_that_keep_the_limits_wins():
     large, small = _confirmed(0, size_mb=1.8), _confirmed(1, size_mb=0.9)
     assert choose([large, small], OBJECTIVES, LIMITS, SOURCE) is small
+
+
+@pytest.mark.parametrize(
+    ("figures", "better"),
+    [
+        ({}, False),  # an untouched conversion that gains nothing
+        ({"latency": (1.4, 1.5, 1.6)}, True),  # one that is faster
+        ({"latency": (1.5, 1.8, 2.1)}, False),  # one that may only seem to be
+        ({"latency": (1.93, 1.94, 1.95)}, False),  # nobody would miss three per cent
+        ({"size_mb": 1.0}, True),
+        ({"size_mb": 3.9}, False),
+        ({"size_mb": 1.0, "latency": (7.9, 8.0, 8.1)}, True),
+        ({"size_mb": 1.0, "latency": (9.9, 10.0, 10.1)}, False),  # costs more than it gains
+        ({"size_mb": 3.0, "drop": (0.7, 0.8, 0.9)}, False),
+        ({"drop": (-2.0, -1.0, -0.1)}, True),
+        ({"drop": (-2.0, -1.0, 0.1)}, False),
+    ],
+)
+def test_a_winner_is_better_than_its_source_beyond_noise(figures, better):
+    like_the_source = {"latency": (1.9, 2.0, 2.1), "size_mb": 4.0, "drop": (-0.2, 0.0, 0.2)}
+    measurement = _measured(**{**like_the_source, **figures})
+    limits = Constraints(max_accuracy_drop=1.0)
+    assert beats_source(measurement, OBJECTIVES, limits, SOURCE) is better
+
+
+def test_where_the_source_misses_a_limit_a_slower_candidate_is_worth_it():
+    slower = _measured(latency=(9.0, 9.1, 9.2), size_mb=1.9)
+    for limit, better in ((2.0, True), (5.0, False)):
+        limits = Constraints(max_size_mb=limit)
+        assert beats_source(slower, OBJECTIVES, limits, SOURCE) is better
 
 
 def test_what_failed_in_the_confirmation_never_wins():

@@ -64,7 +64,9 @@ def dominated_share(front: Floats, low: Floats, high: Floats) -> float:
 
 def _most(axes: int) -> int:
     """Cuts of an axis that keep the number of cells bounded."""
-    root: int = round(_MOST_CELLS ** (1 / axes))  # the power is a little off: 19.99... of three axes
+    root: int = round(
+        _MOST_CELLS ** (1 / axes)
+    )  # the power is a little off: 19.99... of three axes
     return root if root**axes <= _MOST_CELLS else root - 1
 
 
