@@ -18,6 +18,7 @@ METRICS = (
     "top5_accuracy",
     "balanced_accuracy",
     "f1_macro",
+    "average_precision",
     "roc_auc",
     "r2",
     "rmse",

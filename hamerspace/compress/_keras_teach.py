@@ -57,25 +57,31 @@ def teach(
         BuildError: The loss is not finite, or the output holds no class scores.
     """
     keras.utils.set_random_seed(lesson.seed)
-    rows = _Rows(data, inputs, len(teacher.outputs[lesson.output].shape), lesson.seed)
+    rows = _Rows(data, inputs, teacher.outputs[lesson.output].shape, lesson.seed)
     classes = data.loss == "cross_entropy"
     if classes and teacher.outputs[lesson.output].shape[-1] == 1:
         raise BuildError("student.width: an output of one column holds no scores of classes")
     index = lesson.output
-    scores = classes and _are_probabilities(teacher, index, rows[0][0])
-    if classes:
+    binary = data.loss == "binary_cross_entropy"
+    link = _link(teacher, index, rows[0][0]) if classes or binary else ""
+    if binary:
+        soft = keras.distillation.LogitsDistillation(
+            lesson.temperature, _BinaryDivergence(lesson.temperature)
+        )
+        hard = keras.losses.BinaryCrossentropy(from_logits=True)
+    elif classes:
         # By name, Keras would skip the softmax that class scores need.
         soft = keras.distillation.LogitsDistillation(
             lesson.temperature, keras.losses.KLDivergence()
         )
-        hard = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        hard = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     else:
         # It divides the outputs by the temperature, and numbers are no class scores.
         soft = keras.distillation.LogitsDistillation(1.0, keras.losses.MeanSquaredError())
         hard = keras.losses.MeanSquaredError()
     distiller = keras.distillation.Distiller(
-        _head(teacher, index, logarithm=scores),
-        _head(student, index, logarithm=scores),
+        _head(teacher, index, link),
+        _head(student, index, link),
         distillation_losses=soft,
         student_loss_weight=1.0 - lesson.weight,
     )
@@ -112,12 +118,30 @@ def _reestimate(model: Any, rows: "_Rows") -> None:
             norm.momentum, norm.call = momentum, call
 
 
-def _head(model: Any, index: int, *, logarithm: bool) -> Any:
-    """The model with one output only; logarithms of probabilities are class scores."""
+def _head(model: Any, index: int, link: str = "") -> Any:
+    """The model with one output only, taken before the softmax or sigmoid that it ends in."""
     output = model.outputs[index]
-    if logarithm:
+    if link == "softmax":
         output = keras.ops.log(output + _TINY)
+    elif link == "sigmoid":
+        output = keras.ops.log(output + _TINY) - keras.ops.log(1 - output + _TINY)
     return keras.Model(_one_or_tuple(model.inputs), output)
+
+
+class _BinaryDivergence(keras.losses.Loss):  # type: ignore[misc]
+    """``T^2`` times the divergence of each output as a probability by itself, from logits."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self._factor = temperature**2
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        wanted = keras.ops.sigmoid(y_true)
+        both = [
+            keras.losses.binary_crossentropy(wanted, logits, from_logits=True)
+            for logits in (y_pred, y_true)
+        ]
+        return self._factor * (both[0] - both[1])
 
 
 def _one_or_tuple(values: Sequence[Any]) -> Any:
@@ -125,9 +149,14 @@ def _one_or_tuple(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _are_probabilities(model: Any, index: int, inputs: Any) -> bool:
-    values = np.asarray(_head(model, index, logarithm=False)(inputs, training=False), np.float64)
-    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3))
+def _link(model: Any, index: int, inputs: Any) -> str:
+    """What the model ends in, by its outputs on a batch: a softmax, a sigmoid or neither."""
+    values = np.asarray(_head(model, index)(inputs, training=False), np.float64)
+    if not (values >= 0).all():
+        return ""
+    if values.shape[-1] > 1 and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3):
+        return "softmax"
+    return "sigmoid" if (values <= 1).all() else ""
 
 
 def _in_training(call: Any, *args: Any, **keywords: Any) -> Any:
@@ -141,11 +170,11 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, data: TrainingData, inputs: Sequence[TensorSpec], output_rank: int, seed: int
+        self, data: TrainingData, inputs: Sequence[TensorSpec], output: Sequence[int], seed: int
     ) -> None:
         super().__init__()
         self._data = data
-        self._output_rank = output_rank
+        self._output_rank, self._classes = len(output), output[-1]
         self._inputs = tuple(inputs)
         self._count = len(data.arrays[inputs[0].name])
         fixed = inputs[0].shape[0]
@@ -164,7 +193,11 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
         if self._data.loss == "none":
             return (inputs,)
         labels = np.asarray(self._data.arrays["labels"][indices])
-        if self._data.loss == "mse" and labels.size == len(labels):
+        if self._data.loss == "cross_entropy":
+            if labels.ndim == self._output_rank and labels.shape[-1] > 1:
+                labels = labels.argmax(axis=-1)
+            labels = np.where((labels >= 0) & (labels < self._classes), labels, -1)
+        elif labels.size == len(labels):
             labels = labels.reshape(-1, *[1] * (self._output_rank - 1))
         return inputs, labels
 

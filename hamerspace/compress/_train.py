@@ -120,7 +120,7 @@ def train(
                     with autocast():
                         student = module(*_as_laid_out(inputs, layout))[output]
                     soft = None if teacher is None else teacher(inputs, indices)
-                    labels = None if weight == 1.0 else rows.labels(indices)
+                    labels = None if rows.loss == "none" else rows.labels(indices)
                     loss = mixed_loss(student.float(), soft, labels, rows.loss, temperature, weight)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]

@@ -17,8 +17,8 @@ class TrainingData:
     Attributes:
         arrays: The train split, memory-mapped: inputs by name, and ``labels`` where there are any.
         inputs: Names of the arrays that are inputs.
-        loss: ``cross_entropy``, ``mse``, or ``none`` where only the source model teaches: there
-            are no labels, or no loss fits them.
+        loss: ``cross_entropy``, ``binary_cross_entropy``, ``mse``, or ``none`` where only the
+            source model teaches: there are no labels, or no loss fits them.
         output: Name of the output that is judged, which is the one to train; default: the first.
     """
 

@@ -111,8 +111,9 @@ class QualitySection(Section):
     metric: str | None = Field(
         default=None,
         description="A metric's name or module:function(outputs, labels) -> float. Left out: "
-        "accuracy for integer labels (roc_auc of one score a row), rmse for others, agreement with "
-        "the source without labels.",
+        "accuracy for classes, also one-hot (roc_auc of one score a row), average_precision for "
+        "several of 0 and 1 a row, rmse for others; without labels closeness to the source: "
+        "agreement of class scores, else fidelity_r2.",
     )
     direction: Literal["maximize", "minimize"] | None = Field(
         default=None, description="Needed for module:function; named metrics have their own."
@@ -120,7 +121,7 @@ class QualitySection(Section):
     output: str | None = Field(
         default=None, description="Which output is judged; default: the first."
     )
-    loss: Literal["cross_entropy", "mse", "none"] | None = Field(
+    loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "none"] | None = Field(
         default=None,
         description="What training learns the labels by; none: the source model alone teaches. "
         "Left out, it follows from the metric, the labels and the output.",

@@ -20,9 +20,10 @@ from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
 from hamerspace.tasks.judged import judged_notes, judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.base import shape_text
+from hamerspace.tasks.metrics.labels import without_ignored
 from hamerspace.tasks.metrics.resolve import (
     METRIC_KEY,
-    fitting_loss,
+    fitting_losses,
     resolve_metric,
     training_loss,
 )
@@ -55,12 +56,16 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
     _, info = open_source(spec, example, folder / "source")
+    output = judged_output(task.quality.output, info).rows_first
     if raw is None:
         varying = tuple(spec for spec in info.inputs if not spec.constant)
         varying = as_declared(varying, spec.inputs)
         splits = random_data(varying, folder / "data", seed, task.batch_size)
     else:
         assert task.data is not None
+        if not _is_users(task.quality):
+            raw, left_out = without_ignored(raw, str(labels), output)
+            notes += left_out
         splits = prepare_data(
             raw,
             str(labels),
@@ -73,7 +78,6 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
-    output = judged_output(task.quality.output, info).rows_first
     splits = splits.with_notes(tuple(judged_notes(task.quality.output, info)))
     metric = _checked_metric(task.quality, splits, output, loaded.root)
     splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
@@ -123,15 +127,22 @@ def _checked_metric(
     ``None`` stands for a function of the user's, which is there but says nothing about shapes; only
     the process of a Python session has those that were given in it.
     """
-    if quality.metric is not None and ":" in quality.metric:
-        if not quality.metric.startswith(f"{SESSION}:"):
+    if _is_users(quality):
+        reference = str(quality.metric)
+        if not reference.startswith(f"{SESSION}:"):
             resolve_metric(quality, splits.labels_of("search"), output.shape, root)
-            load_function(quality.metric, root, METRIC_KEY)
+            load_function(reference, root, METRIC_KEY)
         return None
-    metric = resolve_metric(quality, splits.labels_of("search"), output.shape, root)
+    labels = splits.labels_of("search")
+    metric = resolve_metric(quality, labels, output.shape, root, output.dtype)
     for split in ("search", "confirm"):
-        metric.check(output.shape, splits.labels_of(split) if metric.needs_labels else None)
+        truth = splits.labels_of(split) if metric.needs_labels else None
+        metric.check(output.shape, truth, output.dtype)
     return metric
+
+
+def _is_users(quality: QualitySection) -> bool:
+    return quality.metric is not None and ":" in quality.metric
 
 
 def _loss_notes(
@@ -151,16 +162,16 @@ def _loss_notes(
     if quality.loss is not None or (metric is not None and metric.uses_source_outputs):
         return ()
     if metric is None:
-        loss = fitting_loss(labels, output.shape)
+        loss = fitting_losses(labels, output.shape, output.dtype)[0]
     else:
-        loss = training_loss(metric, labels, output.shape)
+        loss = training_loss(metric, labels, output.shape, output.dtype)
     if loss != "none":
         return ()
     given = f"{labels.dtype}{shape_text((None, *labels.shape[1:]))}"
     note = (
         f"No loss fits labels of {given} and the output {output}, so training learns from the "
-        "source model alone; set task.quality.loss to learn the labels by 'cross_entropy' or "
-        "'mse'."
+        "source model alone; set task.quality.loss to learn the labels by 'cross_entropy', "
+        "'binary_cross_entropy' or 'mse'."
     )
     return (note,)
 

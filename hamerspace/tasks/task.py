@@ -81,7 +81,8 @@ class Task:
     def metric(self) -> Metric:
         """The judge of quality."""
         labels = self.splits.labels_of("search")
-        return resolve_metric(self.quality, labels, self.output_shape, self.root)
+        output = self.judged
+        return resolve_metric(self.quality, labels, self.output_shape, self.root, output.dtype)
 
     @cached_property
     def loss(self) -> str | None:
@@ -90,4 +91,5 @@ class Task:
             return None
         if self.quality.loss is not None:
             return self.quality.loss
-        return training_loss(self.metric, self.splits.labels_of("train"), self.output_shape)
+        labels = self.splits.labels_of("train")
+        return training_loss(self.metric, labels, self.output_shape, self.judged.dtype)

@@ -7,7 +7,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.config.loading import load_study
-from hamerspace.errors import ConfigError, MetricError
+from hamerspace.errors import ConfigError, DataError, MetricError
 from hamerspace.tasks.prepare import _fingerprint, prepare_task
 from hamerspace.tasks.sources import SourceSpec
 from hamerspace.tasks.task import Task
@@ -65,7 +65,7 @@ def prepare(tmp_path):
     ("columns", "labels", "quality", "words"),
     [
         (1, BINARY, {"metric": "accuracy"}, "'accuracy'.*for one score a row choose 'roc_auc'"),
-        (1, BINARY + 1, {}, r"'accuracy'.*\[\?, 1\].*'roc_auc', with labels 0 and 1"),
+        (1, BINARY + 1, {}, "'roc_auc'.*run from 1 to 2, but the model has 2.*labels - 1"),
         (3, BINARY + 2, {}, "run from 2 to 3, but the model has 3 classes, 0 to 2"),
         (3, NUMBERS, {}, r"'rmse'.*\[\?, 3\] and the labels .*give integer labels"),
         (1, None, {"metric": "cosine"}, "sees the sign only; choose 'fidelity_r2'"),
@@ -82,7 +82,8 @@ def test_a_metric_that_needs_labels_is_refused_at_once(prepare):
 
 
 def test_a_function_of_a_session_that_only_it_has_is_left_to_it(prepare):
-    task = prepare(1, BINARY, metric="hamerspace_session:f", direction="maximize", train=True)
+    words = {"metric": "hamerspace_session:f", "direction": "maximize"}
+    task = prepare(2, NUMBERS, **words, train=True)
     assert any("No loss fits" in note for note in task.splits.notes)
 
 
@@ -95,12 +96,31 @@ def test_one_number_a_row_is_learnt_in_either_shape(prepare, labels):
 
 
 def test_labels_that_no_loss_fits_are_told_not_denied(prepare):
-    task = prepare(1, BINARY, train=True)
+    task = prepare(1, BINARY, metric="rmse", train=True)
+    assert task.loss == "mse"
+    assert not any("No loss fits" in note for note in task.splits.notes)
+
+
+@pytest.mark.parametrize("labels", [BINARY, BINARY[:, None], BINARY.astype(np.float32)])
+def test_one_score_a_row_learns_zeros_and_ones_by_cross_entropy(prepare, labels):
+    task = prepare(1, labels, train=True)
     assert task.metric.name == "roc_auc"
-    assert task.loss == "none"
-    (note,) = (note for note in task.splits.notes if "No loss fits" in note)
-    assert "labels of int64[?] and the output y: float32[?, 1]" in note
-    assert "set task.quality.loss" in note
+    assert task.loss == "binary_cross_entropy"
+
+
+def test_rows_without_a_class_are_left_out_with_a_note(prepare):
+    labels = BINARY.copy()
+    labels[::4] = 255
+    task = prepare(3, labels)
+    assert sum(task.splits.rows.values()) == 30
+    assert any("10 of 40 labels are 255" in note for note in task.splits.notes)
+
+
+def test_text_is_told_to_be_numbered(prepare):
+    with pytest.raises(
+        DataError, match="array 'labels': holds text; give each class by its number"
+    ):
+        prepare(3, np.array(["cat", "dog"])[BINARY])
 
 
 @pytest.mark.parametrize(

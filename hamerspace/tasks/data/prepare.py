@@ -191,7 +191,7 @@ def _check_arrays(source: RawData, labels_name: str) -> None:
         f"{_named(split, name)}: {problem}"
         for split, arrays in source.items()
         for name, array in arrays.items()
-        if (problem := _array_problem(array))
+        if (problem := _array_problem(array, labels=name == labels_name))
     ]
     problems += [f"split '{split}' holds no arrays" for split in source if not source[split]]
     if problems:
@@ -228,7 +228,12 @@ def _check_alike(source: RawData, labels_name: str) -> None:
         )
 
 
-def _array_problem(array: Array) -> str | None:
+def _array_problem(array: Array, *, labels: bool) -> str | None:
+    if labels and array.dtype.kind in "OSU":
+        return (
+            "holds text; give each class by its number, from 0 in the order of the model's scores: "
+            "numpy.unique(labels, return_inverse=True)[1] where that is the alphabet's"
+        )
     if array.dtype.kind not in "biuf":
         return (
             f"dtype {array.dtype} is not numeric; give numbers (tokenize text, encode categories, "

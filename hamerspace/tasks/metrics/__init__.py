@@ -11,6 +11,7 @@ METRICS: Registry[Metric] = Registry(
         "top5_accuracy": "hamerspace.tasks.metrics.classification:TOP5_ACCURACY",
         "balanced_accuracy": "hamerspace.tasks.metrics.classification:BALANCED_ACCURACY",
         "f1_macro": "hamerspace.tasks.metrics.classification:F1_MACRO",
+        "average_precision": "hamerspace.tasks.metrics.classification:AVERAGE_PRECISION",
         "roc_auc": "hamerspace.tasks.metrics.classification:ROC_AUC",
         "r2": "hamerspace.tasks.metrics.regression:R2_SCORE",
         "rmse": "hamerspace.tasks.metrics.regression:RMSE",

@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 PerSample = npt.NDArray[np.float64]
 Direction = Literal["maximize", "minimize"]
 DropUnit = Literal["points", "relative"]
-Loss = Literal["cross_entropy", "mse", "none"]
+Loss = Literal["cross_entropy", "binary_cross_entropy", "mse", "none"]
 Shape = Sequence[int | None]
 """Of a tensor, batch first; ``None`` is a dimension that is not known yet."""
 T = TypeVar("T")
@@ -35,6 +35,8 @@ class Metric(ABC):
             ``relative`` is the loss in percent of the source model's value. ``None`` leaves it to
             the source model's value: points where it lies between 0 and 1 and more is better.
         needs_labels: Whether the reference is the labels; otherwise it is the source's outputs.
+        takes_ids: Whether an output of whole numbers may be the classes themselves, not scores;
+            :meth:`examine` is not asked about one.
         loss: What recovery trains with.
     """
 
@@ -42,6 +44,7 @@ class Metric(ABC):
     direction: Direction
     drop_unit: DropUnit | None
     needs_labels: bool = True
+    takes_ids: bool = False
     loss: Loss = "none"
 
     @property
@@ -69,6 +72,14 @@ class Metric(ABC):
 
     def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample | None:  # noqa: ARG002
         """float64 ``[N]`` whose mean is the metric; ``None`` where the metric is no such mean."""
+        return None
+
+    def chance(self, reference: Array) -> float | None:  # noqa: ARG002
+        """What a model reaches that does not look at its inputs; ``None`` where nobody can tell.
+
+        Args:
+            reference: Labels ``[N, ...]``.
+        """
         return None
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: B027 - most need not
@@ -111,12 +122,19 @@ class Metric(ABC):
         return samples.astype(np.float64, copy=False)
 
     @final
-    def check(self, output_shape: Shape, labels: Array | None) -> None:
+    def check(self, output_shape: Shape, labels: Array | None, dtype: str = "float32") -> None:
         """Check what :meth:`examine` can tell of a task, before its model is run on the data.
+
+        Args:
+            output_shape: Of the output that is judged.
+            labels: As for :meth:`examine`.
+            dtype: Of the output.
 
         Raises:
             MetricError: The metric cannot judge such an output, or not by such labels.
         """
+        if self.takes_ids and np.dtype(dtype).kind in "biu":
+            return
         try:
             self.examine(output_shape, None if labels is None else _read_only(labels))
         except MetricError as error:

@@ -1,4 +1,4 @@
-"""Metrics of classifiers: outputs are scores ``[N, classes]``, labels integers ``[N]``.
+"""Metrics of classifiers: outputs are scores ``[N, classes]``, labels classes ``[N]`` or one-hot.
 
 Scores may be logits or probabilities: only their order counts.
 """
@@ -14,7 +14,15 @@ from hamerspace.tasks.metrics.base import (
     PerSample,
     Shape,
     one_value_a_row,
+    same_rows,
     shape_text,
+)
+from hamerspace.tasks.metrics.labels import (
+    class_axis,
+    class_labels,
+    counts_from_minus_one,
+    ignored,
+    one_hot_axis,
 )
 
 
@@ -30,26 +38,55 @@ class _Classification(Metric):
 
 
 class Accuracy(_Classification):
-    """Share of rows whose greatest score is that of the label."""
+    """Share of rows whose greatest score is that of the label.
+
+    Of an output with scores for each position, such as a pixel or a token, a row counts by its
+    share of positions; labels of 255, -1 and -100 that cannot be classes are left out. A model may
+    also give out the classes themselves, as whole numbers.
+    """
 
     name = "accuracy"
+    takes_ids = True
+
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        if labels is None:
+            check_classes(output_shape)
+        else:
+            axis, wanted = _classes_of(output_shape, labels)
+            if counts_from_minus_one(wanted, output_shape[axis]):
+                class_labels(labels, output_shape[axis])  # says so
+
+    def chance(self, reference: Array) -> float:
+        return float(_shares(reference)[0])
 
     def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import accuracy_score
-
-        scores, labels = scores_and_labels(outputs, reference)
-        return accuracy_score(labels, scores.argmax(axis=1))
+        return self.compute_per_sample(outputs, reference).mean()
 
     def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
-        scores, labels = scores_and_labels(outputs, reference)
-        hits: PerSample = (scores.argmax(axis=1) == labels).astype(np.float64)
-        return hits
+        if outputs.dtype.kind in "biu" and same_rows(outputs.shape, reference.shape):
+            found = outputs
+            wanted = class_labels(reference, None, ignore=True).reshape(outputs.shape)
+            known = ~ignored(wanted, None) | (found == wanted)
+        else:
+            axis, wanted = _classes_of(outputs.shape, reference)
+            found = outputs.argmax(axis=axis).reshape(wanted.shape)
+            known = ~ignored(wanted, outputs.shape[axis])
+        rows = len(outputs)
+        hits = ((found == wanted) & known).reshape(rows, -1).sum(axis=1)
+        counts = known.reshape(rows, -1).sum(axis=1)
+        if not counts.all():
+            raise MetricError(f"no label of row {int(counts.argmin())} is a class; leave it out")
+        share: PerSample = hits / counts
+        return share
 
 
 class Top5Accuracy(_Classification):
     """Share of rows whose label is among the five greatest scores."""
 
     name = "top5_accuracy"
+
+    def chance(self, reference: Array) -> float:
+        return float(_shares(reference)[:5].sum())
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:
         super().examine(output_shape, labels)
@@ -84,6 +121,9 @@ class BalancedAccuracy(_Classification):
 
     name = "balanced_accuracy"
 
+    def chance(self, reference: Array) -> float:
+        return 1.0 / len(_shares(reference))
+
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import balanced_accuracy_score
 
@@ -96,6 +136,10 @@ class F1Macro(_Classification):
 
     name = "f1_macro"
 
+    def chance(self, reference: Array) -> float:
+        shares = _shares(reference)
+        return float(2 * shares[0] / (1 + shares[0])) / len(shares)
+
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import f1_score
 
@@ -106,8 +150,9 @@ class F1Macro(_Classification):
 class RocAuc(_Classification):
     """Area under the ROC curve; with more than two classes the mean of each against the rest.
 
-    Two classes may be one score ``[N]`` or ``[N, 1]`` of class 1. Of two columns the difference
-    ranks logits and probabilities alike. With more columns each ranks the rows by itself.
+    Labels of several 0 and 1 a row stand each for the score in their place. Two classes may be one
+    score ``[N]`` or ``[N, 1]`` of class 1. Of two columns the difference ranks logits and
+    probabilities alike. With more columns each ranks the rows by itself.
 
     The area is that of the ranks (Hanley and McNeil 1982, "The meaning and use of the area under a
     receiver operating characteristic curve"): drawing an interval takes hundreds of areas, and a
@@ -116,7 +161,13 @@ class RocAuc(_Classification):
 
     name = "roc_auc"
 
+    def chance(self, reference: Array) -> float:  # noqa: ARG002 - whatever the labels
+        return 0.5
+
     def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        if labels is not None and _are_tags(labels, output_shape):
+            _both_present(labels)
+            return
         one_score = one_value_a_row(output_shape)
         if not one_score:
             check_classes(output_shape)
@@ -127,6 +178,9 @@ class RocAuc(_Classification):
                 _all_present(found, classes)
 
     def compute(self, outputs: Array, reference: Array) -> Any:
+        if _are_tags(reference, outputs.shape):
+            _both_present(reference)
+            return _area(reference == 1, outputs).mean()
         if one_value_a_row(outputs.shape):
             score = outputs.reshape(-1)
             labels = integer_labels(reference, 2)
@@ -139,6 +193,51 @@ class RocAuc(_Classification):
             score = scores[:, 1].astype(np.float64) - scores[:, 0]
         _all_present(labels, 2)
         return _area(labels[:, None] == 1, score[:, None])[0]
+
+
+class AveragePrecision(Metric):
+    """Area under the precision-recall curve of each tag, and the mean of these: the macro average.
+
+    Labels are several of 0 and 1 a row, outputs as many scores, logits or probabilities: only
+    their order within a tag counts. As scikit-learn has it, the mean over the positive rows of the
+    precision at their score.
+    """
+
+    name = "average_precision"
+    direction = "maximize"
+    drop_unit = "points"
+    loss = "binary_cross_entropy"
+
+    def chance(self, reference: Array) -> float:
+        return float(reference.mean())
+
+    def examine(self, output_shape: Shape, labels: Array | None) -> None:
+        if labels is None:
+            return
+        if len(output_shape) != 2 or not same_rows(output_shape, labels.shape):
+            raise MetricError(
+                f"it takes labels of 0 and 1 of the output's shape {shape_text(output_shape)}, "
+                f"[rows, tags], not {shape_text(labels.shape)}"
+            )
+        if not np.isin(labels, (0, 1)).all():
+            raise MetricError("it takes labels of 0 and 1, and there are others")
+        absent = np.flatnonzero(~(labels == 1).any(axis=0))
+        if len(absent):
+            raise MetricError(f"no row has tag {absent[0]}, so its precision is not defined")
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        self.examine(outputs.shape, reference)
+        order = np.argsort(-outputs, axis=0, kind="stable")
+        scores = np.take_along_axis(outputs, order, axis=0)
+        positive = np.take_along_axis(reference, order, axis=0) == 1
+        ranks = np.arange(1, len(outputs) + 1)
+        found = []
+        for column in range(outputs.shape[1]):
+            # Ties count together, by what stands at their end.
+            ends = np.searchsorted(-scores[:, column], -scores[:, column], side="right")
+            precision = (positive[:, column].cumsum() / ranks)[ends - 1]
+            found.append(precision[positive[:, column]].mean())
+        return np.mean(found)
 
 
 def _area(positive: Array, scores: Array) -> Array:
@@ -162,6 +261,41 @@ def scores_and_labels(outputs: Array, labels: Array) -> tuple[Array, Array]:
     return outputs, integer_labels(labels, outputs.shape[1])
 
 
+def _classes_of(shape: Shape, labels: Array) -> tuple[int, Array]:
+    """The axis of the scores, and the labels as classes in the shape of the others."""
+    axis = class_axis(shape, labels.shape)
+    if axis is None and same_rows(shape, labels.shape):
+        axis = one_hot_axis(labels)
+    if axis is None:
+        check_classes(shape)
+        integer_labels(labels, shape[1])
+        axis = 1
+    found = class_labels(labels, shape[axis], ignore=True)
+    return axis, found.reshape(-1) if one_value_a_row(found.shape) else found
+
+
+def _shares(labels: Array) -> Array:
+    """Share of each class that is there, the greatest first."""
+    known = class_labels(labels, None, ignore=True).reshape(-1)
+    _, counts = np.unique(known[~ignored(known, None)], return_counts=True)
+    shares: Array = np.sort(counts)[::-1] / counts.sum()
+    return shares
+
+
+def _are_tags(labels: Array, shape: Shape) -> bool:
+    """Whether each score has a label; one-hot classes of three and more are judged alike."""
+    return len(shape) == 2 and shape[1] not in (1, 2) and same_rows(labels.shape, shape)
+
+
+def _both_present(tags: Array) -> None:
+    missing = np.flatnonzero((tags == tags[:1]).all(axis=0))
+    if len(missing):
+        raise MetricError(
+            f"tag {missing[0]} is the same in all rows, so its ROC curve is not defined; choose "
+            "'average_precision', or leave the tag out"
+        )
+
+
 def check_classes(shape: Shape) -> None:
     """Check that outputs are ``[N, classes]``.
 
@@ -182,29 +316,19 @@ def check_classes(shape: Shape) -> None:
 
 
 def integer_labels(labels: Array, classes: int | None) -> Array:
-    """Check that labels are integers ``[N]`` (or ``[N, 1]``) below ``classes``; return ``[N]``.
+    """Check that labels are one class a row below ``classes``, or one-hot; return int64 ``[N]``.
 
     Args:
         labels: Of whatever shape and type.
         classes: How many there are; ``None`` where that is not known yet.
     """
-    if labels.ndim == 2 and labels.shape[1] == classes:
+    found = class_labels(labels, classes)
+    if found.size != len(found):
         raise MetricError(
-            f"the labels have shape {list(labels.shape)}, as if one-hot; give labels.argmax(axis=1)"
+            f"it takes one label a row, but they have shape {list(labels.shape)}; for several of 0 "
+            "and 1 a row choose 'average_precision' or 'roc_auc'"
         )
-    if labels.size != len(labels):
-        raise MetricError(f"it takes one label a row, but they have shape {list(labels.shape)}")
-    if labels.dtype.kind not in "biu":
-        raise MetricError(
-            f"it takes integer labels, not {labels.dtype}; cast them with labels.astype('int64')"
-        )
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or (classes is not None and high >= classes):
-        known = f", but the model has {classes} classes, 0 to {classes - 1}" if classes else ""
-        raise MetricError(
-            f"the labels run from {low} to {high}{known}; check that the labels start from 0"
-        )
-    return labels.reshape(-1).astype(np.int64)
+    return found.reshape(-1)
 
 
 def _all_present(labels: Array, classes: int) -> None:
@@ -218,3 +342,4 @@ TOP5_ACCURACY = Top5Accuracy()
 BALANCED_ACCURACY = BalancedAccuracy()
 F1_MACRO = F1Macro()
 ROC_AUC = RocAuc()
+AVERAGE_PRECISION = AveragePrecision()

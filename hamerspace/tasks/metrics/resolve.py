@@ -19,6 +19,7 @@ from hamerspace.tasks.metrics.base import (
     one_value_a_row,
     same_rows,
 )
+from hamerspace.tasks.metrics.labels import kind_of
 from hamerspace.tasks.user_code import SESSION, UserFunction, load_function
 
 METRIC_KEY = "task.quality.metric"
@@ -55,25 +56,31 @@ def _one_a_row(result: Any, outputs: Array) -> TypeGuard[PerSample]:
 
 
 def resolve_metric(
-    quality: QualitySection, labels: Array | None, output_shape: Shape, root: Path
+    quality: QualitySection,
+    labels: Array | None,
+    output_shape: Shape,
+    root: Path,
+    dtype: str = "float32",
 ) -> Metric:
     """The metric of a study.
 
-    Left out it is roc_auc for one score a row with labels 0 and 1, accuracy for other integer
-    labels, rmse for others; without labels agreement for an output ``[N, classes]``, fidelity_r2
-    for one value a row, and cosine for any other.
+    Left out it is accuracy for labels that are classes, of a row or of each position, one-hot or
+    not; roc_auc for 0 and 1 of one score a row, average_precision for several of these, rmse for
+    others; without labels agreement for an output ``[N, classes]`` and for whole numbers, and
+    fidelity_r2 for any other.
 
     Args:
         quality: The study's section.
         labels: Of the search split, where there are any.
         output_shape: Of the output that is judged, batch first.
         root: Folder that the modules of users start from.
+        dtype: Of the output that is judged.
 
     Raises:
         ConfigError: There is no such metric, its direction is missing or wrong, or it needs
             labels and there are none.
     """
-    name = quality.metric or default_metric(labels, output_shape)
+    name = quality.metric or default_metric(labels, output_shape, dtype)
     metric = _from_user(name, quality, root) if ":" in name else _named(name, quality)
     if metric.needs_labels and labels is None:
         raise ConfigError(
@@ -83,8 +90,10 @@ def resolve_metric(
     return metric
 
 
-def training_loss(metric: Metric, labels: Array | None, output_shape: Shape) -> Loss:
-    """The loss that recovery can train with: the metric's own where labels and output suit it.
+def training_loss(
+    metric: Metric, labels: Array | None, output_shape: Shape, dtype: str = "float32"
+) -> Loss:
+    """The loss that recovery can train with: one that labels and output suit, and the metric.
 
     A user's function says nothing about training, so there the labels decide.
 
@@ -92,38 +101,69 @@ def training_loss(metric: Metric, labels: Array | None, output_shape: Shape) -> 
         metric: What :func:`resolve_metric` returned.
         labels: Of the train split, where there are any.
         output_shape: Of the output that is judged, batch first.
+        dtype: Of that output.
 
     Returns:
         ``none`` where only the source model can teach.
     """
     if labels is None or metric.uses_source_outputs:
         return "none"
-    fitting = fitting_loss(labels, output_shape)
-    return fitting if isinstance(metric, FunctionMetric) or metric.loss == fitting else "none"
+    fitting = fitting_losses(labels, output_shape, dtype)
+    if isinstance(metric, FunctionMetric):
+        return fitting[0]
+    return next((loss for loss in fitting if loss in _LOSSES.get(metric.loss, ())), "none")
 
 
-def fitting_loss(labels: Array, output_shape: Shape) -> Loss:
-    """The loss that labels and output suit, whatever the metric; ``none`` where they suit none.
+_LOSSES: dict[Loss, tuple[Loss, ...]] = {
+    "cross_entropy": ("cross_entropy", "binary_cross_entropy"),
+    "binary_cross_entropy": ("binary_cross_entropy",),
+    "mse": ("mse",),
+}
+"""What a metric's own loss stands for: metrics of classes judge one score a row too."""
 
-    One label a row is ``[N]`` or ``[N, 1]``, as for the metrics.
+
+def fitting_losses(labels: Array, output_shape: Shape, dtype: str = "float32") -> tuple[Loss, ...]:
+    """The losses that labels and output suit, whatever the metric, the best first; never empty."""
+    kind = kind_of(labels, output_shape, dtype)
+    if kind == "classes":
+        return ("cross_entropy",)
+    if kind in ("binary", "tags", "masks"):
+        return ("binary_cross_entropy", "mse")
+    if kind == "numbers" and same_rows(labels.shape, output_shape):
+        return ("mse",)
+    return ("none",)
+
+
+def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "float32") -> str:
+    """Name of the metric where a study names none; see :func:`resolve_metric`.
+
+    Raises:
+        ConfigError: There is none for such labels.
     """
-    if _integer(labels) and one_value_a_row(labels.shape) and _is_classes(output_shape):
-        return "cross_entropy"
-    if labels.dtype.kind == "f" and same_rows(labels.shape, output_shape):
-        return "mse"
-    return "none"
-
-
-def default_metric(labels: Array | None, output_shape: Shape) -> str:
-    """Name of the metric where a study names none; see :func:`resolve_metric`."""
     if labels is None:
-        if one_value_a_row(output_shape):
-            return "fidelity_r2"
-        return "agreement" if _is_classes(output_shape) else "cosine"
-    if not _integer(labels):
-        return "rmse"
-    one_score = one_value_a_row(output_shape) and one_value_a_row(labels.shape)
-    return "roc_auc" if one_score and bool(np.isin(labels, (0, 1)).all()) else "accuracy"
+        scores = np.dtype(dtype).kind in "biu" or _is_classes(output_shape)
+        return "agreement" if scores else "fidelity_r2"
+    kind = kind_of(labels, output_shape, dtype)
+    if kind == "masks":
+        raise ConfigError(
+            f"{METRIC_KEY}: the labels are masks of 0 and 1, {list(labels.shape)}; write the "
+            "metric that counts for them, such as intersection over union (module:function), or "
+            "choose 'rmse'"
+        )
+    if kind == "numbers":
+        fits = same_rows(labels.shape, output_shape)
+        if fits and one_value_a_row(output_shape) and len(np.unique(labels)) == 2:
+            return "roc_auc"  # refused, with what it takes: two numbers are rather classes
+        return "rmse" if fits or labels.dtype.kind == "f" else "accuracy"
+    return _DEFAULTS[kind]
+
+
+_DEFAULTS = {
+    "classes": "accuracy",
+    "ids": "accuracy",
+    "binary": "roc_auc",
+    "tags": "average_precision",
+}
 
 
 def _named(name: str, quality: QualitySection) -> Metric:
@@ -151,10 +191,6 @@ def _from_user(reference: str, quality: QualitySection, root: Path) -> Metric:
     else:
         function = UserFunction(reference, root, METRIC_KEY)
     return FunctionMetric(reference, function, quality.direction)
-
-
-def _integer(labels: Array) -> bool:
-    return labels.dtype.kind in "biu"
 
 
 def _is_classes(output_shape: Shape) -> bool:

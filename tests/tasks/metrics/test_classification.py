@@ -59,13 +59,12 @@ def test_labels_may_be_a_column_or_bool():
 @pytest.mark.parametrize(
     ("name", "outputs", "labels", "words"),
     [
-        ("accuracy", SCORES, LABELS + 1, "run from 1 to 7, but the model has 7 classes"),
-        ("accuracy", SCORES, LABELS - 1, "run from -1 to 5"),
-        ("accuracy", SCORES, np.eye(7)[LABELS], "as if one-hot"),
-        ("accuracy", SCORES, LABELS.astype(float), "integer labels, not float64; cast"),
+        ("accuracy", SCORES, LABELS + 1, "run from 1 to 7, but the model has 7.*labels - 1"),
+        ("f1_macro", SCORES, LABELS - 1, "run from -1 to 5"),
+        ("accuracy", SCORES, LABELS + 0.5, "float64 with fractions"),
         ("accuracy", SCORES, np.zeros((300, 3), int), "one label a row"),
-        ("accuracy", SCORES[:, :1], LABELS, r"shape \[300, 1\]; for one score .* 'roc_auc'"),
-        ("accuracy", SCORES[:, :, None], LABELS, r"shape \[300, 7, 1\]"),
+        ("f1_macro", SCORES[:, :1], LABELS, r"shape \[300, 1\]; for one score .* 'roc_auc'"),
+        ("f1_macro", SCORES[:, :, None], LABELS, r"shape \[300, 7, 1\]"),
         ("top5_accuracy", SCORES[:, :5], LABELS % 5, "use 'accuracy'"),
         ("roc_auc", SCORES, LABELS % 6, "no row is of class 6"),
         ("roc_auc", SCORES[:, :2], LABELS * 0, "no row is of class 1"),
@@ -84,3 +83,69 @@ def test_what_suits_passes_before_there_are_outputs(name):
     for shape in ((None, 7), (None, None)):
         METRICS.load(name).check(shape, LABELS)
     METRICS.load("roc_auc").check((None, 1), LABELS % 2)
+
+
+def test_classes_may_be_one_hot_or_floats():
+    for labels in (np.eye(7, dtype=np.float32)[LABELS], np.eye(7, dtype=int)[LABELS], LABELS * 1.0):
+        METRICS.load("accuracy").check((None, 7), labels)
+        for name in ("accuracy", "f1_macro", "roc_auc"):
+            assert value(name, SCORES, labels) == pytest.approx(value(name, SCORES, LABELS))
+
+
+def test_classes_counted_from_minus_one_are_not_taken_for_no_class():
+    with pytest.raises(MetricError, match="run from -1 to 5"):
+        METRICS.load("accuracy").check((None, 7), LABELS - 1)
+
+
+def test_accuracy_of_ids_that_the_model_gives_out():
+    found = SCORES.argmax(axis=1)
+    assert value("accuracy", found, LABELS) == value("accuracy", SCORES, LABELS)
+    with pytest.raises(MetricError, match="for one number a row 'rmse'"):
+        value("accuracy", found.astype(np.float32), LABELS)
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_accuracy_of_each_pixel_leaves_out_what_is_no_class(axis):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.standard_normal((6, 3, 4, 5)), rng.integers(0, 3, (6, 4, 5))
+    found = scores.argmax(axis=1)
+    labels[:, 0] = 255
+    expected = (found == labels)[:, 1:].mean()
+    assert value("accuracy", np.moveaxis(scores, 1, axis), labels) == pytest.approx(expected)
+    assert value("accuracy", found, labels) == pytest.approx(expected)
+    one_hot = np.eye(3)[labels % 3]
+    assert value("accuracy", scores, np.moveaxis(one_hot, 3, 1)) == (found == labels % 3).mean()
+
+
+def test_accuracy_of_a_sequence_of_tags():
+    scores = np.random.default_rng(0).standard_normal((8, 5, 7))
+    labels = scores.argmax(axis=2)
+    labels[:, 4] = -100
+    assert value("accuracy", scores, labels) == 1.0
+    labels[3] = -100
+    with pytest.raises(MetricError, match="no label of row 3"):
+        value("accuracy", scores, labels)
+
+
+def test_several_tags_a_row():
+    tags = np.random.default_rng(0).random((300, 7)) < 0.3
+    rounded = SCORES.round(1)  # ties
+    for scores in (rounded, 1 / (1 + np.exp(-rounded))):
+        expected = sk.average_precision_score(tags, scores, average="macro")
+        assert value("average_precision", scores, tags) == pytest.approx(expected)
+        expected = sk.roc_auc_score(tags, scores, average="macro")
+        assert value("roc_auc", scores, tags) == pytest.approx(expected)
+    with pytest.raises(MetricError, match="no row has tag 3"):
+        METRICS.load("average_precision").check((None, 7), tags & (np.arange(7) != 3))
+    with pytest.raises(MetricError, match="choose 'average_precision'"):
+        METRICS.load("accuracy").check((None, 7), tags)
+
+
+def test_what_is_reached_without_looking_at_the_input():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    metric = METRICS.load("accuracy")
+    assert metric.chance(labels) == 0.6 == metric.chance(np.eye(3)[labels])
+    constant = np.eye(3)[np.zeros(100, int)]
+    for name in ("balanced_accuracy", "f1_macro", "roc_auc"):
+        chance = METRICS.load(name).chance(labels)
+        assert value(name, constant, labels) == pytest.approx(chance), name

@@ -21,11 +21,20 @@ FLOATS = np.array([0.5, 1.5, 2.5])
         (None, (None, 1), "fidelity_r2"),
         (None, (None,), "fidelity_r2"),
         (None, (None, 1, 1), "fidelity_r2"),
-        (None, (None, 8, 3), "cosine"),
+        (None, (None, 8, 3), "fidelity_r2"),
+        (CLASSES.astype(np.float32), (None, 3), "accuracy"),
+        (np.eye(3), (None, 3), "accuracy"),
+        (np.eye(3, dtype=int), (None, 3), "accuracy"),
+        (np.eye(3) + np.eye(3)[::-1] > 0, (None, 3), "average_precision"),
+        (CLASSES[:, None, None] * np.ones((3, 4, 5), int), (None, 8, 4, 5), "accuracy"),
+        (CLASSES[:, None, None] * np.ones((3, 4, 5), int), (None, 4, 5, 8), "accuracy"),
+        (CLASSES[:, None] * np.ones((3, 6), int), (None, 6, 8), "accuracy"),
+        (CLASSES[:, None] * np.ones((3, 6), int), (None, 6), "rmse"),
+        (FLOATS[:, None] * np.ones((3, 6)), (None, 6), "rmse"),
         (CLASSES % 2, (None, 1), "roc_auc"),
         (CLASSES[:, None] % 2 == 1, (None,), "roc_auc"),
         (CLASSES % 2, (None, 2), "accuracy"),
-        (CLASSES, (None, 1), "accuracy"),
+        (CLASSES + 40, (None, 1), "rmse"),
     ],
 )
 def test_the_default_suits_the_labels(tmp_path, labels, shape, name):
@@ -71,7 +80,12 @@ def test_what_is_refused(own, quality, labels, words):
     [
         ("accuracy", CLASSES, (None, 3), "cross_entropy"),
         ("accuracy", CLASSES[:, None], (None, 3), "cross_entropy"),
-        ("roc_auc", CLASSES % 2, (None, 1), "none"),
+        ("roc_auc", CLASSES % 2, (None, 1), "binary_cross_entropy"),
+        ("average_precision", np.ones((3, 4), int), (None, 4), "binary_cross_entropy"),
+        ("accuracy", np.eye(3), (None, 3), "cross_entropy"),
+        ("accuracy", np.ones((3, 4, 5), int), (None, 8, 4, 5), "cross_entropy"),
+        ("rmse", CLASSES + 40, (None, 1), "mse"),
+        ("rmse", CLASSES[:, None] % 2.0, (None, 1), "mse"),
         ("rmse", FLOATS[:, None], (None, 1), "mse"),
         ("rmse", FLOATS, (None, 1), "mse"),
         ("rmse", FLOATS[:, None], (None,), "mse"),
@@ -93,3 +107,14 @@ def test_labels_decide_the_loss_of_a_users_metric(own):
 
 def test_every_registered_metric_is_named_as_it_is_registered():
     assert [METRICS.load(name).name for name in METRICS] == list(METRICS)
+
+
+def test_ids_that_a_model_gives_out_are_compared_as_they_are(tmp_path):
+    for labels, name in ((CLASSES, "accuracy"), (None, "agreement")):
+        assert resolve_metric(QualitySection(), labels, (None,), tmp_path, "int64").name == name
+    assert training_loss(METRICS.load("accuracy"), CLASSES, (None,), "int64") == "none"
+
+
+def test_masks_have_no_default(tmp_path):
+    with pytest.raises(ConfigError, match=r"masks of 0 and 1.*intersection over union"):
+        resolve_metric(QualitySection(), np.ones((3, 4, 5), int), (None, 4, 5), tmp_path)
