@@ -14,6 +14,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import event, make_url
+from sqlalchemy.exc import ArgumentError
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -37,6 +38,30 @@ def open_storage(url: str) -> RDBStorage:
         event.listen(storage.engine, "connect", tune)
         storage.engine.dispose()
     return storage
+
+
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+"""Kind of database to a driver that pip installs without a compiler."""
+
+
+def what_it_lacks(url: str) -> str:
+    """What must be installed or mended before a storage can be opened at all; else empty."""
+    try:
+        parsed = make_url(url)
+        dialect = parsed.get_dialect()
+    except (ArgumentError, ValueError) as error:
+        return (
+            f"it is no address of a database ({error}); give one such as sqlite:///trials.db or "
+            "postgresql+psycopg://USER@HOST/NAME"
+        )
+    try:
+        dialect.import_dbapi()
+    except ImportError as error:
+        kind = parsed.get_backend_name()
+        driver = _DRIVERS.get(kind)
+        hint = f"; pip install {driver}, and write {kind}+{driver}://" if driver else ""
+        return f"its driver is not installed ({error}){hint}"
+    return ""
 
 
 def open_study(

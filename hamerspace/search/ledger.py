@@ -19,6 +19,7 @@ from hamerspace._optuna import (
     add_trial,
     open_study,
     sampler_attributes,
+    what_it_lacks,
     with_sorted_attributes,
 )
 from hamerspace._secrets import without_passwords
@@ -70,6 +71,9 @@ class Ledger:
         try:
             self.kept = open_study(url, name, directions)
         except Exception as error:
+            lacks = "" if url is None else what_it_lacks(url)
+            if lacks:
+                raise RunFolderError(f"storage {shown} cannot be opened: {lacks}") from error
             raise _unreadable(shown, error) from error
         other = self._told_apart(directions, identity, choices)
         if other:

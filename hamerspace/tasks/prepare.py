@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
-from hamerspace.errors import ConfigError
+from hamerspace.errors import ConfigError, DataError
 from hamerspace.tasks.data import (
     RawData,
     Splits,
@@ -197,6 +197,12 @@ def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
 def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> dict[str, Any]:
     """The first rows of the inputs of one split: a batch, and others to tell it from."""
     split = next(raw[name] for name in ("search", "", *raw) if name in raw)
+    scalar = next((n for n, a in split.items() if a.ndim == 0 and n != labels), None)
+    if scalar is not None:
+        raise DataError(
+            f"array '{scalar}': is a single number; the first dimension must be the rows (or is "
+            f"this an input without rows? then list it under task.source as constants: [{scalar}])"
+        )
     return {name: array[:rows] for name, array in split.items() if name != labels}
 
 

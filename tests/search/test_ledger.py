@@ -1,3 +1,5 @@
+import sys
+
 import optuna
 import pytest
 from optuna.samplers import NSGAIISampler, RandomSampler
@@ -130,3 +132,22 @@ def test_a_reader_takes_in_what_another_process_finished(tmp_path):
     assert dict(reading.records) == {}
     reading.take_in()
     assert dict(reading.records) == dict(searching.records)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://u:secret@h/x", "pip install psycopg, and write postgresql+psycopg://"),
+        ("mysql://u:secret@h/x", "pip install pymysql, and write mysql+pymysql://"),
+        ("nonsense", "it is no address of a database"),
+        ("nosuch://x", "it is no address of a database"),
+    ],
+)
+def test_a_storage_without_its_driver_says_what_to_install(monkeypatch, url, said):
+    for driver in ("psycopg2", "psycopg", "MySQLdb", "pymysql"):
+        monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(RunFolderError, match="cannot be opened") as told:
+        Ledger(url, "name", ["minimize"], ["size"], lambda _: RandomSampler())
+    assert said in str(told.value)
+    assert "damaged" not in str(told.value)
+    assert "secret" not in str(told.value)

@@ -6,9 +6,10 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
+from hamerspace.config.flags import study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.errors import ConfigError, DataError, MetricError
-from hamerspace.tasks.prepare import _fingerprint, prepare_task
+from hamerspace.tasks.prepare import _fingerprint, inspect_source, prepare_task
 from hamerspace.tasks.sources import SourceSpec
 from hamerspace.tasks.task import Task
 
@@ -74,6 +75,15 @@ def prepare(tmp_path):
 def test_a_metric_that_cannot_judge_is_refused_at_once(prepare, columns, labels, quality, words):
     with pytest.raises(MetricError, match=words):
         prepare(columns, labels, **quality)
+
+
+def test_a_single_number_is_no_input(tmp_path):
+    onnx.save(model(4), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=np.float32(3))
+    loaded = study_from_flags(str(tmp_path / "model.onnx"), data=str(tmp_path / "data.npz"))
+    (tmp_path / "source").mkdir()
+    with pytest.raises(DataError, match="array 'x': is a single number"):
+        inspect_source(loaded, tmp_path / "source")
 
 
 def test_a_metric_that_needs_labels_is_refused_at_once(prepare):

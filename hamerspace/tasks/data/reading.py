@@ -1,5 +1,6 @@
 """Read what the user brought: an ``.npz`` file, or a function that returns arrays."""
 
+import lzma
 import os
 import zipfile
 import zlib
@@ -18,6 +19,13 @@ RawData = dict[str, dict[str, Array]]
 """Split name to array name to array; the one split ``all`` where the user made none."""
 
 ALL = "all"
+_NO_NUMBERS = "OSUMmc"
+"""Kinds of dtype that no model takes: objects, text, dates and complex numbers."""
+_DAMAGED = (
+    *(OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    RuntimeError,  # encrypted, or packed by a method that Python lacks
+)
 _OTHER_NAMES = {
     "training": "train",
     "calib": "calibration",
@@ -41,6 +49,20 @@ def read_data(section: DataSection, root: Path) -> RawData:
         DataError: They cannot be read, or are not named arrays.
         ConfigError: The function is not there.
     """
+    raw = _read(section, root)
+    odd = [
+        f"array '{name}': dtype {array.dtype} is not numeric; give numbers (tokenize text, encode "
+        "categories, pad rows of different lengths)"
+        for arrays in raw.values()
+        for name, array in arrays.items()
+        if array.dtype.kind in _NO_NUMBERS or array.dtype.names
+    ]
+    if odd:
+        raise DataError("\n".join(dict.fromkeys(odd)))
+    return raw
+
+
+def _read(section: DataSection, root: Path) -> RawData:
     if section.path is not None:
         return read_npz(root / os.path.expanduser(section.path))  # noqa: PTH111 - never raises
     assert section.load is not None
@@ -53,11 +75,13 @@ def read_npz(path: Path) -> RawData:
     Raises:
         DataError: The message names the file, and the array where one is wrong.
     """
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise ValueError("a folder, or a device that may never end")
         archive = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"{path}: not an .npz file of arrays; write one with numpy.savez(path, image=..., "
             "labels=...)"
@@ -72,8 +96,12 @@ def read_npz(path: Path) -> RawData:
         for name in archive.files:
             try:
                 arrays[name] = archive[name]
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            except _DAMAGED as error:
                 raise DataError(f"{path}: array '{name}' cannot be read: {error}") from error
+            if not isinstance(arrays[name], np.ndarray):
+                raise DataError(
+                    f"{path}: '{name}' in it is no array; write the file with numpy.savez"
+                )
     return _by_split(arrays, str(path))
 
 

@@ -1,5 +1,6 @@
 import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -84,6 +85,50 @@ def test_a_damaged_archive_names_the_array(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(DataError, match="array 'image' cannot be read"):
         read_npz(path)
+
+
+def test_what_is_packed_oddly_names_the_array(tmp_path):
+    path = save(tmp_path, image=X)
+    whole = path.read_bytes()
+    local, central = whole.find(b"PK\x03\x04"), whole.find(b"PK\x01\x02")
+    for local_at, central_at, value in ((6, 8, 1), (8, 10, 99)):  # encrypted; an unknown method
+        content = bytearray(whole)
+        content[local + local_at] = content[central + central_at] = value
+        path.write_bytes(bytes(content))
+        with pytest.raises(DataError, match="array 'image' cannot be read"):
+            read_npz(path)
+
+
+@pytest.mark.parametrize("shape", [(40_000_000_000, 8), (-4, 8), (2**62, 2**62)])
+def test_a_header_that_promises_too_much_is_no_array(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("image.npy", b"\x93NUMPY\x01\x00v\x00" + header.encode() + bytes(100))
+    with pytest.raises(DataError, match="array 'image' cannot be read"):
+        read_npz(tmp_path / "d.npz")
+
+
+def test_other_files_in_the_archive_are_named(tmp_path):
+    path = save(tmp_path, image=X)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(DataError, match=r"'readme\.txt' in it is no array"):
+        read_npz(path)
+
+
+def test_a_device_is_not_read(tmp_path):
+    (tmp_path / "d.npz").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"not an \.npz file"):
+        read_npz(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("kind", ["U", "S", "M8[s]", "complex64", "f4,i4"])
+def test_what_is_no_number_is_refused_with_what_to_do(tmp_path, kind):
+    save(tmp_path, image=X, words=np.zeros(3, kind))
+    with pytest.raises(DataError, match=r"array 'words': dtype .* is not numeric; give numbers"):
+        read_data(DataSection(path="d.npz"), tmp_path)
+    with pytest.raises(DataError, match="is not numeric"):
+        load(tmp_path, f"def load(): return {{'words': np.zeros(3, {kind!r})}}")
 
 
 def test_functions_return_splits_or_one_set(tmp_path):
