@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hamerspace._numbers import drop_unit
 from hamerspace._secrets import without_passwords
+from hamerspace._text import visible
 from hamerspace.config.yaml_file import yaml_text
 from hamerspace.constraints import violation
 from hamerspace.measure.measurement import Gate, Measurement
@@ -142,7 +143,7 @@ def _depends_on(names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
 def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scalar]) -> TrialRecord:
     measurement = record.measurement
     reused = record.reused_from is not None
-    reason = measurement.reason or "measured in full"
+    reason = visible(measurement.reason) or "measured in full"
     seconds: dict[str, float] = {}
     if not reused:
         seconds = {"build": sum(record.evaluation.build_seconds.values()), **measurement.seconds}

@@ -42,6 +42,11 @@ def content_key(**parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_key(text: str) -> bool:
+    """Whether ``text`` is what :func:`content_key` returns for something."""
+    return _KEY.fullmatch(text) is not None
+
+
 def file_digest(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
@@ -197,7 +202,7 @@ class Store:
         return [
             path
             for path in self.root.glob("??/*")
-            if _KEY.fullmatch(path.name)
+            if is_key(path.name)
             and path == self.path(path.name)
             and path.is_dir()
             and not (path.is_symlink() or path.parent.is_symlink())

@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from hamerspace.cli.app import app
+from hamerspace.cli.console import say, show_warnings
 from hamerspace.cli.ending import exit_code, listen
 from hamerspace.errors import ConfigError, HamerspaceError
 
@@ -38,6 +39,7 @@ def main() -> None:
     every process that it started is gone; a reader that goes away (``| head``) ends it silently.
     """
     listen()
+    show_warnings()
     _open_closed_streams()
     try:
         _run()
@@ -108,7 +110,7 @@ def _refuse_undecodable() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
+    say(f"error: {message}", stderr=True)
     sys.exit(code)
 
 

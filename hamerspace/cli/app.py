@@ -22,6 +22,7 @@ from hamerspace.cli import (
     show,
     spaces,
 )
+from hamerspace.cli.console import say
 from hamerspace.errors import HamerspaceError
 
 EXIT_CODES = (
@@ -90,7 +91,7 @@ def _version(value: bool) -> None:
     if value:
         from hamerspace import __version__
 
-        typer.echo(f"hamerspace {__version__}")
+        say(f"hamerspace {__version__}")
         raise typer.Exit
 
 

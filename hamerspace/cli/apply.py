@@ -1,6 +1,5 @@
 """``hamerspace apply``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +49,7 @@ def apply(
     """
     given = locals()
     from hamerspace.build.store import Store, default_store_folder
-    from hamerspace.cli.console import print_json
+    from hamerspace.cli.console import print_json, say
     from hamerspace.cli.target import study_of
     from hamerspace.search.apply import apply_recipe, read_recipe
 
@@ -58,10 +57,10 @@ def apply(
     study = study_of(target, given)
     store = Store(default_store_folder())
 
-    def say(phase: str) -> None:
-        sys.stderr.write(f"{phase} ...\n")
+    def watch(phase: str) -> None:
+        say(f"{phase} ...", stderr=True)
 
-    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure, watch=say)
+    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure, watch=watch)
     if json:
         print_json(_document(applied))
     else:

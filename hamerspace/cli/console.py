@@ -1,13 +1,20 @@
 """Printing for people and for programs."""
 
 import json
+import logging
 import math
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hamerspace._text import visible
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Iterable
+
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 _NO_TERMINAL_WIDTH = 160
 _LEAST_WIDTH = 20
@@ -15,8 +22,6 @@ _LEAST_WIDTH = 20
 
 def console(*, stderr: bool = False) -> "Console":
     """A console as wide as its terminal; where there is none, as ``$COLUMNS`` or wide enough."""
-    from rich.console import Console
-
     stream = sys.stderr if stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     asked = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
@@ -24,7 +29,39 @@ def console(*, stderr: bool = False) -> "Console":
     measured = stream.isatty() and not columns.isdecimal()
     width = asked if asked >= _LEAST_WIDTH else None if measured else _NO_TERMINAL_WIDTH
     # No markup: extras such as [openvino] and shapes are text.
-    return Console(stderr=stderr, width=width, highlight=False, markup=False)
+    return _console_type()(stderr=stderr, width=width, highlight=False, markup=False)
+
+
+@cache
+def _console_type() -> "type[Console]":
+    """A console to which names of models and words of tools can do nothing."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class VisibleConsole(Console):
+        def render(
+            self, renderable: "RenderableType", options: "ConsoleOptions | None" = None
+        ) -> "Iterable[Segment]":
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else visible(text), style, control)
+
+    return VisibleConsole
+
+
+def say(text: str, *, stderr: bool = False, end: str = "\n") -> None:
+    """Print text for people on lines of any length."""
+    (sys.stderr if stderr else sys.stdout).write(visible(text) + end)
+
+
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def show_warnings() -> None:
+    """Have warnings of the log, which go to standard error, do nothing to the terminal."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_VisibleFormatter())
 
 
 def print_json(value: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import options
+from hamerspace.cli.console import say
 from hamerspace.cli.ending import heed_interrupt
 
 
@@ -31,7 +32,7 @@ def dashboard(
     try:
         with DashboardServer(run, host, port) as server:
             if not server.for_this_machine:
-                typer.echo(_warning(host, server.port), err=True)
+                say(_warning(host, server.port), stderr=True)
             if json:
                 print_json(
                     {
@@ -43,7 +44,7 @@ def dashboard(
                     }
                 )
             else:
-                typer.echo(f"{server.study.loaded.config.name}: {server.url}\nCtrl-C ends it.")
+                say(f"{server.study.loaded.config.name}: {server.url}\nCtrl-C ends it.")
             sys.stdout.flush()
             if open_page:
                 _open_page(server.url)
@@ -66,4 +67,4 @@ def _open_page(url: str) -> None:
     import webbrowser
 
     if not webbrowser.open(url):
-        typer.echo("note: no browser was found to open the page in", err=True)
+        say("note: no browser was found to open the page in", stderr=True)

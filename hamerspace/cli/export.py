@@ -17,7 +17,7 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a trial's model files, recipe, measurement and predict.py into a folder."""
-    from hamerspace.cli.console import print_json
+    from hamerspace.cli.console import print_json, say
     from hamerspace.study import Study
 
     folder = Study.load(run).export(output, trial)
@@ -25,4 +25,4 @@ def export(
     if json:
         print_json({"folder": str(folder), "files": files})
     else:
-        typer.echo(f"{folder}: {', '.join(files)}")
+        say(f"{folder}: {', '.join(files)}")

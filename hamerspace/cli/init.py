@@ -82,7 +82,7 @@ def init(
 
 
 def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> None:
-    from hamerspace.cli.console import print_json
+    from hamerspace.cli.console import print_json, say
     from hamerspace.search.starter import copy_example, search_command
 
     study = copy_example(name, output, force=force)
@@ -91,8 +91,8 @@ def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> N
         files = sorted(path.name for path in study.parent.iterdir())
         print_json({"folder": str(study.parent), "files": files, "command": command})
         return
-    typer.echo(f"{study.parent}: a copy of the study {name}; run it with")
-    typer.echo(f"    {command}")
+    say(f"{study.parent}: a copy of the study {name}; run it with")
+    say(f"    {command}")
 
 
 def _print(starter: "Starter", command: str) -> None:

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from hamerspace.cli.console import console
+from hamerspace.cli.console import console, say
 from hamerspace.cli.ending import refuse_signalled
 from hamerspace.progress import Progress
 from hamerspace.progress.count import cells, fate
@@ -42,7 +42,7 @@ class TerminalProgress(Progress):
             self._say("interrupted before a trial was finished; the same command starts again")
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(text + "\n")
+        say(text, stderr=True)
         sys.stderr.flush()
 
 

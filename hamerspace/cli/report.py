@@ -21,7 +21,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write the report of a run, finished or not, as HTML, Markdown and PNG figures."""
-    from hamerspace.cli.console import print_json
+    from hamerspace.cli.console import print_json, say
     from hamerspace.study import Study
 
     study = Study.load(run)
@@ -36,6 +36,6 @@ def report(
         return
     for name in ("report", "markdown"):
         if written[name]:
-            typer.echo(f"{name}: {written[name]}")
+            say(f"{name}: {written[name]}")
     if pictures:
-        typer.echo(f"figures: {figures}: {', '.join(path.name for path in pictures)}")
+        say(f"figures: {figures}: {', '.join(path.name for path in pictures)}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import completion
+from hamerspace.cli.console import say
 
 _KINDS = ("study", "space")
 
@@ -39,7 +40,7 @@ def schema(
         raise ConfigError(f"schema: there is no schema of '{kind}'{did_you_mean(kind, _KINDS)}")
     text = json.dumps(study_schema() if kind == "study" else space_schema(), indent=2) + "\n"
     if output is None:
-        typer.echo(text, nl=False)
+        say(text, end="")
     else:
         write_text(output, text)
-        typer.echo(str(output))
+        say(str(output))

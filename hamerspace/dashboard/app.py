@@ -25,6 +25,10 @@ STUDY_PAGE = "/dashboard/studies/0"
 """The study in the storage of a :class:`Mirror`, which holds no other."""
 
 _AT_MOST_EVERY_S = 1.0
+_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
 
 
 class DashboardApp:
@@ -56,6 +60,8 @@ class DashboardApp:
         if refusal is not None:
             return _answer(start_response, *refusal)
         self._refresh()
+        if environ.get("PATH_INFO", "").startswith("/artifacts/"):
+            start_response = _confined(start_response)
         return self._app(environ, start_response)
 
     def _open(self) -> tuple[Mirror, Application]:
@@ -94,6 +100,19 @@ class DashboardApp:
                 "reload the page, or write the model with hamerspace export"
             )
         return None
+
+
+def _confined(start_response: StartResponse) -> StartResponse:
+    """Answer with files of a run so that a page among them cannot act as the dashboard.
+
+    It may draw itself, as the report does, in an origin of its own and without a network.
+    """
+    confined = [("Content-Security-Policy", _POLICY), ("X-Content-Type-Options", "nosniff")]
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        return start_response(status, [*headers, *confined], *more)
+
+    return start
 
 
 def _without_port(host: str) -> str:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Never
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hamerspace.backends.base import Candidate
-from hamerspace.build.store import Store
+from hamerspace.build.store import Store, is_key
 from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import Record
@@ -62,7 +62,7 @@ class RunArtifacts:
     def of_study(self) -> list[Artifact]:
         """The report, and what the run keeps as JSON."""
         paths = [self._folder.path / name for name in _OF_STUDY]
-        return [self._file(path, path.name) for path in paths if path.is_file()]
+        return [self._file(path, path.name) for path in paths if self._is_ours(path)]
 
     def of_trial(
         self, record: Record, *, winner: bool, plots: Mapping[str, Callable[[], bytes]]
@@ -89,7 +89,7 @@ class RunArtifacts:
         ]
         logs = self._folder.path / "artifacts" / recipe.id
         paths = [logs / name for name in _LOGS]
-        told = [path for path in paths if path.is_file() and path.stat().st_size]
+        told = [path for path in paths if self._is_ours(path) and path.stat().st_size]
         found += [self._file(path, path.name) for path in told]
         model = self._winner() if winner else self._built(record)
         return [*found, *(self._file(path, name) for path, name in model)]
@@ -97,7 +97,7 @@ class RunArtifacts:
     def has(self, artifact_id: str) -> bool:
         """Whether there is something to read under an id."""
         content = self._content.get(artifact_id)
-        return content.is_file() if isinstance(content, Path) else content is not None
+        return self._is_ours(content) if isinstance(content, Path) else content is not None
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open an artifact.
@@ -106,7 +106,7 @@ class RunArtifacts:
             ArtifactNotFound: There is none, or its file is gone.
         """
         content = self._content.get(artifact_id)
-        if isinstance(content, Path) and content.is_file():
+        if isinstance(content, Path) and self._is_ours(content):
             return content.open("rb")
         if content is None or isinstance(content, Path):
             raise ArtifactNotFound(artifact_id)
@@ -124,18 +124,24 @@ class RunArtifacts:
         best = self._folder.best
         for path in sorted(best.rglob("*")):
             name = path.relative_to(best).as_posix()
-            if path.is_file() and name != "recipe.json":
+            if self._is_ours(path) and name != "recipe.json":
                 yield path, name
 
     def _built(self, record: Record) -> Iterator[tuple[Path, str]]:
+        if not is_key(record.evaluation.key):
+            return
         entry = self._store.path(record.evaluation.key)
         try:
             candidate = Candidate.load(entry)
         except (OSError, ValueError, KeyError):  # never built, or evicted
             return
         for name in candidate.files:
-            if (entry / name).is_file():
+            if _lies_in(entry / name, entry):
                 yield entry / name, name
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether there is a file, in the run or the store; a link may lead elsewhere."""
+        return _lies_in(path, self._folder.path) or _lies_in(path, self._store.root)
 
     def _file(self, path: Path, name: str) -> Artifact:
         return self._offer(str(path), name, path)
@@ -146,3 +152,7 @@ class RunArtifacts:
         suffix = Path(name).suffix
         guess = _MIME.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Artifact(found, name, guess)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from hamerspace.report import formats
 from hamerspace.report.figures.progress import FATES, fate
-from hamerspace.report.markup import escape, table
+from hamerspace.report.markup import code, escape, table
 from hamerspace.report.run_data import (
     MEASURED_BY_LIMIT,
     Confirmation,
@@ -55,7 +55,7 @@ def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
         "### Recipe",
         table(("parameter", "value"), _recipe(trial)).strip(),
         _origin(trial),
-        f"The model, ready to run: `{export}`",
+        f"The model, ready to run: {code(export)}",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -63,7 +63,9 @@ def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
 def study_note(run: RunData) -> str:
     """A study: its verdict, the final table, what nobody may overlook, and how to read it here."""
     judged = verdict(run)
-    checks = [f"- {escape(c.limit)}: {escape(c.value)}, **{c.verdict}**" for c in judged.checks]
+    checks = [
+        f"- {escape(c.limit)}: {escape(c.value)}, **{escape(c.verdict)}**" for c in judged.checks
+    ]
     nearest = [
         f"- nearest: trial {n.number}, {escape(n.label)}: {escape('; '.join(misses(run, n)))}"
         for n in run.nearest
@@ -112,7 +114,7 @@ def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
         yield found
     if trial.seconds:
         parts = [
-            f"{part.replace('_', ' ')} {formats.duration(seconds)}"
+            f"{escape(part.replace('_', ' '))} {formats.duration(seconds)}"
             for part, seconds in trial.seconds.items()
             if seconds >= 0.05
         ]
@@ -154,15 +156,15 @@ def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str
         if MEASURED_BY_LIMIT[name] == key and name in verdicts:
             drop = "drop " if key == "drop_points" else ""
             text = formats.limit_value(name, limit, run.metric)
-            yield f"{drop}at most {escape(text)}: **{verdicts[name]}**"
+            yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
 
 
 def _recipe(trial: TrialRecord) -> list[tuple[str, str]]:
-    return [(f"`{name}`", f"`{value}`") for name, value in sorted(trial.parameters.items())]
+    return [(code(name), code(str(value))) for name, value in sorted(trial.parameters.items())]
 
 
 def _origin(trial: TrialRecord) -> str:
     why = _ORIGINS[trial.origin]
     if trial.default_of:
         why = f"what {trial.default_of} does by default"
-    return f"Tried as {escape(why)}. Recipe `{trial.recipe_id}`."
+    return f"Tried as {escape(why)}. Recipe {code(trial.recipe_id)}."

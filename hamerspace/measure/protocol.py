@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from hamerspace._numbers import amount, number
+from hamerspace._text import visible
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
@@ -119,7 +120,9 @@ class Protocol:
         except (SessionError, MetricError) as error:
             step = next(reversed(self._seconds), "start")
             gate = Gate.LOAD if step in ("start", "load") else Gate(step)
-            self._found = replace(self._found, ended_at=gate, reason=str(error), failed=True)
+            self._found = replace(
+                self._found, ended_at=gate, reason=visible(str(error)), failed=True
+            )
         return replace(self._found, seconds=dict(self._seconds))
 
     def _steps(self) -> None:

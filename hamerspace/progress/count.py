@@ -5,6 +5,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from hamerspace import _numbers
+from hamerspace._text import visible
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
 from hamerspace.search.confirm import cost, front
@@ -122,7 +123,7 @@ def fate(record: Record) -> str:
     if record.reused_from is not None:
         return f"same as trial {record.reused_from}"
     if record.measurement.reason:
-        return record.measurement.reason.splitlines()[0][:120]
+        return visible(record.measurement.reason.splitlines()[0][:120], lines=False)
     return figures(record) + ("" if record.feasible else " (misses a limit)")
 
 

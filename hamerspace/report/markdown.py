@@ -1,13 +1,15 @@
 """The report as Markdown, as code hosts draw it."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from hamerspace._files import write_text
 from hamerspace.report import formats
 from hamerspace.report.importance import FEASIBLE, importances
-from hamerspace.report.markup import escape, table
+from hamerspace.report.markup import escape, fence, table
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.reproduction import reproduction
 from hamerspace.report.run_data import RunData
@@ -63,7 +65,9 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def _picture(pictures: Mapping[str, str], name: str, title: str) -> str:
-    return f"![{title}](<{pictures[name]}>)" if name in pictures else ""
+    # Within <>, only these end a path.
+    path = re.sub(r"[<>\\%\s]", lambda found: quote(found[0], safe=" "), pictures.get(name, ""))
+    return f"![{title}](<{path}>)" if path else ""
 
 
 def _front(run: RunData) -> str:
@@ -108,6 +112,5 @@ def _reproduction(run: RunData) -> list[str]:
     found = reproduction(run)
     blocks = [("console", found.command)] if found.command else [("python", found.program)]
     blocks += [("yaml", found.study_yaml), ("json", found.recipe)]
-    # Four ticks, so that no text of the run ends the block.
-    drawn = [f"````{kind}\n{text.rstrip()}\n````" for kind, text in blocks if text]
+    drawn = [fence(kind, text) for kind, text in blocks if text]
     return ["## How to reproduce", *drawn] if drawn else []

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from hamerspace._text import visible
 from hamerspace.recipe import Recipe
 from hamerspace.report.run_data import RunData
 
@@ -46,7 +47,7 @@ def reproduction(run: RunData) -> Reproduction:
 
 def _program(run: RunData) -> str:
     if run.session_metric:
-        return _SESSION_PROGRAM.format(metric=run.metric.name)
+        return _SESSION_PROGRAM.format(metric=visible(run.metric.name, lines=False))
     arguments = ['"study.yaml"']
     if run.only_backends:
         arguments.append(f"backends={run.only_backends!r}")

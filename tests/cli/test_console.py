@@ -1,8 +1,15 @@
 """What is printed is text, never markup."""
 
-import pytest
+import logging
+import re
+from pathlib import Path
 
-from hamerspace.cli.console import console
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+import hamerspace.cli
+from hamerspace.cli.console import console, say, show_warnings
 
 
 def test_extras_in_brackets_are_printed(capsys):
@@ -15,3 +22,35 @@ def test_a_width_that_holds_no_table_is_passed_over(capsys, monkeypatch, columns
     monkeypatch.setenv("COLUMNS", columns)
     console().print("a table of some width")
     assert capsys.readouterr().out == "a table of some width\n"
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2Jname\x9b2J\r\x1b[31mred\x1b[0m"
+
+
+def test_names_and_reasons_do_nothing_to_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = Table()
+    table.add_column(HOSTILE)
+    table.add_row(Text(HOSTILE))
+    for what in (HOSTILE, Text(HOSTILE), table):
+        console().print(what)
+        console(stderr=True).print(what)
+    say(HOSTILE)
+    say(HOSTILE, stderr=True)
+    for text in capsys.readouterr():
+        left = re.sub(r"\x1b\[[0-9;]*m", "", text)  # the styles of the table
+        assert "name" in left
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", left)
+
+
+def test_warnings_of_the_log_do_nothing_to_it_either():
+    show_warnings()
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s", (HOSTILE,), None)
+    assert "\x1b" not in logging.lastResort.format(record)
+
+
+def test_commands_print_through_the_console_alone():
+    for path in Path(hamerspace.cli.__file__).parent.glob("*.py"):
+        if path.name != "console.py":
+            text = path.read_text()
+            assert not re.search(r"typer\.echo|sys\.std\w+\.write|(?<![.\w])print\(", text), path

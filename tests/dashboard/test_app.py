@@ -51,6 +51,19 @@ def test_artifacts_can_be_downloaded(serve, finished):
     assert "hamerspace export" in gone.json["reason"]
 
 
+def test_a_page_of_the_run_cannot_act_as_the_dashboard(serve, run):
+    (run / "report.html").write_text("<script>fetch('/api/studies')</script>")
+    address = serve(run)
+    (report,) = (a for a in _details(address)["artifacts"] if a["filename"] == "report.html")
+    got = ask(f"{address}/artifacts/0/{report['artifact_id']}")
+    policy = got.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox allow-scripts;")  # and not allow-same-origin
+    assert "allow-same-origin" not in policy
+    assert "default-src 'none'" in policy
+    assert got.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" not in str(ask(f"{address}/dashboard/studies/0").headers)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -98,3 +99,45 @@ def test_a_trial_that_ranked_layers_has_the_plot_of_its_scheme(study, store):
     artifacts = RunArtifacts(study.folder, store)
     found = _named(artifacts.of_trial(record, winner=False, plots=plots))
     assert _read(artifacts, found["sensitivity.html"]) == b"one"
+
+
+def test_nothing_outside_the_run_and_the_store_is_offered(study, store, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("precious")
+    record = study.records()[0]
+    entry, run = store.path(record.evaluation.key), study.folder.path
+    manifest = json.loads((entry / "manifest.json").read_text())
+    manifest["files"] = ["../" * 20 + str(secret)[1:], str(secret), "link", "model.onnx"]
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+    (entry / "link").symlink_to(secret)
+    (run / "best" / "link").symlink_to(secret)
+    logs = run / "artifacts" / record.recipe.id / "build.log"
+    for path in (run / "report.html", logs):
+        path.unlink()
+        path.symlink_to(secret)
+    artifacts = RunArtifacts(study.folder, store)
+    found = artifacts.of_study()
+    for winner in (False, True):
+        found += artifacts.of_trial(record, winner=winner, plots={})
+    assert "model.onnx" in _named(found)
+    assert all(b"precious" not in _read(artifacts, one) for one in found)
+    # A file may become a link once it was offered.
+    offered = next(one for one in found if one.filename == "source.json")
+    (run / "source.json").unlink()
+    (run / "source.json").symlink_to(secret)
+    assert not artifacts.has(offered.id)
+    with pytest.raises(ArtifactNotFound):
+        artifacts.open_reader(offered.id)
+
+
+def test_a_key_that_is_a_path_leads_nowhere(study, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    record = study.records()[0]
+    built = Store(default_store_folder()).path(record.evaluation.key)
+    shutil.copytree(built, other, dirs_exist_ok=True)
+    hostile = replace(record, evaluation=replace(record.evaluation, key=str(other)))
+    found = RunArtifacts(study.folder, Store(tmp_path / "s")).of_trial(
+        hostile, winner=False, plots={}
+    )
+    assert "model.onnx" not in _named(found)

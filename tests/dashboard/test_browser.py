@@ -6,16 +6,16 @@ import pytest
 
 from hamerspace.study import Study
 from tests import programs
+from tests.dashboard.conftest import ask
 
 pytestmark = [pytest.mark.slow, pytest.mark.wants("browser")]
 
 
 @pytest.fixture
-def look(serve, finished, tmp_path):
-    """``look(path)`` loads a page of the finished run and returns its document."""
-    address = serve(finished)
+def browse(tmp_path):
+    """``browse(url)`` loads a page and returns its document."""
 
-    def load(path):
+    def load(url):
         done = subprocess.run(
             [
                 programs.find("browser"),
@@ -26,7 +26,7 @@ def look(serve, finished, tmp_path):
                 "--window-size=1400,3000",
                 "--virtual-time-budget=20000",
                 "--dump-dom",
-                f"{address}/dashboard/studies/0{path}",
+                url,
             ],
             capture_output=True,
             text=True,
@@ -36,6 +36,30 @@ def look(serve, finished, tmp_path):
         return done.stdout
 
     return load
+
+
+@pytest.fixture
+def look(serve, finished, browse):
+    """``look(path)`` loads a page of the finished run and returns its document."""
+    address = serve(finished)
+    return lambda path: browse(f"{address}/dashboard/studies/0{path}")
+
+
+def test_the_report_draws_itself_and_reads_nothing_of_the_dashboard(serve, run, browse):
+    report = run / "report.html"
+    probe = """<p id="probe"></p><script>
+      const told = document.getElementById("probe");
+      fetch("/api/studies").then(() => told.textContent = "read", () => told.textContent = "shut");
+      try { localStorage.x = 1; } catch { document.title = "no storage"; }
+    </script></body>"""
+    report.write_text(report.read_text().replace("</body>", probe))
+    address = serve(run)
+    artifacts = ask(f"{address}/api/studies/0").json["artifacts"]
+    (found,) = (a["artifact_id"] for a in artifacts if a["filename"] == "report.html")
+    page = browse(f"{address}/artifacts/0/{found}")
+    assert 'class="main-svg"' in page
+    assert '<p id="probe">shut</p>' in page
+    assert "<title>no storage</title>" in page
 
 
 def test_the_study_page_has_the_figures_and_the_feasible_best(look, finished):

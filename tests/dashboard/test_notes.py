@@ -85,3 +85,14 @@ def test_the_note_of_a_study_without_a_winner_names_the_nearest():
     note = study_note(run)
     for nearest in run.nearest:
         assert f"- nearest: trial {nearest.number}, " in note
+
+
+def test_what_a_run_holds_is_no_markup_in_a_note(run):
+    base = next(t for t in run.trials if t.feasible)
+    hostile = "`<img src=x onerror=alert(1)>`|"
+    parameters = {**base.parameters, hostile: hostile}
+    trial = replace(base, number=99, parameters=parameters, seconds={hostile: 1.0})
+    note = trial_note(run, trial, f"hamerspace export '{hostile}'")
+    assert "<img" not in note.replace("\\<img", "")
+    assert all("`" not in part for part in note.replace("\\`", "").split("`")[1::2])
+    assert "onerror" in note
