@@ -13,11 +13,18 @@ import optuna
 from hamerspace._optuna import is_read_only
 from hamerspace._summary import summarize
 from hamerspace.backends.base import Candidate
+from hamerspace.build.faults import full_disk
 from hamerspace.build.store import Store, content_key, default_store_folder
 from hamerspace.config.flags import StudyFlags, backend_names, override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import ChangedStudyError, ConfigError, RunFolderError
+from hamerspace.errors import (
+    ChangedStudyError,
+    ConfigError,
+    HamerspaceError,
+    RunFolderError,
+    StoreError,
+)
 from hamerspace.measure.measurement import Measurement
 from hamerspace.progress import StudyListener, listening
 from hamerspace.report.card import card, counts
@@ -26,6 +33,7 @@ from hamerspace.report.markdown import write_markdown
 from hamerspace.report.pictures import save_figures
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import trials_frame
+from hamerspace.search.best import export_trial, holds_best, replace_best
 from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import new_folder
 from hamerspace.search.goal import Goal
@@ -40,7 +48,7 @@ from hamerspace.search.run_folder import (
     RunFolder,
     open_run,
 )
-from hamerspace.search.running import Search, export_trial
+from hamerspace.search.running import Search
 from hamerspace.search.samplers import make_sampler, own_seed
 from hamerspace.search.stop import Budget
 from hamerspace.search.workbench import SOURCE_FILE, Workbench
@@ -204,6 +212,7 @@ class Study:
                 self._ledger = None  # another process may have gone on since it was opened
                 begin(self.folder, self.loaded, self._backends, self._shared_url, _command())
                 if budget.met_by(self.result, len(self.records())):
+                    self._restore()
                     return
                 self._refuse_unwritable()
                 with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
@@ -218,9 +227,29 @@ class Study:
                     search.run(budget)
                 watch.phase("writing the report")
                 self.report()
-        except BaseException:
+        except BaseException as error:
             self._ledger = None  # its file may be gone, or hold less than was to be written
-            raise
+            # What we say ourselves is said, unless something that failed is behind it.
+            told = isinstance(error, HamerspaceError) and error.__cause__ is None
+            if told or isinstance(error, StoreError | ChangedStudyError | KeyboardInterrupt):
+                raise
+            full = full_disk(error, self.folder.path)
+            if full is None:
+                raise
+            raise RunFolderError(
+                f"{full} is full: the run in {self.folder.path} could not be written; free space "
+                "and give the command again"
+            ) from error
+
+    def _restore(self) -> None:
+        """Write again what was deleted of a run that has ended."""
+        if not holds_best(self.folder, self.best):
+            result = self.result
+            with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+                replace_best(bench, self.folder, self.records(), self.best)
+            self.folder.write(RESULT_FILE, result)
+        if not self.folder.report.is_file():
+            self.report()
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report, by default ``report.html`` in the folder; return its path."""

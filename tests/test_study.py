@@ -1,7 +1,10 @@
 """Whole searches of a tiny ONNX model, with the real runtimes."""
 
+import errno
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -214,6 +217,47 @@ def test_other_choices_set_the_earlier_run_aside_too(finished, study_file, tmp_p
     study.optimize(n_trials=1, force=True)
     assert len(study.records()) == 1
     assert len(Study.load(tmp_path / "run.before-1").records()) == len(finished.records())
+
+
+@pytest.mark.parametrize(("name", "value"), [("processor", "Another CPU"), ("onnxruntime", "0.1")])
+def test_figures_of_another_machine_or_runtime_are_not_mixed_with_those_of_today(
+    finished, study_file, tmp_path, name, value
+):
+    out = tmp_path / "run"
+    shutil.copytree(finished.folder.path, out)
+    facts = json.loads((out / "facts.json").read_text())
+    now = facts["conditions"][name]
+    facts["conditions"][name] = value
+    (out / "facts.json").write_text(json.dumps(facts))
+    (out / "result.json").unlink()
+    study = Study.from_yaml(study_file, out=out, trials=50)
+    with pytest.raises(RunFolderError, match="would not compare") as refused:
+        study.optimize()
+    assert f"  {name}: {value} -> {now}\n" in str(refused.value)
+    study.optimize(n_trials=1, force=True)
+    assert len(study.records()) == 1
+    assert len(Study.load(tmp_path / "run.before-1").records()) == len(finished.records())
+
+
+def test_time_that_ends_before_a_trial_is_an_error_that_says_so(study_file, tmp_path):
+    study = Study.from_yaml(study_file, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"before a trial could begin.*allow more"):
+        study.optimize(timeout=0.001)
+
+
+@pytest.mark.parametrize("place", ["the storage", "the folder"])
+def test_a_full_disk_of_the_run_is_told_as_such(study_file, tmp_path, monkeypatch, place):
+    def full(*_, **__):
+        if place == "the folder":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        cause = sqlite3.OperationalError("database or disk is full")
+        raise RuntimeError("the storage has failed") from cause
+
+    where = {"the storage": "writer.add_trial", "the folder": "running.facts_of"}[place]
+    monkeypatch.setattr(f"hamerspace.search.{where}", full)
+    with pytest.raises(RunFolderError, match=r"disk of .* is full: the run in") as told:
+        Study.from_yaml(study_file, out=tmp_path / "run", trials=2).optimize()
+    assert "damaged" not in str(told.value)
 
 
 def test_an_exported_model_runs_alone_and_gives_what_the_session_gave(

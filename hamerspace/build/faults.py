@@ -10,6 +10,7 @@ from pathlib import Path
 from hamerspace.errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_TELLING = (os.strerror(errno.ENOSPC), "database or disk is full")  # the latter of SQLite
 _FREE_BYTES = 1_000_000
 _DO = "free space, or choose another cache folder with HAMERSPACE_CACHE, and give the command again"
 
@@ -29,7 +30,7 @@ def disk_faults(root: Path) -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:
-        full = _full_disk(error, root)
+        full = full_disk(error, root)
         if full is None:
             raise
         raise StoreError(f"{full} is full: a build could not be written; {_DO}") from error
@@ -49,13 +50,18 @@ def refuse_lost(paths: Iterable[Path]) -> None:
             )
 
 
-def _full_disk(error: BaseException, root: Path) -> str | None:
-    """The disk that is full, in words; ``None`` where none is."""
+def full_disk(error: BaseException, root: Path) -> str | None:
+    """The disk that is full, in words; ``None`` where none is.
+
+    Args:
+        error: What failed.
+        root: Where it was to be written.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _FULL:
             return f"the disk of {cause.filename or root}"
-        if os.strerror(errno.ENOSPC) in str(cause):
+        if any(text in str(cause) for text in _TELLING):
             return f"the disk of {root}"
         cause = cause.__cause__ or cause.__context__
     for folder in (root, Path(tempfile.gettempdir())):

@@ -9,6 +9,8 @@ from hamerspace.search.workbench import Workbench
 from hamerspace.space import ARM_MACHINES
 from hamerspace.tasks.metrics import drop_unit
 
+_DEVICE = ("processor", "instructions", "gpu", "cuda")
+
 
 def _notes(bench: Workbench) -> list[str]:
     """What the figures do not tell by themselves."""
@@ -44,8 +46,19 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
         "space": {"name": space.name, "recipes": space.count(), "why": bench.space_reason},
         "masks": [asdict(mask) for mask in space.masks],
         "versions": versions(),
+        "conditions": _conditions(bench),
         "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }
+
+
+def _conditions(bench: Workbench) -> dict[str, str]:
+    """What figures that are compared must have in common: the processors, what runs the models."""
+    device = bench.target.environment()
+    found = {name: device[name] for name in _DEVICE if name in device}
+    found["hamerspace"] = versions()["hamerspace"]
+    for name in sorted({*bench.backend_names(), bench.source_backend}):
+        found.update(BACKENDS.load(name).versions())
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -140,6 +140,31 @@ def refuse_other_choices(
     )
 
 
+def refuse_other_conditions(
+    before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: RunFolder
+) -> None:
+    """Refuse to go on on another machine, or with other versions of what runs the models.
+
+    New latencies are ratios to the source model's, which was measured once, as the study began.
+
+    Args:
+        before: The facts of the study as it began; ``None`` where it begins now.
+        now: The facts of today.
+        folder: Of the study.
+
+    Raises:
+        ChangedStudyError: With one line for each thing that has changed.
+    """
+    old = (before or {}).get("conditions")
+    if not old or old == now["conditions"]:
+        return
+    raise refusal(
+        f"{folder.path}: figures of today would not compare with those of the study, as they are "
+        "taken elsewhere or by other software",
+        changes_of_choices(old, now["conditions"]),
+    )
+
+
 def make_room(
     folder: RunFolder, name: str, storage: str | None, changed: ChangedStudyError
 ) -> None:

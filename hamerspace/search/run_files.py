@@ -77,6 +77,7 @@ class Facts(BaseModel):
     masks: list[_Mask] = []
     versions: dict[str, str] = {}
     choices: dict[str, str] = {}
+    conditions: dict[str, str] = {}
 
 
 class _Stopped(BaseModel):

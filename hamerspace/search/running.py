@@ -1,23 +1,19 @@
 """A search from its first trial to its winner."""
 
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from hamerspace.measure.measurement import Measurement
+from hamerspace.errors import ConfigError
+from hamerspace.search.best import replace_best
 from hamerspace.search.conclude import confirm_front
-from hamerspace.search.confirm import Confirmed
-from hamerspace.search.export import Deployment, export_candidate
 from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
 from hamerspace.search.history import entry_of, history_of, recall_for
-from hamerspace.search.identity import refuse_other_choices
+from hamerspace.search.identity import refuse_other_choices, refuse_other_conditions
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Listener, SearchLoop
-from hamerspace.search.record import Record
 from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
 from hamerspace.search.samplers import make_proposer, own_seed
 from hamerspace.search.stop import Budget, Stop
@@ -62,15 +58,17 @@ class Search:
         ledger = self.open_ledger(goal)
         recalled = recall_for(self.bench, history, goal.source["size"])
         stop = self._try_recipes(ledger, goal, budget, recalled)
+        if not ledger.records:
+            raise ConfigError(
+                f"{stop.text} before a trial could begin: reading the model and the data and "
+                "measuring the source model count too; allow more"
+            )
         searched = time.monotonic()
         self.watch.phase("confirming the front")
         records = dict(ledger.records)
         found = confirm_front(self.bench, records, goal)
         winner = found.winner
-        if winner is None:
-            shutil.rmtree(self.folder.best, ignore_errors=True)
-        else:
-            self._replace_best(records, winner)
+        replace_best(self.bench, self.folder, records, winner)
         self.folder.write(
             RESULT_FILE,
             {
@@ -96,7 +94,9 @@ class Search:
         _ = bench.space
         self.watch.phase("measuring the source model")
         facts = facts_of(bench)
-        refuse_other_choices(self.folder.read(FACTS_FILE), facts, self.folder)
+        before = self.folder.read(FACTS_FILE)
+        refuse_other_choices(before, facts, self.folder)
+        refuse_other_conditions(before, facts, self.folder)
         self.folder.write(FACTS_FILE, facts)
         minimize = bench.task.metric.direction == "minimize"
         return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
@@ -118,28 +118,3 @@ class Search:
             ledger, bench.space, bench.evaluate, goal, first, self.watch, seed, proposer
         )
         return loop.run(budget)
-
-    def _replace_best(self, records: Mapping[int, Record], winner: Confirmed) -> None:
-        scratch = self.folder.path / ".best"
-        shutil.rmtree(scratch, ignore_errors=True)
-        export_trial(self.bench, records, winner.number, winner.measurement, scratch)
-        shutil.rmtree(self.folder.best, ignore_errors=True)
-        scratch.rename(self.folder.best)
-
-
-def export_trial(
-    bench: Workbench,
-    records: Mapping[int, Record],
-    number: int,
-    measurement: Measurement,
-    folder: Path,
-) -> None:
-    """Write a trial's candidate into a new folder.
-
-    Raises:
-        ConfigError: It cannot be built.
-    """
-    recipe = records[number].recipe
-    candidate = bench.candidate(recipe, f"trial {number}")
-    deployment = Deployment(bench.task.batch_size, bench.config.target.threads)
-    export_candidate(candidate, recipe, measurement, deployment, folder)

@@ -169,7 +169,8 @@ class Workbench:
         for worker in (self._worker, *self._tool_workers.values()):
             worker.settle()
 
-    def _backend_names(self) -> tuple[str, ...]:
+    def backend_names(self) -> tuple[str, ...]:
+        """Those that the space holds."""
         choice = next(c for c in self.space.choices if c.name == "backend")
         return tuple(str(value) for value in choice.values)
 
@@ -182,7 +183,7 @@ class Workbench:
             if python is None:
                 raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
             worker = Worker(python)
-            names = self._backend_names()
+            names = self.backend_names()
             worker.preload(preload.building(self.task.info, names, environment))
             self._tool_workers[environment] = worker
         return self._tool_workers[environment]
@@ -234,7 +235,7 @@ class Workbench:
         )
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
-        self._worker.preload(preload.building(self.task.info, self._backend_names()))
+        self._worker.preload(preload.building(self.task.info, self.backend_names()))
         for split in ("search", "confirm"):
             self._data(split).judge.check()
 

@@ -1,0 +1,70 @@
+"""The winner's model in the run folder, which never disagrees with the result beside it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from hamerspace.backends.base import Candidate
+from hamerspace.errors import HamerspaceError
+from hamerspace.measure.measurement import Measurement
+from hamerspace.recipe import Recipe
+from hamerspace.search.confirm import Confirmed
+from hamerspace.search.export import Deployment, export_candidate
+from hamerspace.search.record import Record
+from hamerspace.search.run_folder import RESULT_FILE, RunFolder
+from hamerspace.search.workbench import Workbench
+
+
+def holds_best(folder: RunFolder, winner: Confirmed | None) -> bool:
+    """Whether ``best/`` is what a result names: this winner whole, or nothing without one."""
+    best = folder.best
+    if winner is None:
+        return not best.exists()
+    try:
+        recipe = Recipe.from_json((best / "recipe.json").read_text(encoding="utf-8"))
+        measured = json.loads((best / "measurement.json").read_text(encoding="utf-8"))
+        names = (*Candidate.load(best).files, "predict.py")
+    except (OSError, ValueError, KeyError, TypeError, HamerspaceError):
+        return False
+    return (
+        recipe.id == winner.recipe_id
+        and Measurement.from_dict(measured) == winner.measurement
+        and all((best / name).is_file() for name in names)
+    )
+
+
+def replace_best(
+    bench: Workbench, folder: RunFolder, records: Mapping[int, Record], winner: Confirmed | None
+) -> None:
+    """Make ``best/`` hold a winner's model, or nothing.
+
+    The result goes first, and the caller writes it anew at the end: whatever ends the process
+    between, no result names another model than ``best/`` holds, and the same search confirms again.
+    """
+    scratch = folder.path / ".best"
+    shutil.rmtree(scratch, ignore_errors=True)
+    if winner is not None:
+        export_trial(bench, records, winner.number, winner.measurement, scratch)
+    (folder.path / RESULT_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder.best, ignore_errors=True)
+    if winner is not None:
+        scratch.rename(folder.best)
+
+
+def export_trial(
+    bench: Workbench,
+    records: Mapping[int, Record],
+    number: int,
+    measurement: Measurement,
+    folder: Path,
+) -> None:
+    """Write a trial's candidate into a new folder.
+
+    Raises:
+        ConfigError: It cannot be built.
+    """
+    recipe = records[number].recipe
+    candidate = bench.candidate(recipe, f"trial {number}")
+    deployment = Deployment(bench.task.batch_size, bench.config.target.threads)
+    export_candidate(candidate, recipe, measurement, deployment, folder)

@@ -1,0 +1,88 @@
+"""What lies in a run folder agrees with its result, and comes back where it was deleted."""
+
+import json
+import shutil
+
+import pytest
+
+from hamerspace import Study
+from hamerspace.search import running
+from hamerspace.search.best import holds_best
+
+
+@pytest.fixture(scope="module")
+def run(write_study, tmp_path_factory):
+    file = write_study(tmp_path_factory.mktemp("study"), constraints={"max_accuracy_drop": 60.0})
+    return Study.from_yaml(file, out=tmp_path_factory.mktemp("runs") / "run", trials=2).optimize()
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    shutil.copytree(run.folder.path, tmp_path / "run")
+    return Study(run.loaded, tmp_path / "run")
+
+
+def _changed_measurement(best):
+    found = json.loads((best / "measurement.json").read_text())
+    (best / "measurement.json").write_text(json.dumps({**found, "size_mb": 1e-3}))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        shutil.rmtree,
+        lambda best: (best / "manifest.json").unlink(),
+        lambda best: (best / "predict.py").unlink(),
+        _changed_measurement,
+    ],
+    ids=["is gone", "has no manifest", "has no predict.py", "is another's"],
+)
+def test_a_model_that_disagrees_with_the_result_is_written_again(copied, run, harm):
+    assert holds_best(copied.folder, copied.best)
+    harm(copied.folder.best)
+    assert not holds_best(copied.folder, copied.best)
+    copied.optimize(n_trials=2)
+    assert holds_best(copied.folder, copied.best)
+    assert copied.result == run.result, "nothing was searched or confirmed anew"
+
+
+def test_a_report_that_is_gone_is_written_again(copied):
+    copied.folder.report.unlink()
+    copied.optimize(n_trials=2)
+    assert copied.folder.report.is_file()
+
+
+@pytest.mark.parametrize("moment", ["export_trial", "rmtree", "write"])
+def test_wherever_it_ends_result_and_model_agree_and_the_search_goes_on(
+    copied, monkeypatch, moment
+):
+    class Killed(BaseException):
+        pass
+
+    def die(*_, **__):
+        raise Killed
+
+    place = {
+        "export_trial": "hamerspace.search.best.export_trial",
+        "rmtree": "hamerspace.search.best.shutil.rmtree",
+        "write": None,
+    }[moment]
+    with monkeypatch.context() as patch:
+        if place is None:
+            original = running.RunFolder.write
+            patch.setattr(
+                running.RunFolder,
+                "write",
+                lambda self, name, value: (
+                    die() if name == "result.json" else original(self, name, value)
+                ),
+            )
+        else:
+            patch.setattr(place, die)
+        with pytest.raises(Killed):
+            copied.optimize(n_trials=3)
+    after = Study.load(copied.folder.path)
+    assert not after.result or holds_best(after.folder, after.best)
+    after.optimize(n_trials=3)
+    assert after.result["finished"] == 3
+    assert holds_best(after.folder, after.best)
