@@ -26,6 +26,8 @@ FIRST_LOOK_OF_NO_MEAN = 200
 GROWTH = 4.0
 _MOST_EXCHANGED = 256
 _EXCHANGES = 32
+# Groups with an interval worked out, of those that lie highest: so many standard errors up.
+_MOST_GROUPS, _FAR = 32, 4.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Judge:
         Raises:
             MetricError: See :func:`~hamerspace.tasks.metrics.check_metric`.
         """
-        check_metric(self.metric, self.source_outputs, self._truth)
+        check_metric(self._metric, self.source_outputs, self._truth)
 
     def close(self) -> None:
         """End what judges, where that is another process."""
@@ -87,8 +89,8 @@ class Judge:
         truth = self._truth[:rows]
         source = self.source_outputs[:rows]
         whole = rows == len(self.source_outputs)
-        value = self.metric.value(outputs, truth)
-        source_value = self._source_value if whole else self.metric.value(source, truth)
+        value = self._metric.value(outputs, truth)
+        source_value = self._source_value if whole else self._metric.value(source, truth)
         scores = self.scores(outputs)
         if scores is not None:
             found = self.judge_scores(scores, confidence)
@@ -102,7 +104,7 @@ class Judge:
         Raises:
             MetricError: The metric raised or gave no finite numbers.
         """
-        return self.metric.per_sample(outputs, self._truth[start : start + len(outputs)])
+        return self._metric.per_sample(outputs, self._truth[start : start + len(outputs)])
 
     def judge_scores(self, scores: Floats, confidence: float = CONFIDENCE) -> Quality:
         """Quality on the first ``len(scores)`` rows, from what :meth:`scores` gave."""
@@ -113,10 +115,36 @@ class Judge:
         # Percent of the source's value on all rows: that of a few would add its own spread.
         whole = self._source_value
         points_per_unit = abs(drop_points(metric, whole, whole + 1.0, self._unit))
-        drop = self._paired(theirs, ours, confidence).scaled(points_per_unit)
-        return Quality(
-            float(scores.mean()), float(source.mean()), drop, rows, len(self.source_outputs)
+        drop = self._worst(theirs, ours, confidence).scaled(points_per_unit)
+        of_rows = len(self.source_outputs)
+        return Quality(metric.worst(scores), metric.worst(source), drop, rows, of_rows)
+
+    def _worst(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
+        """The greatest difference of any group, within ends that hold for all of them at once.
+
+        Each group's interval has its share of the error (Bonferroni's inequality), so that the
+        greatest of the lower ends and that of the upper ends hold the greatest true difference.
+        """
+        if source.ndim == 1:
+            return self._paired(source, candidate, confidence)
+        differences = source - candidate
+        reach = differences.mean(axis=0) + _FAR * differences.std(axis=0) / math.sqrt(len(source))
+        each = 1 - (1 - confidence) / source.shape[1]
+        found = [
+            self._paired(source[:, group], candidate[:, group], each, group)
+            for group in np.argsort(-reach, kind="stable")[:_MOST_GROUPS]
+        ]
+        return Interval(
+            float(differences.mean(axis=0).max()),
+            max(interval.low for interval in found),
+            max(interval.high for interval in found),
         )
+
+    @cached_property
+    def _metric(self) -> Metric:
+        if not self.metric.uses_source_outputs:
+            return self.metric
+        return self.metric.fitted(self.source_outputs)
 
     @cached_property
     def _truth(self) -> npt.NDArray[Any]:
@@ -124,11 +152,11 @@ class Judge:
 
     @cached_property
     def _source_scores(self) -> Floats | None:
-        return self.metric.per_sample(self.source_outputs, self._truth)
+        return self._metric.per_sample(self.source_outputs, self._truth)
 
     @cached_property
     def _source_value(self) -> float:
-        return self.metric.value(self.source_outputs, self._truth)
+        return self._metric.value(self.source_outputs, self._truth)
 
     @cached_property
     def _unit(self) -> DropUnit:
@@ -143,7 +171,7 @@ class Judge:
         confidence: float,
         limit: float | None,
     ) -> Interval:
-        metric, rows, known = self.metric, len(outputs), self._source_draws
+        metric, rows, known = self._metric, len(outputs), self._source_draws
 
         def drop(index: npt.NDArray[np.int64], number: int) -> float:
             # Every candidate meets the same draws, on which the source model is judged once.
@@ -154,57 +182,60 @@ class Judge:
 
         if limit is not None and (found := drop(np.arange(rows), 0)) <= limit:
             return Interval(found, -math.inf, math.inf)
-        stray = self._reach * self.rows_together / rows
+        stray = float(self._reach[0]) * self.rows_together / rows
         return bootstrap_interval(drop, rows, confidence, together=self.rows_together, stray=stray)
 
     @cached_property
-    def _reach(self) -> float:
+    def _reach(self) -> Floats:
         """What a row loses with the answer to another row, root mean square, above 0.
 
         In the unit of the scores where the metric is their mean, else in points, times the rows.
         """
-        metric, source, truth = self.metric, self.source_outputs, self._truth
+        metric, source, truth = self._metric, self.source_outputs, self._truth
         rng, rows = np.random.default_rng(0), len(source)
         if self._source_scores is not None:
             others = rng.permutation(min(rows, _MOST_EXCHANGED))
             kept = slice(len(others))
             exchanged = metric.per_sample(source[others], truth[kept])
             assert exchanged is not None
-            found = float(np.sqrt(np.mean(np.square(exchanged - self._source_scores[kept]))))
-            return found or 1.0
+            squares = np.square(exchanged - self._source_scores[kept]).mean(axis=0)
+            return np.atleast_1d(np.where(squares > 0, np.sqrt(squares), 1.0))
         changes, outputs = [], np.array(source)
         for row, other in rng.integers(0, rows, (_EXCHANGES, 2)):
             outputs[row] = source[other]
             after = metric.value(outputs, truth)
             changes.append(drop_points(metric, self._source_value, after, self._unit))
             outputs[row] = source[row]
-        return rows * float(np.sqrt(np.mean(np.square(changes)))) or 100.0
+        return np.array([rows * float(np.sqrt(np.mean(np.square(changes)))) or 100.0])
 
-    def _paired(self, source: Floats, candidate: Floats, confidence: float) -> Interval:
+    def _paired(
+        self, source: Floats, candidate: Floats, confidence: float, group: int = 0
+    ) -> Interval:
         """Of rows that depend on one another, the batches are the independent draws."""
-        alone = self._mean_difference(source, candidate, confidence, 1)
+        alone = self._mean_difference(source, candidate, confidence, 1, group)
         if self.rows_together == 1:
             return alone
-        batches = self._mean_difference(source, candidate, confidence, self.rows_together)
+        batches = self._mean_difference(source, candidate, confidence, self.rows_together, group)
         # Where no batch differs the second knows no spread at all, and the first knows better.
         return batches if batches.half_width > alone.half_width else alone
 
     def _mean_difference(
-        self, source: Floats, candidate: Floats, confidence: float, together: int
+        self, source: Floats, candidate: Floats, confidence: float, together: int, group: int
     ) -> Interval:
-        early = len(source) < len(self.source_outputs)
+        of_rows = len(self.source_outputs)
+        early = len(source) < of_rows
         differences = _means(source - candidate, together)
         if early and self._source_scores is not None:
             scores = np.concatenate(
                 [
-                    _means(self._source_scores, together),
+                    _means(self._source_scores.reshape(of_rows, -1)[:, group], together),
                     _means(source, together),
                     _means(candidate, together),
                 ]
             )
             return guarded_difference(differences, float(np.ptp(scores)), confidence)
         if together == 1:
-            return paired_difference(source, candidate, self._reach, confidence)
+            return paired_difference(source, candidate, float(self._reach[group]), confidence)
         return student_interval(differences, confidence)
 
 

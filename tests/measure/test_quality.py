@@ -4,6 +4,7 @@ import pytest
 from hamerspace.config.study import QualitySection
 from hamerspace.measure.quality import FIRST_LOOK, Judge, looks
 from hamerspace.measure.sequential import constant_boundary, two_sided_confidence
+from hamerspace.tasks.metrics import METRICS
 from hamerspace.tasks.metrics.resolve import resolve_metric
 
 
@@ -161,3 +162,26 @@ def test_rows_that_belong_together_are_one_piece_of_evidence(metric, tmp_path):
     assert together.half_width > 4 * alone.half_width
     same = Judge(judge, labels, source, rows_together=batch).judge(source).drop
     assert same.estimate == 0.0
+
+
+def test_the_worst_channel_decides_within_ends_that_hold_for_all():
+    metric = METRICS.load("fidelity_r2")
+    rng = np.random.default_rng(0)
+    source = rng.standard_normal((400, 6, 5)) * np.array([100, 100, 100, 100, 0.1, 0.1])[:, None]
+    candidate = source.copy()
+    candidate[:, 5] += 0.02 * rng.standard_normal((400, 5))
+    judge = Judge(metric, None, source)
+    judge.check()
+    found = judge.judge(candidate)
+    assert found.source_value == 1.0
+    assert found.drop.estimate == pytest.approx(4.0, rel=0.1)
+    assert found.drop.estimate == pytest.approx(100 * (1 - found.value))
+    assert 3 < found.drop.low < found.drop.estimate < found.drop.high < 5
+    part = judge.judge_scores(judge.scores(candidate[:100]))
+    assert part.drop.low < 4.0 < part.drop.high
+    dead = source.copy()
+    dead[:, 4:] = 0
+    assert judge.judge(dead).drop.low > 50
+    same = judge.judge(source.copy())
+    assert same.drop.estimate == 0.0
+    assert same.drop.high > 0

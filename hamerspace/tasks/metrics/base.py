@@ -71,8 +71,19 @@ class Metric(ABC):
         """
 
     def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample | None:  # noqa: ARG002
-        """float64 ``[N]`` whose mean is the metric; ``None`` where the metric is no such mean."""
+        """float64 ``[N]`` whose mean is the metric; ``None`` where the metric is no such mean.
+
+        ``[N, groups]`` where it is the worst of the means of several groups, such as channels.
+        """
         return None
+
+    def fitted(self, reference: Array) -> "Metric":  # noqa: ARG002 - most need none of it
+        """The metric as it judges parts of these rows: what it scales by is that of all of them.
+
+        Args:
+            reference: As for :meth:`compute`, all rows.
+        """
+        return self
 
     def chance(self, reference: Array) -> float | None:  # noqa: ARG002
         """What a model reaches that does not look at its inputs; ``None`` where nobody can tell.
@@ -108,18 +119,30 @@ class Metric(ABC):
     def per_sample(self, outputs: Array, reference: Array) -> PerSample | None:
         """float64 ``[N]`` whose mean is :meth:`value`, or ``None``; for paired tests.
 
+        ``[N, groups]`` where :meth:`value` is the worst of their means, see :meth:`worst`.
+
         Raises:
             MetricError: As :meth:`value`.
         """
         samples = self._guarded(self.compute_per_sample, outputs, reference)
         if samples is None:
             return None
-        if samples.shape != (len(outputs),) or not np.isfinite(samples).all():
+        if (
+            samples.ndim not in (1, 2)
+            or len(samples) != len(outputs)
+            or not np.isfinite(samples).all()
+        ):
             raise MetricError(
                 f"metric '{self.name}': per sample it must give {len(outputs)} finite numbers, "
                 f"not {_describe(samples)}"
             )
         return samples.astype(np.float64, copy=False)
+
+    @final
+    def worst(self, samples: PerSample) -> float:
+        """The mean of scores ``[N]``; of ``[N, groups]`` the worst of the means."""
+        means = np.atleast_1d(samples.mean(axis=0))
+        return float(means.min() if self.maximize else means.max())
 
     @final
     def check(self, output_shape: Shape, labels: Array | None, dtype: str = "float32") -> None:
@@ -201,11 +224,11 @@ def check_metric(metric: Metric, source_outputs: Array, reference: Array) -> flo
         )
     samples = metric.per_sample(source_outputs, reference)
     if samples is not None and not math.isclose(
-        float(samples.mean()), value, rel_tol=1e-5, abs_tol=1e-6
+        metric.worst(samples), value, rel_tol=1e-5, abs_tol=1e-6
     ):
         raise MetricError(
-            f"metric '{metric.name}': the mean of its per-sample values is {samples.mean()}, but "
-            f"its value is {value}"
+            f"metric '{metric.name}': the mean of its per-sample values is "
+            f"{metric.worst(samples)}, but its value is {value}"
         )
     drop_points(metric, value, value)
     return value

@@ -13,7 +13,8 @@ from hamerspace.tasks.metrics.base import (
     one_value_a_row,
     shape_text,
 )
-from hamerspace.tasks.metrics.regression import flat_pair
+from hamerspace.tasks.metrics.regression import check_rows, flat_pair
+from hamerspace.tasks.metrics.spread import Spread, channel_errors
 
 
 class _Fidelity(Metric):
@@ -23,19 +24,26 @@ class _Fidelity(Metric):
 
 
 class Agreement(_Fidelity):
-    """Share of rows whose greatest score is that of the source model."""
+    """Share of rows whose greatest score is that of the source model.
+
+    Of a model that gives out classes themselves, as whole numbers, the share of those that agree.
+    """
 
     name = "agreement"
+    takes_ids = True
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: ARG002
         _check_scores(output_shape)
 
     def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import accuracy_score
-
-        return accuracy_score(_classes(reference), _classes(outputs))
+        return self.compute_per_sample(outputs, reference).mean()
 
     def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+        if outputs.dtype.kind in "biu":
+            check_rows(outputs.shape, reference.shape, "source outputs")
+            alike = outputs.reshape(reference.shape) == reference
+            share: PerSample = alike.reshape(len(alike), -1).mean(axis=1, dtype=np.float64)
+            return share
         same: PerSample = (_classes(outputs) == _classes(reference)).astype(np.float64)
         return same
 
@@ -69,27 +77,57 @@ class Cosine(_Fidelity):
 
 
 class FidelityR2(_Fidelity):
-    """Coefficient of determination with the source's outputs for the truth.
+    """Coefficient of determination with the source's outputs for the truth, of the worst channel.
 
-    That is 1 less the mean squared difference over the variance of the source's outputs; the mean
-    over the values of a row. One point is a difference of a tenth of their standard deviation.
+    That is 1 less the mean squared difference over the variance of the source's outputs, each
+    channel by its own; see :class:`~hamerspace.tasks.metrics.spread.Spread`. One point is a
+    difference of a tenth of the standard deviation. A channel that no longer varies gets 0 or less.
     """
 
     name = "fidelity_r2"
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import r2_score
+    def __init__(self, spread: Spread | None = None) -> None:
+        self._spread = spread
 
-        found, wanted = flat_pair(outputs, reference, "source outputs")
-        constant = np.flatnonzero(np.ptp(wanted, axis=0) == 0)
-        if len(constant):
-            which = "" if wanted.shape[1] == 1 else f" as value {constant[0]} of a row"
-            raise MetricError(
-                f"the source model gives the same number in all {len(wanted)} rows{which}, so "
-                "there is no variance to measure a difference by; give rows that differ, or write "
-                "a metric (module:function)"
-            )
-        return r2_score(wanted, found)
+    def fitted(self, reference: Array) -> "FidelityR2":
+        return FidelityR2(Spread.of(reference))
+
+    def compute(self, outputs: Array, reference: Array) -> Any:
+        return self.compute_per_sample(outputs, reference).mean(axis=0).min()
+
+    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+        check_rows(outputs.shape, reference.shape, "source outputs")
+        outputs = outputs.reshape(reference.shape)
+        spread = self._spread or Spread.of(reference)
+        return 1.0 - channel_errors(outputs, reference, spread)
+
+
+def scores_doubt(outputs: Array) -> str:
+    """Why outputs ``[N, columns]`` are no scores of classes; empty where they may be.
+
+    Of class scores the greatest means something: they share a scale, and which is the greatest
+    depends on the row. Numbers of several units do neither.
+    """
+    values = np.asarray(outputs, np.float64)
+    within = bool((values >= 0).all() and (values <= 1).all())
+    add_up = within and bool((abs(values.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+    if outputs.dtype.kind in "biu" or add_up:
+        return ""
+    lengths = np.linalg.norm(values, axis=1)
+    spread = np.sort(np.sqrt(values.var(axis=0)))
+    first = np.bincount(values.argmax(axis=1)).max() / len(values)
+    doubts = {
+        "they lie between 0 and 1 and do not add up to 1": within,
+        "each row has length 1, as embeddings have": (abs(lengths - 1) < _SUM_TOLERANCE).all(),
+        "their columns differ in scale": spread[0] * _MOST_RATIO < spread[-1],
+        "the same column is the greatest in nearly all rows": first > _MOST_SHARE,
+    }
+    return next((doubt for doubt, holds in doubts.items() if holds), "")
+
+
+_SUM_TOLERANCE = 1e-3
+_MOST_RATIO = 10.0
+_MOST_SHARE = 0.98
 
 
 def _classes(scores: Array) -> Array:
@@ -100,10 +138,9 @@ def _classes(scores: Array) -> Array:
 
 def _check_scores(shape: Shape) -> None:
     if len(shape) != 2 or shape[1] == 1:
-        other = "fidelity_r2" if one_value_a_row(shape) else "cosine"
         raise MetricError(
             f"it takes scores of shape [rows, classes], but there are {shape_text(shape)}; "
-            f"use '{other}'"
+            "use 'fidelity_r2'"
         )
 
 

@@ -13,7 +13,7 @@ class _Regression(Metric):
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:
         if labels is not None:
-            _check_rows(output_shape, labels.shape, "labels")
+            check_rows(output_shape, labels.shape, "labels")
 
 
 class R2(_Regression):
@@ -22,6 +22,9 @@ class R2(_Regression):
     name = "r2"
     direction = "maximize"
     drop_unit = "points"
+
+    def chance(self, reference: Array) -> float:  # noqa: ARG002 - whatever the labels
+        return 0.0
 
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import r2_score
@@ -37,6 +40,9 @@ class RootMeanSquaredError(_Regression):
     direction = "minimize"
     drop_unit = "relative"
 
+    def chance(self, reference: Array) -> float:
+        return float(reference.std(axis=0, dtype=np.float64).mean())
+
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import root_mean_squared_error
 
@@ -50,6 +56,9 @@ class MeanAbsoluteError(_Regression):
     name = "mae"
     direction = "minimize"
     drop_unit = "relative"
+
+    def chance(self, reference: Array) -> float:
+        return float(np.abs(reference - np.median(reference, axis=0)).mean())
 
     def compute(self, outputs: Array, reference: Array) -> Any:
         from sklearn.metrics import mean_absolute_error
@@ -71,7 +80,7 @@ def flat_pair(
     Raises:
         MetricError: Their rows differ in shape.
     """
-    _check_rows(outputs.shape, reference.shape, kind)
+    check_rows(outputs.shape, reference.shape, kind)
     rows = len(outputs)
     return (
         outputs.reshape(rows, -1).astype(np.float64),
@@ -79,7 +88,12 @@ def flat_pair(
     )
 
 
-def _check_rows(outputs: Shape, reference: Shape, kind: str) -> None:
+def check_rows(outputs: Shape, reference: Shape, kind: str) -> None:
+    """Check that rows of two shapes may be compared value by value.
+
+    Raises:
+        MetricError: They differ in shape.
+    """
     if same_rows(outputs, reference):
         return
     hint = (

@@ -5,6 +5,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.metrics import METRICS, drop_points
+from hamerspace.tasks.metrics.fidelity import scores_doubt
 
 RNG = np.random.default_rng(0)
 SOURCE = RNG.standard_normal((40, 6)).astype(np.float32)
@@ -44,7 +45,8 @@ def test_the_source_agrees_with_itself_and_needs_no_labels(name):
 
 
 def test_fidelity_r2_is_that_of_scikit_learn():
-    expected = r2_score(SOURCE.astype(np.float64), OUTPUTS.astype(np.float64))
+    each = r2_score(SOURCE.astype(np.float64), OUTPUTS.astype(np.float64), multioutput="raw_values")
+    expected = each.min()
     assert METRICS.load("fidelity_r2").value(OUTPUTS, SOURCE) == pytest.approx(expected)
 
 
@@ -60,9 +62,8 @@ def test_fidelity_r2_sees_the_magnitude_of_one_value_a_row(shape):
 
 
 def test_fidelity_r2_needs_outputs_that_vary():
-    constant = SOURCE.copy()
-    constant[:, 2] = 0.5
-    with pytest.raises(MetricError, match="same number in all 40 rows as value 2 of a row"):
+    constant = np.full_like(SOURCE, 0.5)
+    with pytest.raises(MetricError, match="gives the same in all rows"):
         METRICS.load("fidelity_r2").value(OUTPUTS, constant)
 
 
@@ -78,10 +79,119 @@ def test_one_value_a_row_is_for_fidelity_r2(name, remedy):
 
 
 def test_agreement_needs_classes():
-    with pytest.raises(MetricError, match="use 'cosine'"):
+    with pytest.raises(MetricError, match="use 'fidelity_r2'"):
         METRICS.load("agreement").value(OUTPUTS[:, :, None], SOURCE[:, :, None])
 
 
 def test_cosine_refuses_other_shapes():
     with pytest.raises(MetricError, match="source outputs"):
         METRICS.load("cosine").value(OUTPUTS[:, :3], SOURCE)
+
+
+RATES = [1e2, 1e2, 1e2, 1e2, 0.1, 0.1]
+"""Boxes in pixels and scores, as their standard deviations."""
+
+
+def mixed(shape, axis, seed=0):
+    """Outputs whose channels stand along an axis: boxes in pixels, then scores."""
+    values = np.random.default_rng(seed).standard_normal(shape)
+    scale = np.array(RATES).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    values = values * scale
+    places = [slice(None)] * len(shape)
+    places[axis] = slice(4, None)
+    scores = tuple(places)
+    values[scores] = np.clip(values[scores] + 0.3, 0, 1)
+    return values.astype(np.float32), scores
+
+
+LAYOUTS = [
+    ((64, 6), 1),
+    ((64, 6, 50), 1),
+    ((64, 50, 6), 2),
+    ((64, 1500, 6), 2),
+    ((64, 6, 8, 8), 1),
+    ((64, 8, 8, 6), 3),
+    ((64, 3, 8, 8, 6), 4),
+]
+
+
+@pytest.mark.parametrize(("shape", "axis"), LAYOUTS)
+def test_a_dead_head_is_never_close_to_the_source(shape, axis):
+    metric = METRICS.load("fidelity_r2")
+    source, scores = mixed(shape, axis)
+    for level in (0.0, float(source[scores].mean())):
+        dead = source.copy()
+        dead[scores] = level
+        assert metric.value(dead, source) <= 1e-6
+        for part in (slice(0, 10), slice(None)):
+            fitted = metric.fitted(source)
+            assert fitted.value(dead[part], source[part]) < 0.3
+            assert fitted.worst(fitted.per_sample(dead[part], source[part])) == pytest.approx(
+                fitted.value(dead[part], source[part])
+            )
+    if len(shape) > 2:
+        assert METRICS.load("cosine").value(dead, source) > 0.999
+
+
+@pytest.mark.parametrize(("shape", "axis"), LAYOUTS)
+def test_each_channel_counts_by_its_own_spread(shape, axis):
+    metric = METRICS.load("fidelity_r2")
+    source, scores = mixed(shape, axis)
+    near = source.copy()
+    noise = np.random.default_rng(1).standard_normal(source[scores].shape)
+    near[scores] += 0.1 * source[scores].std() * noise
+    assert metric.value(near, source) == pytest.approx(0.99, abs=0.004)
+
+
+def test_places_that_differ_do_not_hide_that_rows_do_not():
+    grid = np.arange(0, 640, 80.0)
+    source = grid + np.random.default_rng(0).standard_normal((64, 2, 8))
+    dead = np.broadcast_to(source.mean(axis=0), source.shape)
+    assert METRICS.load("cosine").value(dead, source) > 0.999
+    assert METRICS.load("fidelity_r2").value(dead, source) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_constant_channel_is_measured_by_its_own_magnitude():
+    metric = METRICS.load("fidelity_r2")
+    source = SOURCE.copy()
+    source[:, 2] = 5.0
+    near = source.copy()
+    near[:, 2] = 5.05
+    assert metric.value(near, source) == pytest.approx(1 - 1e-4, abs=1e-6)
+    near[:, 2] = 0.0
+    assert metric.value(near, source) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_tag_that_hardly_ever_occurs_counts_by_the_spread_of_the_others():
+    metric = METRICS.load("fidelity_r2")
+    source = 1 / (1 + np.exp(-4 * SOURCE))
+    source[:, 2] = 1e-6 * np.arange(40)
+    found = source.copy()
+    found[:, 2] = 0.0
+    assert metric.value(found, source) > 0.999
+    found[:, 3] = 0.0
+    assert metric.value(found, source) < 0
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (SOURCE, ""),
+        (np.eye(6)[np.arange(40) % 6], ""),
+        (np.arange(40), ""),
+        (1 / (1 + np.exp(-SOURCE)), "between 0 and 1"),
+        (SOURCE / np.linalg.norm(SOURCE, axis=1, keepdims=True), "embeddings"),
+        (SOURCE * RATES, "differ in scale"),
+        (SOURCE + 20 * (np.arange(6) == 2), "the same column"),
+    ],
+)
+def test_what_tells_scores_of_classes_from_other_numbers(outputs, words):
+    assert words in scores_doubt(outputs)
+    assert bool(words) == bool(scores_doubt(outputs))
+
+
+def test_agreement_of_ids_that_the_model_gives_out():
+    ids = SOURCE.argmax(axis=1)
+    other = OUTPUTS.argmax(axis=1)
+    agreement = METRICS.load("agreement")
+    assert agreement.value(other, ids) == agreement.value(OUTPUTS, SOURCE)

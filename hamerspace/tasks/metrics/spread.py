@@ -1,0 +1,171 @@
+"""How much a source model's outputs vary, by channel: what differences are measured by.
+
+One output often mixes scales, such as boxes in pixels and scores between 0 and 1. A difference
+counts by the spread of its own channel over the rows, or one of small values could die unseen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hamerspace.errors import MetricError
+from hamerspace.tasks.metrics.base import Array, PerSample
+
+_BLOCK_VALUES = 2**22
+_MOST_GROUPS = 1024
+_SHARED_FLOOR = 0.1
+_NOISE = 1e-6  # of float32, from sums
+_DEAD = 1e-6
+
+
+def channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of an output that may hold channels: what stands in a place has its own scale.
+
+    They are the second and the last. Of two one is left out where it looks like a position: it has
+    the size of its neighbour, as height and width have, or more than 1,024 places, as anchors.
+
+    Args:
+        shape: Of the output, rows first, of two dimensions or more.
+    """
+    axes = tuple(dict.fromkeys((1, len(shape) - 1)))
+    if len(axes) == 1:
+        return axes
+    left = axes
+    if len(shape) > 3:
+        neighbours = {axes[0]: shape[2], axes[1]: shape[-2]}
+        left = tuple(a for a in axes if shape[a] != neighbours[a]) or axes
+    return tuple(a for a in left if shape[a] <= _MOST_GROUPS) or left
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Variances of an output over the rows, by channel.
+
+    The variance is about the mean of each place, so that a model that gives the same whatever it is
+    shown has lost all of it, however much places differ.
+
+    Attributes:
+        axes: Of the channels, see :func:`channel_axes`.
+        variance: For each axis that of each channel.
+        low: The least value of each.
+        high: The greatest.
+    """
+
+    axes: tuple[int, ...]
+    variance: tuple[PerSample, ...]
+    low: tuple[PerSample, ...]
+    high: tuple[PerSample, ...]
+
+    @classmethod
+    def of(cls, outputs: Array) -> "Spread":
+        """Of outputs ``[N, ...]``."""
+        outputs = _two_dimensional(outputs)
+        shape, rows = outputs.shape, len(outputs)
+        mean, squares = np.zeros(shape[1:]), np.zeros(shape[1:])
+        low, high = np.full(shape[1:], np.inf), np.full(shape[1:], -np.inf)
+        for block in _blocks(rows, shape):
+            values = outputs[block].astype(np.float64)
+            mean += values.sum(axis=0) / rows
+            low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+        for block in _blocks(rows, shape):
+            squares += np.square(outputs[block] - mean).sum(axis=0) / rows
+        axes = channel_axes(shape)
+        others = [tuple(a - 1 for a in range(1, len(shape)) if a != axis) for axis in axes]
+        return cls(
+            axes,
+            tuple(squares.mean(axis=other) for other in others),
+            tuple(low.min(axis=other) for other in others),
+            tuple(high.max(axis=other) for other in others),
+        )
+
+    @cached_property
+    def constant(self) -> tuple[Array, ...]:
+        """Whether each channel is the same in all rows, but for noise of float32."""
+        noise = [
+            np.maximum(_NOISE * np.maximum(abs(low), abs(high)), 0.1 * _NOISE * self._greatest)
+            for low, high in zip(self.low, self.high, strict=True)
+        ]
+        return tuple(v <= np.square(n) for v, n in zip(self.variance, noise, strict=True))
+
+    @cached_property
+    def scale(self) -> tuple[PerSample, ...]:
+        """What a mean squared difference of each channel is divided by.
+
+        That is its variance. Channels between 0 and 1 share a unit, so that of one that hardly
+        varies is at least that of a tenth of their common spread. A constant channel, which has
+        none, is measured by its own magnitude, and zeros by that of the output.
+
+        Raises:
+            MetricError: Every channel is constant.
+        """
+        if all(constant.all() for constant in self.constant):
+            raise MetricError(
+                "the source model gives the same in all rows, so there is no variance to measure a "
+                "difference by; give rows that differ, or write a metric (module:function)"
+            )
+        return tuple(
+            self._scale(*values)
+            for values in zip(self.variance, self.low, self.high, self.constant, strict=True)
+        )
+
+    def _scale(
+        self, variance: PerSample, low: PerSample, high: PerSample, constant: Array
+    ) -> PerSample:
+        magnitude = np.maximum(abs(low), abs(high))
+        own = np.where(magnitude > _NOISE * self._greatest, magnitude, self._greatest)
+        scale = np.where(constant, np.square(own), variance)
+        shares = (low >= 0) & (high <= 1)
+        if (shares & ~constant).any():
+            common = variance[shares & ~constant].mean()
+            scale = np.where(shares, np.maximum(scale, _SHARED_FLOOR**2 * common), scale)
+        return scale
+
+    @cached_property
+    def _greatest(self) -> float:
+        return float(max(abs(self.low[0]).max(), abs(self.high[0]).max()))
+
+    def dead_in(self, candidate: "Spread") -> list[str]:
+        """The channels that vary here and not in a candidate, in words."""
+        found = []
+        for number, axis in enumerate(self.axes):
+            mine, theirs = self.variance[number], candidate.variance[number]
+            dead = np.flatnonzero(~self.constant[number] & (theirs <= _DEAD**2 * mine))
+            if len(dead):
+                listed = ", ".join(map(str, dead[:8])) + (", ..." if len(dead) > 8 else "")
+                found.append(f"{len(dead)} of {len(mine)} channels of axis {axis} ({listed})")
+        return found
+
+
+def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
+    """Mean squared differences of each row and channel over the channel's scale: ``[N, groups]``.
+
+    The channels of all axes stand one after the other. Of an axis of more than 1,024, neighbours
+    are averaged.
+    """
+    outputs, wanted = _two_dimensional(outputs), _two_dimensional(wanted)
+    shape, found = outputs.shape, []
+    for block in _blocks(len(outputs), shape):
+        squares = np.square(outputs[block].astype(np.float64) - wanted[block])
+        parts = []
+        for axis, scale in zip(spread.axes, spread.scale, strict=True):
+            others = tuple(a for a in range(1, len(shape)) if a != axis)
+            errors = squares.mean(axis=others) / scale
+            together = -(-len(scale) // _MOST_GROUPS)
+            if together > 1:
+                starts = np.arange(0, len(scale), together)
+                counts = np.diff(starts, append=len(scale))
+                errors = np.add.reduceat(errors, starts, axis=1) / counts
+            parts.append(errors)
+        found.append(np.concatenate(parts, axis=1))
+    return np.concatenate(found)
+
+
+def _two_dimensional(outputs: Array) -> Array:
+    return outputs[:, None] if outputs.ndim == 1 else outputs
+
+
+def _blocks(rows: int, shape: tuple[int, ...]) -> Iterator[slice]:
+    size = max(1, _BLOCK_VALUES // max(1, int(np.prod(shape[1:]))))
+    return (slice(start, start + size) for start in range(0, rows, size))
