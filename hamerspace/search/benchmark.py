@@ -14,7 +14,7 @@ from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Measurement
-from hamerspace.search.export import Deployment
+from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
@@ -117,7 +117,7 @@ def benchmark_candidate(
 
 def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:
     """The rows of a batch: those that the model is fixed at, or what is asked for."""
-    fixed = next((s.shape[0] for s in _varying(candidate) if s.shape and s.shape[0]), None)
+    fixed = fixed_batch(candidate)
     if fixed is not None and asked not in (None, fixed):
         raise ConfigError(
             f"--batch-size: the model has a fixed batch of {fixed}, not {asked}; leave it out"

@@ -14,6 +14,52 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 
 _DEPLOYMENT = "deployment"
+_README = """\
+# A compressed model
+
+    python predict.py inputs.npz outputs.npz
+
+`predict.py` needs {modules} and numpy only; `manifest.json` names the inputs and outputs,
+`recipe.json` says how the model was made and `measurement.json` what was measured of it.
+
+{batch}
+"""
+_ANY_BATCH = "It takes any number of rows; it was measured with {batch_size} at a time."
+_FIXED_BATCH = (
+    "The model is fixed at a batch of {batch}. `predict.py` takes any number of rows and runs it "
+    "in batches of {batch}, of which the last is filled up; code of your own must do the same."
+)
+_BATCHED = '''
+BATCH = {batch}  # rows at a time that the model is fixed at
+VARYING = {varying!r}  # the inputs that have rows
+_load = load
+
+
+def load(folder, threads=1):
+    """As above, for any number of rows, which are run in batches of BATCH."""
+    run = _load(folder, threads)
+
+    def batched(arrays):
+        rows = len(arrays[VARYING[0]])
+        parts = []
+        for start in range(0, rows, BATCH):
+            batch = dict(arrays)
+            for name in VARYING:
+                given = np.asarray(arrays[name])[start : start + BATCH]
+                batch[name] = np.concatenate([given, *[given[-1:]] * (BATCH - len(given))])
+            parts.append({{name: np.array(result) for name, result in run(batch).items()}})
+        found = {{}}
+        for name in parts[0]:
+            if rows == BATCH:
+                found[name] = parts[0][name]
+            elif parts[0][name].shape[:1] == (BATCH,):
+                found[name] = np.concatenate([part[name] for part in parts])[:rows]
+            else:
+                raise ValueError(f"output {{name!r}} has no rows first: give {{BATCH}} at a time")
+        return found
+
+    return batched
+'''
 _PREDICT = '''"""Run this model; needs {modules} and numpy only.
 
     python predict.py inputs.npz outputs.npz
@@ -90,8 +136,9 @@ def export_candidate(
 ) -> None:
     """Write model files, ``manifest.json``, ``recipe.json``, ``measurement.json``, ``predict.py``.
 
-    The folder appears whole or not at all. Without a measurement there is no
-    ``measurement.json``. The manifest holds the deployment too.
+    The folder appears whole or not at all, with a ``README.md``. Without a measurement there is no
+    ``measurement.json``. The manifest holds the deployment too, and the batch that the model is
+    fixed at, if it is.
 
     Raises:
         RunFolderError: It cannot be written, or there is something in it.
@@ -102,7 +149,8 @@ def export_candidate(
             destination = scratch / name
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.folder / name, destination)
-        candidate.save(scratch, {_DEPLOYMENT: asdict(deployment)})
+        fixed = fixed_batch(candidate)
+        candidate.save(scratch, {_DEPLOYMENT: asdict(deployment), "fixed_batch": fixed})
         (scratch / "recipe.json").write_text(
             json.dumps(json.loads(recipe.to_json()), indent=1) + "\n"
         )
@@ -111,13 +159,30 @@ def export_candidate(
                 json.dumps(measurement.to_dict(), indent=1) + "\n"
             )
         (scratch / "predict.py").write_text(_predict(candidate), encoding="utf-8")
+        batch = _ANY_BATCH if fixed is None else _FIXED_BATCH
+        told = batch.format(batch=fixed, batch_size=deployment.batch_size)
+        modules = BACKENDS.load(candidate.backend).title
+        (scratch / "README.md").write_text(
+            _README.format(modules=modules, batch=told), encoding="utf-8"
+        )
+
+
+def fixed_batch(candidate: Candidate) -> int | None:
+    """The rows of a batch that the model is fixed at; ``None`` where any number will do."""
+    varying = [spec for spec in candidate.inputs if not spec.constant]
+    return next((spec.shape[0] for spec in varying if spec.shape and spec.shape[0]), None)
 
 
 def _predict(candidate: Candidate) -> str:
     config = BACKENDS.load(candidate.backend)
+    body = config.create().predict_source(candidate).strip() + "\n"
+    fixed = fixed_batch(candidate)
+    if fixed is not None:
+        varying = [spec.name for spec in candidate.inputs if not spec.constant]
+        body += "\n" + _BATCHED.format(batch=fixed, varying=varying)
     return _PREDICT.format(
         modules=config.title,
         inputs=[str(spec) for spec in candidate.inputs],
         outputs=[str(spec) for spec in candidate.outputs],
-        body=config.create().predict_source(candidate).strip() + "\n",
+        body=body,
     )

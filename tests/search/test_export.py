@@ -1,14 +1,23 @@
 """What is exported is data and code of ours, whatever the model calls its tensors."""
 
 import ast
+import json
 import re
 import string
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import hamerspace
+from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
-from hamerspace.search.export import _predict
+from hamerspace.recipe import Recipe
+from hamerspace.search.export import Deployment, _predict, export_candidate
 from hamerspace.tasks.model import TensorSpec
+from tests import onnx_models
 
 OURS = {"back", "body", "device", "imports", "level", "load", "modules", "resolver", "to"}
 
@@ -50,3 +59,23 @@ def test_no_template_of_code_takes_a_value_but_as_data():
                 for _, field, _, conversion in string.Formatter().parse(text):
                     assert field is None or field in OURS or conversion == "r", (path, field)
     assert texts >= 6
+
+
+@pytest.mark.parametrize("fixed", [1, 4, None])
+def test_any_number_of_rows_can_be_predicted(tmp_path, fixed):
+    source = onnx_models.gated(tmp_path / "source", batch=fixed)
+    free = onnx_models.gated(tmp_path / "free")
+    (tmp_path / "built").mkdir()
+    candidate = BACKENDS.load("onnxruntime").create().build(source, {}, None, tmp_path / "built")
+    folder = tmp_path / "best"
+    export_candidate(candidate, Recipe({"backend": "onnxruntime"}), None, Deployment(1, 1), folder)
+    steps = onnx_models.inputs(free, 5)
+    np.savez(tmp_path / "in.npz", **steps)
+    files = [tmp_path / "in.npz", tmp_path / "out.npz"]
+    subprocess.run([sys.executable, folder / "predict.py", *files], check=True)
+    with np.load(tmp_path / "out.npz") as found:
+        np.testing.assert_allclose(
+            found["score"], onnx_models.reference(free)(steps)["score"], 1e-5
+        )
+    assert json.loads((folder / "manifest.json").read_text())["fixed_batch"] == fixed
+    assert ("fixed at a batch of" in (folder / "README.md").read_text()) == (fixed is not None)

@@ -55,7 +55,8 @@ def read_data(section: DataSection, root: Path) -> RawData:
         "categories, pad rows of different lengths)"
         for arrays in raw.values()
         for name, array in arrays.items()
-        if array.dtype.kind in _NO_NUMBERS or array.dtype.names
+        if (array.dtype.kind in _NO_NUMBERS or array.dtype.names)
+        and not (name == section.labels and array.dtype.kind in "US")  # told with what to do
     ]
     if odd:
         raise DataError("\n".join(dict.fromkeys(odd)))

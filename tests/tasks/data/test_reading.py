@@ -157,7 +157,7 @@ def test_functions_may_return_splits(tmp_path):
     ],
 )
 def test_wrong_functions_are_named(tmp_path, code, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises((DataError, ConfigError), match=words):
         load(tmp_path, code)
 
 
