@@ -50,6 +50,10 @@ class BuildError(HamerspaceError):
     """A recipe cannot be built. Within a search this is a result of the trial, not a failure."""
 
 
+class NothingToLowerError(BuildError):
+    """No weight of a model can take the bits that a recipe promises."""
+
+
 class StoreError(HamerspaceError):
     """The folder of build results cannot be written, or something that was in it is gone.
 

@@ -26,6 +26,12 @@ def conv_net():
     return keras.Model(image, [layers.Softmax(name="scores")(logits), logits])
 
 
+def weightless():
+    keras = _keras()
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, [keras.ops.tanh(inputs), keras.ops.sin(inputs)])
+
+
 def encoder():
     """One transformer block: ids int32[?, 8] and gate float32[?, 1] to logits and hidden."""
     keras = _keras()

@@ -9,6 +9,7 @@ an entry point ``hamerspace.backends`` of another package, registers it. The con
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,9 +20,17 @@ from typing import Any
 
 from hamerspace._registry import import_string
 from hamerspace.environments import environment_python, environment_versions, install_hint
-from hamerspace.errors import BuildError
+from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
 from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact, SourceInfo, TensorSpec
+
+_BITS = re.compile(r"(?:int|fp|bf|nf|float)(\d+)")
+
+
+def bits_of(dtype: str) -> int:
+    """Bits of a type by its name: 8 for ``int8`` and ``float8_e4m3fn``, 4 for ``nf4``."""
+    found = re.search(r"\d+", dtype)
+    return int(found[0]) if found else 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,9 @@ class Candidate:
         outputs: Specifications in return order.
         runtime: Options of the load, such as a graph optimisation level.
         metadata: Free for the backend; ``runtime_module`` names what a measuring process imports
-            before it loads the candidate, where that is not the config's ``runtime``.
+            before it loads the candidate, where that is not the config's ``runtime``; ``weights``
+            counts the weights in ``files`` by type, such as ``{"int8": 600, "float32": 20}``, where
+            the build lowered some.
     """
 
     folder: Path
@@ -184,6 +195,49 @@ class BackendConfig(ABC):
         """
         return None
 
+    def promised_bits(self, parameters: Mapping[str, Scalar]) -> int | None:
+        """Bits of the type in which a build stores weights; ``None`` where it keeps the model's.
+
+        By default the number in the name of the parameter ``quantization``: 8 for ``static_int8``,
+        16 for ``bf16``, 4 for ``nf4``.
+
+        Args:
+            parameters: As :meth:`Backend.build` gets them.
+        """
+        found = _BITS.search(str(parameters.get("quantization", "")))
+        return None if found is None else int(found[1])
+
+    def checked(self, candidate: Candidate, parameters: Mapping[str, Scalar]) -> Candidate:
+        """The candidate, telling in ``metadata["lowered"]`` how much the promise is worth.
+
+        That is the share of its weights, by number, in a type of no more than
+        :meth:`promised_bits`; nothing is added where nothing was promised.
+
+        Args:
+            candidate: Its ``metadata["weights"]`` counts the weights of the files by type.
+            parameters: What it was built with, as :meth:`Backend.build` gets them.
+
+        Raises:
+            NothingToLowerError: No weight has so few bits, so the name would be wrong.
+            BuildError: The backend does not count the weights.
+        """
+        bits = self.promised_bits(parameters)
+        if bits is None:
+            return candidate
+        what = f"{self.name} {parameters['quantization']}"
+        if "weights" not in candidate.metadata:
+            raise BuildError(f"{what}: the backend does not count the weights of what it built")
+        weights: Mapping[str, int] = candidate.metadata["weights"]
+        lowered = sum(n for dtype, n in weights.items() if bits_of(dtype) <= bits)
+        if not lowered:
+            kept = ", ".join(dtype for dtype, n in weights.items() if n) or "no weights at all"
+            raise NothingToLowerError(
+                f"{what} found nothing to store in {bits} bits: what was built has {kept}; choose "
+                "another quantization, or none"
+            )
+        share = lowered / sum(weights.values())
+        return replace(candidate, metadata={**candidate.metadata, "lowered": round(share, 4)})
+
     def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:  # noqa: ARG002 - for those who override it
         """Whether a build makes machine code for the processor or the GPU at hand.
 
@@ -278,11 +332,13 @@ class Backend(ABC):
             float_layers: Layers to keep in higher precision, named as :meth:`sensitivity` does.
 
         Returns:
-            The candidate. It keeps the names and the order of the inputs and outputs.
+            The candidate. It keeps the names and the order of the inputs and outputs, and counts
+            its weights where fewer bits were promised; see :meth:`BackendConfig.checked`.
 
         Raises:
-            BuildError: The recipe cannot be built from this model. Any other exception counts
-                the same, only with a less friendly text.
+            BuildError: The recipe cannot be built from this model, or nothing in it can take the
+                bits that the recipe promises. Any other exception counts the same, only with a
+                less friendly text.
         """
 
     def sensitivity(

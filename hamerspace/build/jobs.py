@@ -171,9 +171,10 @@ def _build(
         kept = layers[:count]
     # A backend that ranks no layers need not know of the argument.
     extra = {"float_layers": kept} if kept else {}
-    builder = BACKENDS.load(backend).create()
-    candidate = builder.build(model, parameters, task.calibration_batches, scratch, **extra)
-    candidate.save()
+    config = BACKENDS.load(backend)
+    builder = config.create()
+    built = builder.build(model, parameters, task.calibration_batches, scratch, **extra)
+    candidate = config.checked(built, parameters).save()
     _keep_only(scratch, candidate)
 
 

@@ -4,6 +4,7 @@ The names of a TFLite file's inputs and outputs stand in its signature; those of
 the converter's own. The runtime is imported when a model is loaded, and nothing heavier.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,30 @@ class TfliteModel:
                 given = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
                 raise BuildError(f"this TFLite file does not take {given}: {error}") from error
         self._shapes = shapes
+
+
+def weights_by_type(model: Any) -> dict[str, int]:
+    """Number of weights by type: constants with two dimensions or more.
+
+    Args:
+        model: A ``ModelT`` of ``ai_edge_litert.tools.flatbuffer_utils``. Its integers count where
+            they have a scale.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = {value: name.lower() for name, value in vars(schema.TensorType).items()}
+    counts: Counter[str] = Counter()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data, shape = model.buffers[tensor.buffer].data, tensor.shape
+            if data is None or len(data) == 0 or shape is None or len(shape) < 2:
+                continue
+            scale = tensor.quantization and (
+                tensor.quantization.scale is not None or tensor.quantization.details is not None
+            )
+            if scale or "float" in types[tensor.type]:
+                counts[types[tensor.type]] += int(np.prod(shape))
+    return dict(counts)
 
 
 def name_signature(path: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:

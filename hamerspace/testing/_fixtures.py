@@ -12,10 +12,18 @@ from typing import ClassVar
 import pytest
 
 from hamerspace.backends.base import Backend, BackendConfig, Candidate, Host
+from hamerspace.errors import NothingToLowerError
 from hamerspace.recipe import Mask, Scalar
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.testing._comparison import Tolerance, random_batch
 from hamerspace.testing._enumeration import enumerate_parameters, split_parameters
+
+_WEIGHTLESS = """
+<ir_version: 8, opset_import: ["" : 17]>
+weightless (float[batch, 8] x) => (float[batch, 8] y) {
+    a = Add(x, x)
+    y = Softmax(a)
+}"""
 
 Reference = Callable[[Arrays], Arrays]
 
@@ -68,6 +76,21 @@ class BackendFixtures:
         raise NotImplementedError("subclasses define the fixture 'reference'")
 
     @pytest.fixture(scope="class")
+    def nothing_to_lower(self, tmp_path_factory: pytest.TempPathFactory) -> ModelArtifact | None:
+        """Return a model without weights that could take fewer bits; ``None`` skips the test.
+
+        By default one in ONNX, for backends that take that.
+        """
+        if "onnx" not in self.config.model_formats:
+            return None
+        import onnx.parser
+
+        folder = tmp_path_factory.mktemp("nothing")
+        onnx.save(onnx.parser.parse_model(_WEIGHTLESS), folder / "model.onnx")
+        x, y = (TensorSpec(name, "float32", (None, 8)) for name in ("x", "y"))
+        return ModelArtifact(folder, "onnx", (x,), (y,), {"model": "model.onnx"}).save()
+
+    @pytest.fixture(scope="class")
     def source_info(self, source: ModelArtifact) -> SourceInfo:
         """What inspection would find in the source."""
         size = sum(path.stat().st_size for path in source.folder.rglob("*") if path.is_file())
@@ -113,17 +136,28 @@ class BackendFixtures:
         calibration: Sequence[Arrays],
         tmp_path_factory: pytest.TempPathFactory,
     ) -> list[Built]:
-        """Every legal combination, built once, in folders that hold only what they must."""
+        """Every legal combination, built once, in folders that hold only what they must.
+
+        Those in whose bits no weight of the source can be stored are left out.
+        """
         root = tmp_path_factory.mktemp(self.config.name)
         before = _digests(source.folder)
         folders: dict[str, Candidate] = {}
+        refused: set[str] = set()
         built = []
         for combination in enumerate_parameters(self.config, masks):
             parameters, runtime = split_parameters(self.config, combination)
             key = repr(sorted(parameters.items()))
+            if key in refused:
+                continue
             if key not in folders:
-                workdir = root / f"build-{len(folders)}"
-                candidate = build_in(backend, source, parameters, calibration, workdir)
+                workdir = root / f"build-{len(folders)}-{len(refused)}"
+                try:
+                    made = build_in(backend, source, parameters, calibration, workdir)
+                    candidate = self.config.checked(made, parameters)
+                except NothingToLowerError:
+                    refused.add(key)
+                    continue
                 folders[key] = _bare_copy(candidate, root / f"candidate-{len(folders)}")
                 shutil.rmtree(workdir)
             built.append(Built(combination, folders[key].with_runtime(runtime)))

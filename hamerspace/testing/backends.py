@@ -124,6 +124,32 @@ class BackendConformance(BackendFixtures):
             sizes = [(candidate.folder / name).stat().st_size for name in candidate.files]
             assert candidate.size_bytes == sum(sizes) > 0, str(case)
 
+    def test_names_of_precisions_are_true(self, built: list[Built]) -> None:
+        """What promises fewer bits says of how many weights it kept the promise."""
+        for case in built:
+            parameters, _ = split_parameters(self.config, case.parameters)
+            if self.config.promised_bits(parameters) is not None:
+                assert 0 < case.candidate.metadata["lowered"] <= 1, str(case)
+                assert self.config.checked(case.candidate, parameters) == case.candidate, str(case)
+
+    def test_nothing_to_lower_is_refused(
+        self,
+        backend: Backend,
+        masks: tuple[Mask, ...],
+        nothing_to_lower: ModelArtifact | None,
+        tmp_path: Path,
+    ) -> None:
+        """A scheme that finds nothing to do builds nothing that bears its name."""
+        if nothing_to_lower is None:
+            pytest.skip("no model without weights is given")
+        data = [random_batch(nothing_to_lower, self.batch_size, seed) for seed in range(2)]
+        for i, combination in enumerate(enumerate_parameters(self.config, masks, runtime=False)):
+            parameters, _ = split_parameters(self.config, combination)
+            if self.config.promised_bits(parameters) is not None:
+                given = (backend, nothing_to_lower, parameters, data, tmp_path / str(i))
+                with pytest.raises(BuildError):
+                    self.config.checked(build_in(*given), parameters)
+
     def test_a_model_file_has_a_declared_suffix(self, built: list[Built]) -> None:
         """A candidate can be asked for by the suffix of exactly one of its files."""
         for case in built if self.config.model_suffixes else ():

@@ -139,7 +139,7 @@ def recurrent(folder, kind="LSTM"):
 def uneven(folder):
     """Three dense layers, the middle one with large weights on a feature that hardly varies."""
     rng = np.random.default_rng(9)
-    first, middle = rng.normal(0, 0.3, (16, 32)), rng.normal(0, 0.2, (32, 32))
+    first, middle = rng.normal(0, 0.3, (32, 32)), rng.normal(0, 0.2, (32, 32))
     first[:, 3] *= 0.01
     middle[3, :] = rng.normal(0, 6.0, 32)
     weights = [
@@ -158,7 +158,7 @@ def uneven(folder):
         folder,
         nodes,
         weights,
-        (TensorSpec("x", "float32", (None, 16)),),
+        (TensorSpec("x", "float32", (None, 32)),),
         (TensorSpec("y", "float32", (None, 4)),),
     )
 

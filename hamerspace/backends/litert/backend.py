@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hamerspace.backends._parameters import complete_parameters
 from hamerspace.backends._sensitivity import Run, check_known, rank, ranking_batches
@@ -82,9 +82,12 @@ class LiteRtBackend(Backend):
                 "give the task data, or choose dynamic_int8"
             )
         path = source.file("model")
+        metadata: dict[str, Any] = {"model": _MODEL, "quantization": kind}
         if kind == "none":
             shutil.copyfile(path, output)
         else:
+            from hamerspace.backends.litert.quantize import weights_of
+
             try:
                 model, scheme = _opened(source, chosen, calibration)
                 layers = model.layers(scheme)
@@ -93,20 +96,17 @@ class LiteRtBackend(Backend):
                 )
                 kept = [layers[name] for name in float_layers]
                 output.write_bytes(model.quantize(scheme, kept))
+                metadata["weights"] = weights_of(output)
             except BuildError:
                 raise
             except Exception as error:
                 raise BuildError(f"LiteRT cannot build {kind} from {path.name}: {error}") from error
         # It finds what the quantizer wrote and the runtime does not take, here and not in a trial.
         TfliteModel(output, source.inputs, source.outputs)
-        return Candidate(
-            workdir,
-            CONFIG.name,
-            (_MODEL,),
-            source.inputs,
-            source.outputs,
-            metadata={"model": _MODEL, "quantization": kind},
-        ).save()
+        candidate = Candidate(
+            workdir, CONFIG.name, (_MODEL,), source.inputs, source.outputs, metadata=metadata
+        )
+        return CONFIG.checked(candidate, chosen).save()
 
     def sensitivity(
         self,

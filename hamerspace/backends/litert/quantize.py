@@ -18,7 +18,7 @@ from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
 from hamerspace.tasks.model import Arrays, TensorSpec
-from hamerspace.tasks.tflite import with_signature
+from hamerspace.tasks.tflite import weights_by_type, with_signature
 
 _WEIGHTED_OPS = frozenset(
     {
@@ -185,6 +185,11 @@ class FloatModel:
                 if outputs.intersection(int(index) for index in operator.inputs)
             ]
         return scopes
+
+
+def weights_of(path: Path) -> dict[str, int]:
+    """Number of weights of a file by type."""
+    return weights_by_type(flatbuffer_utils.read_model(str(path)))
 
 
 def _float16() -> list[dict[str, Any]]:

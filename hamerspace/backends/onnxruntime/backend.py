@@ -76,7 +76,7 @@ class OnnxRuntimeBackend(Backend):
             if kind in _SCHEMES:
                 scheme = _scheme(source, chosen, calibration, workdir)
                 check_known(float_layers, scheme.layers(), model.name)
-                scheme.quantize(output, float_layers)
+                scheme.quantize_what_can_be(output, float_layers)
                 metadata |= scheme.metadata
             elif kind == "fp16":
                 files.save_model(_halve(_float_model(source, chosen)), output)
@@ -85,10 +85,12 @@ class OnnxRuntimeBackend(Backend):
             else:
                 files.save_model(_float_model(source, chosen), output)
             files.strip_annotations(output)
+            metadata["weights"] = files.weights_of(output)
         names = (files.MODEL_FILE, *files.external_data(output))
-        return Candidate(
+        candidate = Candidate(
             workdir, CONFIG.name, names, source.inputs, source.outputs, metadata=metadata
-        ).save()
+        )
+        return CONFIG.checked(candidate, chosen).save()
 
     def sensitivity(
         self,
@@ -223,11 +225,15 @@ def _scheme(
 
 def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
     """The source with its weights in memory, fused where that was chosen."""
-    from hamerspace.backends.onnxruntime.files import load_model
+    from hamerspace.backends.onnxruntime.files import check_external_data
     from hamerspace.backends.onnxruntime.fusion import fuse_transformer
     from hamerspace.backends.onnxruntime.graph import normalize
+    from hamerspace.tasks.conversions._onnx_file import read_in_float32
+    from hamerspace.tasks.onnx_graph import read_onnx
 
-    proto = normalize(load_model(source.file("model")))
+    check_external_data(source.file("model"))
+    lowered = chosen["quantization"] != "none"
+    proto = normalize(read_in_float32(source) if lowered else read_onnx(source))
     if chosen.get("fusion", "none") == "transformer":
         proto = normalize(fuse_transformer(proto))
     return proto

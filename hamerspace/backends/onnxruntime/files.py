@@ -5,12 +5,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions._onnx_file import save_onnx
+from hamerspace.tasks.onnx_graph import weights_by_type
 
 MODEL_FILE = "model.onnx"
-WEIGHTS_FILE = "model.onnx.data"
-
-# A protobuf message cannot exceed 2 GiB; the margin leaves room for the graph itself.
-INLINE_LIMIT_BYTES = 1_900_000_000
 
 
 def copy_model(model: Path, folder: Path) -> tuple[str, ...]:
@@ -44,21 +42,25 @@ def load_model(model: Path) -> Any:
     """
     import onnx
 
+    check_external_data(model)
+    return onnx.load(model)
+
+
+def check_external_data(model: Path) -> None:
+    """Look for what a model keeps beside it.
+
+    Raises:
+        BuildError: As :func:`copy_model` does.
+    """
     for name in external_data(model):
         if not (model.parent / name).is_file():
             raise BuildError(f"{model.name} keeps weights in '{name}', which is not beside it")
-    return onnx.load(model)
 
 
 def save_model(model: Any, path: Path) -> tuple[str, ...]:
     """Write a model, with its weights inside where they fit; return the names of the files."""
-    import onnx
-
-    if model.ByteSize() < INLINE_LIMIT_BYTES:
-        onnx.save_model(model, path)
-        return (path.name,)
-    onnx.save_model(model, path, save_as_external_data=True, location=path.name + ".data")
-    return (path.name, path.name + ".data")
+    metadata = save_onnx(model, path)
+    return (path.name, *metadata.get("external", ()))
 
 
 def strip_annotations(model: Path) -> None:
@@ -74,6 +76,13 @@ def strip_annotations(model: Path) -> None:
     for function in proto.functions:
         _strip(function)
     model.write_bytes(proto.SerializeToString())
+
+
+def weights_of(model: Path) -> dict[str, int]:
+    """Number of weights of a file by type."""
+    import onnx
+
+    return weights_by_type(onnx.load(model, load_external_data=False))
 
 
 def external_data(model: Path) -> tuple[str, ...]:

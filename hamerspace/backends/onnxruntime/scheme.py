@@ -1,13 +1,18 @@
 """What the ways to quantise an ONNX model have in common."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.onnxruntime.files import INLINE_LIMIT_BYTES, save_model
+from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import name_nodes
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES
+from hamerspace.tasks.onnx_graph import weight_bytes
+
+logger = logging.getLogger(__name__)
 
 
 class Scheme(ABC):
@@ -32,6 +37,37 @@ class Scheme(ABC):
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         """Write the quantised model, with some layers left as they are."""
 
+    def quantize_what_can_be(self, output: Path, float_layers: Collection[str]) -> None:
+        """Write the quantised model, with what the tool cannot take left as it is, too.
+
+        ``metadata["left_in_float"]`` then names it.
+
+        Raises:
+            Exception: What the tool raised, where it fails on no single layer, or on each.
+        """
+        try:
+            self._run(output, float_layers)
+        except Exception as error:
+            wanted = [name for name in self.layers() if name not in float_layers]
+            failing = [name for name in wanted if not self._takes(name, output)]
+            if not failing or len(failing) == len(wanted):
+                raise
+            logger.info("left in float, as it cannot be quantised (%s): %s", error, failing)
+            self._run(output, [*float_layers, *failing])
+            self.metadata["left_in_float"] = failing
+
+    def _takes(self, layer: str, output: Path) -> bool:
+        try:
+            self.quantize_only(output, layer)
+            load_session(output)
+        except Exception:  # noqa: BLE001 - the quantisers raise anything
+            return False
+        return True
+
+    def _run(self, output: Path, float_layers: Collection[str]) -> None:
+        self.quantize(output, float_layers)
+        load_session(output)
+
     @abstractmethod
     def quantize_only(self, output: Path, layer: str) -> None:
         """Write the model with one layer quantised and all else left as it is."""
@@ -49,6 +85,7 @@ def prepare(proto: Any, workdir: Path) -> Path:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     raw, prepared = workdir / "raw.onnx", workdir / "prepared.onnx"
+    large = is_large(proto)
     save_model(proto, raw)
     try:
         quant_pre_process(
@@ -57,7 +94,7 @@ def prepare(proto: Any, workdir: Path) -> Path:
             # The symbolic pass is for shapes of contrib operators and needs sympy; whether sympy
             # is there must not change what is built, so it stays out.
             skip_symbolic_shape=True,
-            save_as_external_data=is_large(proto),
+            save_as_external_data=large,
         )
     except Exception as error:
         raise BuildError(f"ONNX Runtime cannot prepare the model for int8: {error}") from error
@@ -68,6 +105,15 @@ def prepare(proto: Any, workdir: Path) -> Path:
     return prepared
 
 
+def load_session(model: Path) -> Any:
+    """A silent session that runs a model."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def is_large(proto: Any) -> bool:
     """Whether a model needs external files for its weights."""
-    return bool(proto.ByteSize() >= INLINE_LIMIT_BYTES)
+    return weight_bytes(proto) >= SINGLE_FILE_BYTES

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
 from hamerspace.backends._sensitivity import Run, rank
-from hamerspace.backends.onnxruntime.scheme import Scheme
+from hamerspace.backends.onnxruntime.scheme import Scheme, load_session
 from hamerspace.tasks.model import Arrays
 
 
@@ -27,9 +25,7 @@ def rank_layers(
 
 
 def _run(model: Path, outputs: Sequence[str]) -> Run:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = load_session(model)
 
     def run(batch: Arrays) -> dict[str, Any]:
         return dict(zip(outputs, session.run(list(outputs), dict(batch)), strict=True))

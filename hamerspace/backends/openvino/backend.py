@@ -63,7 +63,7 @@ class OpenVinoBackend(Backend):
 
             from hamerspace.backends.openvino import reading
 
-            model = reading.read_model(source)
+            model = reading.read_model(source, in_float32=kind != "none")
             if float_layers:
                 names = [op.get_friendly_name() for op in model.get_ops()]
                 check_known(float_layers, names, source.file("model").name)
@@ -71,14 +71,16 @@ class OpenVinoBackend(Backend):
             reading.keep_names(model, source)
             # The default would halve the weights in silence and flatter the size.
             openvino.save_model(model, workdir / _MODEL, compress_to_fp16=False)
-        return Candidate(
+            weights = reading.weights_by_type(model)
+        candidate = Candidate(
             workdir,
             CONFIG.name,
             (_MODEL, _WEIGHTS),
             source.inputs,
             source.outputs,
-            metadata={"model": _MODEL, "quantization": kind},
-        ).save()
+            metadata={"model": _MODEL, "quantization": kind, "weights": weights},
+        )
+        return CONFIG.checked(candidate, chosen).save()
 
     def sensitivity(
         self,
@@ -95,7 +97,7 @@ class OpenVinoBackend(Backend):
         with _explained(kind, source):
             from hamerspace.backends.openvino import quantize, reading, sensitivity
 
-            model = reading.read_model(source)
+            model = reading.read_model(source, in_float32=True)
             outputs = [spec.name for spec in source.outputs]
             if kind != "int8":
                 layers = reading.weighted_layers(model)
@@ -125,6 +127,10 @@ class OpenVinoBackend(Backend):
         return _Session(
             compiled.create_infer_request(),
             openvino.Tensor,
+            {
+                spec.name: compiled.input(spec.name).get_element_type().to_dtype()
+                for spec in candidate.inputs
+            },
             [spec.name for spec in candidate.outputs],
             frozenset(spec.name for spec in candidate.outputs if spec.dtype == "float16"),
         )
@@ -146,9 +152,15 @@ class _Session(Session):
     """
 
     def __init__(
-        self, request: Any, tensor: Any, outputs: list[str], halves: frozenset[str]
+        self,
+        request: Any,
+        tensor: Any,
+        dtypes: Mapping[str, Any],
+        outputs: list[str],
+        halves: frozenset[str],
     ) -> None:
         self._request = request
+        self._dtypes = dtypes
         self._tensor = tensor
         self._outputs = outputs
         self._halves = halves
@@ -156,7 +168,8 @@ class _Session(Session):
     def run(self, batch: Arrays) -> Arrays:
         request = self._request
         for name, array in batch.items():
-            request.set_tensor(name, self._tensor(np.ascontiguousarray(array), shared_memory=True))
+            given = np.ascontiguousarray(array, self._dtypes[name])
+            request.set_tensor(name, self._tensor(given, shared_memory=True))
         request.infer()
         results = {name: request.get_tensor(name).data.copy() for name in self._outputs}
         for name in self._halves:

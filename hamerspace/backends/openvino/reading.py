@@ -1,5 +1,7 @@
 """Read a model so that its layers and its interface have names to rely on."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import openvino
 import openvino.passes
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions._onnx_file import prepared_file
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
 WEIGHTED = (
@@ -19,6 +22,17 @@ WEIGHTED = (
 )
 RECURRENT = ("LSTMSequence", "GRUSequence", "RNNSequence", "LSTMCell", "GRUCell", "RNNCell")
 LOOKUP = ("Gather",)
+
+_TYPES = {
+    "f64": "float64",
+    "f32": "float32",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "i8": "int8",
+    "u8": "uint8",
+    "i4": "int4",
+    "u4": "uint4",
+}
 
 MOVING = (
     "Broadcast",
@@ -42,16 +56,24 @@ MOVING = (
 """Operators that hand values on, so that a quantiser before them serves the layer behind them."""
 
 
-def read_model(source: ModelArtifact) -> Any:
+def read_model(source: ModelArtifact, *, in_float32: bool = False) -> Any:
     """Read a source as an ``openvino.Model`` with the source's input and output names.
 
     Operators are named after the nodes of the file or their outputs. Those that OpenVINO composes
     itself are numbered anew with every read; they are named after their type and position here.
 
+    Args:
+        source: The model.
+        in_float32: Whether an ONNX model of another floating-point type is to become one of
+            float32, the only type that NNCF quantises.
+
     Raises:
-        BuildError: Inputs or outputs of the source are not found.
+        BuildError: Inputs or outputs of the source are not found, or it answers otherwise in
+            float32.
     """
     path = source.file("model")
+    if source.format == "onnx":
+        path = prepared_file(source, in_float32=in_float32)
     model, other = _read(path), _read(path)
     counts: dict[str, int] = {}
     for op, twin in zip(model.get_ordered_ops(), other.get_ordered_ops(), strict=True):
@@ -61,6 +83,8 @@ def read_model(source: ModelArtifact) -> Any:
             op.set_friendly_name(f"{kind}#{counts[kind]}")
     tensors = _signature(path) if source.format == "tflite" else {}
     keep_names(model, source, tensors)
+    if in_float32 and source.format == "onnx":
+        take_float32(model, source)
     return model
 
 
@@ -108,6 +132,23 @@ def keep_names(model: Any, source: ModelArtifact, tensors: Mapping[str, str] | N
                 port.tensor.add_names({spec.name})
 
 
+def take_float32(model: Any, source: ModelArtifact) -> None:
+    """Let every input and output of another floating-point type be of float32, in place.
+
+    NNCF would quantise it where it is not yet converted, and there is no kernel that returns
+    float64 from int8. So a session converts.
+    """
+    for parameter in model.get_parameters():
+        if _is_other_float(parameter):
+            parameter.set_element_type(openvino.Type.f32)
+    for result in model.get_results():
+        before = result.input_value(0).get_node()
+        if _is_other_float(before) and before.get_type_name() == "Convert":
+            result.input(0).replace_source_output(before.input_value(0))
+    model.validate_nodes_and_infer_types()
+    keep_names(model, source)
+
+
 def weighted_layers(model: Any) -> dict[str, int]:
     """Number of weights of each layer that weight compression takes, in the order of computation.
 
@@ -122,9 +163,38 @@ def weighted_layers(model: Any) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count > 1}
 
 
+def weights_by_type(model: Any) -> dict[str, int]:
+    """Number of elements of the constants with two dimensions or more, by type.
+
+    Integers count where they are scaled: turned into floating point.
+    """
+    counts: Counter[str] = Counter()
+    for op in model.get_ops():
+        if op.get_type_name() != "Constant" or len(op.get_output_shape(0)) < 2:
+            continue
+        kind = op.get_element_type()
+        if kind.is_real() or kind.get_type_name() == "nf4" or _is_converted(op):
+            name = str(kind.get_type_name())
+            counts[_TYPES.get(name, name)] += math.prod(op.get_output_shape(0))
+    return dict(counts)
+
+
 def weight_count(op: Any) -> int:
     """Number of elements of the floating-point constants that an operator takes."""
     return sum(_constant_size(op.input_value(i)) for i in range(op.get_input_size()))
+
+
+def _is_other_float(op: Any) -> bool:
+    kind = op.get_element_type()
+    return bool(kind.is_real() and kind != openvino.Type.f32)
+
+
+def _is_converted(op: Any) -> bool:
+    readers = [port.get_node() for port in op.output(0).get_target_inputs()]
+    return any(
+        reader.get_type_name() == "Convert" and reader.get_element_type().is_real()
+        for reader in readers
+    )
 
 
 def _port(ports: Any, position: int, spec: TensorSpec, tensors: Mapping[str, str]) -> Any:

@@ -40,7 +40,7 @@ class PytorchBackend(Backend):
         _refuse(source, kind, calibration, device)
         from hamerspace.backends.pytorch import lower
         from hamerspace.backends.pytorch.inductor import compile_package
-        from hamerspace.backends.pytorch.quantize import quantize
+        from hamerspace.backends.pytorch.quantize import quantize, weights_by_type
         from hamerspace.backends.pytorch.session import load_built
         from hamerspace.tasks.example import example_batch
         from hamerspace.tasks.torch_module import load_module, to_tensor
@@ -52,6 +52,7 @@ class PytorchBackend(Backend):
             if device != "cpu":
                 module = module.to(device)
             module = quantize(module, kind, tensors, calibration or (), float_layers)
+            weights = {} if kind == "none" else weights_by_type(module)
             if execution == "inductor":
                 metadata = compile_package(module, tensors, source.inputs, workdir)
             elif execution == "frozen":
@@ -63,14 +64,16 @@ class PytorchBackend(Backend):
             metadata = {**metadata, "quantization": kind, "device": device}
             built = load_built(workdir, metadata)
             lower.check(built, module, source.inputs, example, device)
-        return Candidate(
+            metadata["weights"] = weights
+        candidate = Candidate(
             workdir,
             CONFIG.name,
             (metadata["model"],),
             source.inputs,
             source.outputs,
             metadata=metadata,
-        ).save()
+        )
+        return CONFIG.checked(candidate, chosen).save()
 
     def sensitivity(
         self,

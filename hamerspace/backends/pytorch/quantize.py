@@ -1,6 +1,7 @@
 """Lower the precision of a module, wholly or but for some layers."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from hamerspace.tasks.torch_module import NamedModule
 
 Swap = Callable[[nn.Module, Collection[str]], nn.Module]
 
-_RECURRENT = (nn.LSTM, nn.GRU)
+# With linear layers, what torch.ao quantises dynamically when it is told nothing.
+_RECURRENT = (nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -65,6 +67,39 @@ def quantize(
     if not wanted:
         raise BuildError(f"{kind} found no layer that it can quantise in this model")
     return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), wanted))
+
+
+def weights_by_type(module: nn.Module) -> dict[str, int]:
+    """Number of weights of a module by type: tensors with two dimensions or more, each once."""
+    counts: Counter[str] = Counter()
+    seen: set[int] = set()
+    for layer in module.modules():
+        for kind, size, key in _stored(layer):
+            if key not in seen:
+                seen.add(key)
+                counts[kind] += size
+    return dict(counts)
+
+
+def _stored(layer: nn.Module) -> Iterator[tuple[str, int, int]]:
+    """Type, number of elements and identity of the tensors that a layer itself holds."""
+    nf4 = "nf4" if type(layer).__name__ == "Nf4Linear" else ""
+    tensors = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+    if "quantized" in type(layer).__module__:
+        get, weight = getattr(layer, "get_weight", None), getattr(layer, "weight", None)
+        tensors += get().values() if callable(get) else [weight()] if callable(weight) else []
+    packed: list[Any] = [v for v in vars(layer).values() if hasattr(v, "unpack")]
+    tensors += [parameters.unpack()[0] for parameters in packed]
+    for tensor in tensors:
+        # Tensors of torchao look like what they stand for.
+        inner = getattr(tensor, "qdata", tensor)
+        if inner.ndim < 2:
+            continue
+        kind = str(inner.dtype).removeprefix("torch.").removeprefix("q")
+        if nf4 and kind == "uint8":
+            yield nf4, 2 * inner.numel(), id(tensor)  # two in a byte
+        elif inner.is_floating_point() or inner.is_quantized or kind in ("int8", "uint8"):
+            yield {"float": "float32"}.get(kind, kind), inner.numel(), id(tensor)
 
 
 def quantize_one(

@@ -1,11 +1,12 @@
 """What the conversions to ONNX share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import check_agreement, one_line
+from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
 OPSET = 18
@@ -21,17 +22,65 @@ def check_onnx(path: Path, model: ModelArtifact, batch: Arrays, wanted: Arrays) 
     Raises:
         BuildError: ONNX Runtime does not take it; an output is missing, or differs.
     """
+    try:
+        found = run_onnx(path, model, batch)
+    except Exception as error:
+        raise BuildError(f"ONNX Runtime does not take the result: {one_line(error)}") from error
+    check_agreement(model.outputs, wanted, found, "ONNX")
+
+
+def run_onnx(path: Path, model: ModelArtifact, batch: Arrays) -> Arrays:
+    """Run a file in ONNX Runtime and return the model's outputs."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
     names = [t.name for t in model.outputs]
-    try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        found = dict(zip(names, session.run(names, dict(batch)), strict=True))
-    except Exception as error:
-        raise BuildError(f"ONNX Runtime does not take the result: {one_line(error)}") from error
-    check_agreement(model.outputs, wanted, found, "ONNX")
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return dict(zip(names, session.run(names, dict(batch)), strict=True))
+
+
+def read_in_float32(model: ModelArtifact) -> Any:
+    """Read a model as :func:`~hamerspace.tasks.onnx_graph.read_onnx` does, to compute in float32.
+
+    Quantisers look at float32 only, and what is lost in it is far less than they lose. A working
+    folder is the current directory, where a model of doubles leaves a file.
+
+    Raises:
+        BuildError: A model of doubles answers otherwise in float32.
+    """
+    import onnx
+
+    from hamerspace.tasks import onnx_graph
+
+    proto = onnx_graph.read_onnx(model)
+    if not onnx_graph.in_float32(proto):
+        return proto
+    path = Path("float32.onnx").absolute()
+    save_onnx(proto, path)
+    batch = example_batch(model.inputs, None)
+    check_onnx(path, model, batch, run_onnx(model.file("model"), model, batch))
+    return onnx.load(path)
+
+
+def prepared_file(model: ModelArtifact, *, in_float32: bool) -> Path:
+    """The model's own file, or one in the current directory with what readers see of it.
+
+    Raises:
+        BuildError: As :func:`read_in_float32`.
+    """
+    import onnx
+
+    from hamerspace.tasks import onnx_graph
+
+    path = model.file("model")
+    graph = onnx.load(path, load_external_data=False)
+    floats = in_float32 and onnx_graph.has_other_floats(graph)
+    if not floats and not onnx_graph.foldable(graph):
+        return path
+    prepared = Path("prepared.onnx").absolute()
+    save_onnx(read_in_float32(model) if floats else onnx_graph.read_onnx(model), prepared)
+    return prepared
 
 
 def rename(graph: Any, names: Mapping[str, str]) -> None:
@@ -39,9 +88,11 @@ def rename(graph: Any, names: Mapping[str, str]) -> None:
 
     A tensor that has one of the new names already is renamed out of the way.
     """
+    from hamerspace.tasks.onnx_graph import graphs_of
+
     taken = set(names.values()) - set(names)
     all_names = {**{name: f"{name}__inner" for name in taken}, **names}
-    for inner in _graphs(graph):
+    for inner in graphs_of(graph):
         for node in inner.node:
             node.input[:] = [all_names.get(name, name) for name in node.input]
             node.output[:] = [all_names.get(name, name) for name in node.output]
@@ -72,23 +123,21 @@ def arrange(proto: Any, model: ModelArtifact) -> None:
         values.extend(ordered)
 
 
-def save_onnx(proto: Any, path: Path) -> None:
-    """Write a model into one file.
+def save_onnx(proto: Any, path: Path) -> dict[str, Any]:
+    """Write a model, with its weights inside where they fit into a protobuf message.
 
-    Raises:
-        BuildError: It is too large for that.
+    Returns:
+        Metadata of an artifact: the file is its ``model``, and ``external`` holds the name of the
+        one beside it, if any, to which ``proto`` then has given its weights.
     """
     import onnx
 
-    try:
+    from hamerspace.tasks.onnx_graph import weight_bytes
+
+    if weight_bytes(proto) < SINGLE_FILE_BYTES:
         onnx.save_model(proto, path)
-    except ValueError as error:
-        raise BuildError(f"the model does not fit into one ONNX file: {error}") from error
-
-
-def _graphs(graph: Any) -> Iterator[Any]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _graphs(attribute.g)
+        return {"model": path.name}
+    data = f"{path.name}.data"
+    path.with_name(data).unlink(missing_ok=True)  # it would be appended to
+    onnx.save_model(proto, path, save_as_external_data=True, location=data)
+    return {"model": path.name, "external": [data]}

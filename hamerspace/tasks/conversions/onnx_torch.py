@@ -1,9 +1,9 @@
 """ONNX models to PyTorch, so that techniques for PyTorch modules can be applied to them."""
 
-import shutil
 from pathlib import Path
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions._onnx_file import run_onnx, save_onnx
 from hamerspace.tasks.conversions.base import Conversion, check_agreement, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
@@ -31,13 +31,14 @@ class OnnxToPytorch(Conversion):
         return None
 
     def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        from hamerspace.tasks.onnx_graph import read_onnx
         from hamerspace.tasks.onnx_module import build_module
         from hamerspace.tasks.torch_module import WEIGHTS, NamedModule, write_weights
 
         if model.metadata.get("external"):
             raise BuildError("a model of more than one ONNX file is not translated to PyTorch")
         path = workdir / _FILE
-        shutil.copyfile(model.file("model"), path)
+        save_onnx(read_onnx(model), path)
         inner = build_module(path)
         names = [spec.name for spec in model.inputs]
         named = NamedModule(inner, names, [spec.name for spec in model.outputs])
@@ -46,18 +47,9 @@ class OnnxToPytorch(Conversion):
             found = named.run(batch)
         except Exception as error:
             raise BuildError(f"the model does not run in PyTorch: {one_line(error)}") from error
-        check_agreement(model.outputs, _run(model, batch), found, "PyTorch")
+        check_agreement(
+            model.outputs, run_onnx(model.file("model"), model, batch), found, "PyTorch"
+        )
         write_weights(inner, workdir / WEIGHTS)
         metadata = {"onnx": _FILE, "weights": WEIGHTS}
         return ModelArtifact(workdir, "pytorch", model.inputs, model.outputs, metadata).save()
-
-
-def _run(model: ModelArtifact, batch: Arrays) -> Arrays:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    path = model.file("model")
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [spec.name for spec in model.outputs]
-    return dict(zip(names, session.run(names, dict(batch)), strict=True))

@@ -34,9 +34,8 @@ class _TensorflowToOnnx(Conversion):
             except Exception as error:
                 raise BuildError(f"tf2onnx cannot convert this model: {one_line(error)}") from error
         arrange(proto, model)
-        save_onnx(proto, path)
+        metadata = save_onnx(proto, path)
         check_onnx(path, model, batch, wanted)
-        metadata = {"model": _FILE}
         return ModelArtifact(workdir, "onnx", model.inputs, model.outputs, metadata).save()
 
 

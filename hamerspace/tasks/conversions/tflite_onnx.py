@@ -50,9 +50,8 @@ class TfliteToOnnx(Conversion):
                 ) from error
         rename(proto.graph, _tensor_names(source, model))
         arrange(proto, model)
-        save_onnx(proto, path)
+        metadata = save_onnx(proto, path)
         check_onnx(path, model, batch, wanted)
-        metadata = {"model": _FILE}
         return ModelArtifact(workdir, "onnx", model.inputs, model.outputs, metadata).save()
 
 

@@ -1,7 +1,9 @@
 """Source models in ONNX."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +12,20 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
-from hamerspace.errors import SourceError
+from hamerspace.errors import BuildError, SourceError
+from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES, check_onnx, save_onnx
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.onnx_graph import (
+    QUANTIZED_OPERATORS,
+    foldable,
+    graphs_of,
+    read_onnx,
+)
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_example, named, sample
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
 
 _FILE = "model.onnx"
-# A protobuf message ends at 2 GiB; the rest of the graph needs some of that.
-_SINGLE_FILE_BYTES = 1_900_000_000
-
-
-_QUANTIZED = {
-    "ConvInteger",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "MatMulBnb4",
-    "MatMulInteger",
-    "MatMulNBits",
-    "QAttention",
-    "QGemm",
-    "QLinearAdd",
-    "QLinearConv",
-    "QLinearMatMul",
-    "QuantizeLinear",
-}
 
 
 class OnnxSource(SourceFormat):
@@ -42,6 +33,10 @@ class OnnxSource(SourceFormat):
 
     The artifact is one file ``model.onnx`` where the weights fit into a protobuf message;
     otherwise the metadata list the ``external`` files beside it.
+
+    What is found is that of the graph with its functions inlined and its constants folded, as
+    builds read it (:func:`~hamerspace.tasks.onnx_graph.read_onnx`); where that answers otherwise
+    than the file, the metadata say ``verbatim``. Weights and their sizes are the file's.
 
     ``details`` of what was found: the ``opset``, all ``operators``, whether the model
     ``has_subgraphs`` (If, Loop, Scan), and whether it is ``quantized`` already. Weights within
@@ -58,16 +53,10 @@ class OnnxSource(SourceFormat):
         model = _load(path)
         changed = _free_negative_dimensions(model.graph)
         weights = {n: a for graph in graphs_of(model.graph) for n, a in _weights(graph)}
-        nodes = [
-            (node.op_type, tuple(node.input))
-            for graph in graphs_of(model.graph)
-            for node in graph.node
-        ]
-        operators = {op_type for op_type, _ in nodes}
         _check_finite(weights, path)
         metadata: dict[str, Any] = {"model": _FILE}
         size_bytes = sum(a.nbytes for a in weights.values())
-        if (external or changed) and size_bytes < _SINGLE_FILE_BYTES:
+        if (external or changed) and size_bytes < SINGLE_FILE_BYTES:
             onnx.save_model(model, folder / _FILE)
         else:
             shutil.copyfile(path, folder / _FILE)
@@ -98,14 +87,24 @@ class OnnxSource(SourceFormat):
             batch_size=spec.batch_size,
         )
         inputs = tuple(_merge(a, b) for a, b in zip(declared, found.inputs, strict=True))
-        artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata).save()
+        artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata)
+        if foldable(model):
+            model, metadata = _looked_into(model, artifact, session, arrays, metadata)
+        artifact = replace(artifact, metadata=metadata).save()
+        inner = {name for graph in graphs_of(model.graph) for name, _ in _weights(graph)}
+        nodes = [
+            (node.op_type, tuple(node.input))
+            for graph in graphs_of(model.graph)
+            for node in graph.node
+        ]
+        operators = {op_type for op_type, _ in nodes}
         info = SourceInfo(
             format=self.name,
             inputs=inputs,
             outputs=found.outputs,
             parameter_count=sum(a.size for a in weights.values()),
             size_bytes=size_bytes,
-            op_families=tuple(sorted(onnx_families(nodes, set(weights)))),
+            op_families=tuple(sorted(onnx_families(nodes, inner))),
             weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
             dynamic_batch=found.dynamic_batch,
             findings=found.findings,
@@ -114,7 +113,7 @@ class OnnxSource(SourceFormat):
                 "ir_version": model.ir_version,
                 "operators": sorted(operators),
                 "has_subgraphs": len(list(graphs_of(model.graph))) > 1,
-                "quantized": bool(operators & _QUANTIZED),
+                "quantized": bool(operators & QUANTIZED_OPERATORS),
             },
         )
         return artifact, info
@@ -168,6 +167,23 @@ def _load(path: Path) -> Any:
         ) from error
 
 
+def _looked_into(
+    model: Any, artifact: ModelArtifact, session: Any, arrays: Arrays, metadata: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The model as builds read it, where that computes the same; else as it is."""
+    names = [spec.name for spec in artifact.outputs]
+    found = read_onnx(artifact)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / _FILE
+            save_onnx(found, path)
+            wanted = dict(zip(names, session.run(names, dict(arrays)), strict=True))
+            check_onnx(path, artifact, arrays, wanted)
+    except (BuildError, TypeError, ValueError):
+        return model, {**metadata, "verbatim": True}
+    return read_onnx(artifact), metadata
+
+
 def _free_negative_dimensions(graph: Any) -> bool:
     """Give dimensions of -1, which some exporters mean as free, the form that every tool takes."""
     changed = False
@@ -190,16 +206,6 @@ def _session(file: Path, origin: Path) -> Any:
             f"{origin} cannot be run by ONNX Runtime {ort.__version__}: "
             f"{text[0] if text else repr(error)}"
         ) from error
-
-
-def graphs_of(graph: Any) -> Iterator[Any]:
-    """A graph and those within its nodes: the branches of If, the bodies of Loop and Scan."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from graphs_of(inner)
 
 
 def _weights(graph: Any) -> Iterator[tuple[str, Any]]:

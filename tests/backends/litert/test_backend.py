@@ -45,6 +45,10 @@ class TestConvNet(LiteRtConformance):
     def model(self):
         return tiny.conv_net()
 
+    @pytest.fixture(scope="class")
+    def nothing_to_lower(self, tmp_path_factory):
+        return tiny.save(tiny.weightless(), tmp_path_factory.mktemp("weightless"), self.outputs)
+
 
 class TestEncoder(LiteRtConformance):
     op_families = ("attention", "embedding", "linear", "norm")

@@ -78,6 +78,20 @@ LEFT_OUT = (
 )
 
 
+WEIGHTLESS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def forward(self, image):
+        return image.flatten(1).tanh()
+
+
+def build():
+    return Net()
+"""
+
+
 class Conformance(BackendConformance):
     config = CONFIG
 
@@ -97,6 +111,11 @@ class TestConvolutions(Conformance):
     @pytest.fixture(scope="class")
     def source(self, tmp_path_factory):
         return opened(tmp_path_factory.mktemp("conv"), CONVOLUTIONS, images())[0]
+
+    @pytest.fixture(scope="class")
+    def nothing_to_lower(self, tmp_path_factory):
+        image = {"image": images()["image"]}
+        return opened(tmp_path_factory.mktemp("weightless"), WEIGHTLESS, image)[0]
 
     @pytest.fixture(scope="class")
     def reference(self, source):

@@ -1,0 +1,324 @@
+"""ONNX graphs as every tool takes them: functions inlined, what is constant computed.
+
+Exporters leave weights within model-local functions and behind Transpose, Cast, Reshape or the
+arithmetic of a parametrisation. The runtime folds that at load, so to look at such a model means
+to look at what comes of it. Files stay as they are: only what is read into memory changes.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
+
+from hamerspace.tasks.model import ModelArtifact
+
+QUANTIZED_OPERATORS = frozenset(
+    {
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QEmbedLayerNormalization",
+        "QGemm",
+        "QLinearAdd",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QuantizeLinear",
+    }
+)
+
+# Random, larger than what they are made of, or the way in which a model stores few bits.
+_KEPT = QUANTIZED_OPERATORS | {
+    "Bernoulli",
+    "ConstantOfShape",
+    "Expand",
+    "EyeLike",
+    "Multinomial",
+    "OneHot",
+    "Pad",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Range",
+    "Resize",
+    "Tile",
+    "Upsample",
+}
+_STANDARD = ("", "ai.onnx")
+_OTHER_FLOATS = (TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
+def read_onnx(model: ModelArtifact) -> Any:
+    """Read a model with all its weights, functions inlined and constants folded.
+
+    Returns:
+        An ``onnx.ModelProto``.
+    """
+    path = model.file("model")
+    proto = onnx.load(path, load_external_data=False)
+    verbatim = bool(model.metadata.get("verbatim"))
+    if proto.functions and not verbatim:
+        proto = inliner.inline_local_functions(proto, convert_version=True)
+    external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    return proto if verbatim else fold_constants(proto)
+
+
+def foldable(proto: Any) -> bool:
+    """Whether :func:`read_onnx` changes anything."""
+    return bool(proto.functions or _constant_nodes(proto.graph))
+
+
+def fold_constants(proto: Any) -> Any:
+    """Compute every node that depends on constants only, in place; where it fails, none.
+
+    Subgraphs are left alone, and so is what would grow.
+    """
+    graph = proto.graph
+    nodes = _constant_nodes(graph)
+    if not nodes:
+        return proto
+    made = {name for node in nodes for name in node.output if name}
+    ids = {id(node) for node in nodes}
+    rest = [node for node in graph.node if id(node) not in ids]
+    wanted = sorted(made & (_read_by(rest)))
+    if wanted:
+        try:
+            values = _computed(proto, nodes, wanted)
+        except Exception:  # noqa: BLE001 - a type or an operator that cannot be run alone
+            return proto
+        graph.initializer.extend(
+            numpy_helper.from_array(value, name) for name, value in values.items()
+        )
+    del graph.node[:]
+    graph.node.extend(rest)
+    used = _read_by(graph.node) | {value.name for value in (*graph.input, *graph.output)}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    if len(kept) < len(graph.initializer):
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+    return proto
+
+
+def in_float32(proto: Any) -> bool:
+    """Make a model of another floating-point type compute in float32, in place.
+
+    Inputs and outputs keep their types.
+
+    Returns:
+        Whether anything lost digits: there were doubles.
+    """
+    renamed: dict[str, str] = {}
+    before, after, narrower = [], [], False
+    for value in (*proto.graph.input, *proto.graph.output):
+        kind = value.type.tensor_type.elem_type
+        if kind not in _OTHER_FLOATS:
+            continue
+        narrower |= kind == TensorProto.DOUBLE
+        inner = renamed[value.name] = f"{value.name}__float32"
+        if value in proto.graph.input:
+            before.append(helper.make_node("Cast", [value.name], [inner], to=TensorProto.FLOAT))
+        else:
+            after.append(helper.make_node("Cast", [inner], [value.name], to=kind))
+    values = list(proto.graph.value_info)
+    for number, graph in enumerate(graphs_of(proto.graph)):
+        values += [*graph.value_info, *graph.input, *graph.output] if number else []
+        for tensor in _tensors(graph):
+            narrower |= _to_float32(tensor)
+        for node in graph.node:
+            _rewrite(node, renamed)
+    for value in values:
+        if value.type.tensor_type.elem_type in _OTHER_FLOATS:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+    nodes = [*before, *proto.graph.node, *after]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return narrower
+
+
+def has_other_floats(proto: Any) -> bool:
+    """Whether a graph holds or takes floating-point numbers other than float32."""
+    values = (*proto.graph.input, *proto.graph.output)
+    return any(v.type.tensor_type.elem_type in _OTHER_FLOATS for v in values) or any(
+        tensor.data_type in _OTHER_FLOATS
+        for graph in graphs_of(proto.graph)
+        for tensor in _tensors(graph)
+    )
+
+
+def graphs_of(graph: Any) -> Iterator[Any]:
+    """A graph and those within its nodes: the branches of If, the bodies of Loop and Scan."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    yield from graphs_of(inner)
+
+
+def weight_bytes(proto: Any) -> int:
+    """Bytes of the tensors that a graph holds, wherever they lie.
+
+    Protobuf's own ``ByteSize`` raises beyond 2 GiB.
+    """
+    return sum(_bytes(tensor) for graph in graphs_of(proto.graph) for tensor in _tensors(graph))
+
+
+def weights_by_type(proto: Any) -> dict[str, int]:
+    """Number of weights by type, matrices and larger, as the graph stores them.
+
+    Integers count where an operator reads them as weights in few bits. A tensor of blocks, which
+    is bytes, counts as what they hold.
+    """
+    counts: Counter[str] = Counter()
+    for graph in graphs_of(proto.graph):
+        readers = _readers(graph)
+        for name, tensor in _named_tensors(graph):
+            if len(tensor.dims) < 2:
+                continue
+            dtype = helper.tensor_dtype_to_string(tensor.data_type)
+            dtype = dtype.removeprefix("TensorProto.").lower()
+            dtype = {"float": "float32", "double": "float64"}.get(dtype, dtype)
+            size = math.prod(tensor.dims)
+            if "float" in dtype:
+                scales = [_block_bits(node) for node, _ in readers.get(name, ())]
+                counts[dtype] += 0 if scales and all(scales) else size
+                continue
+            for node, position in readers.get(name, ()):
+                if _holds_weights(node, position, readers):
+                    bits = _block_bits(node)
+                    packed = 8 // bits if bits and dtype == "uint8" else 1
+                    counts[f"uint{bits}" if bits else dtype] += size * packed
+                    break
+    return {dtype: count for dtype, count in counts.items() if count}
+
+
+def _constant_nodes(graph: Any) -> list[Any]:
+    """What depends on constants only, save the constants themselves, in the order of the graph."""
+    outputs = {value.name for value in graph.output}
+    known = {t.name for t in graph.initializer} - {value.name for value in graph.input}
+    found = []
+    for node in graph.node:
+        if node.domain not in _STANDARD or outputs.intersection(node.output):
+            continue
+        if node.op_type == "Constant":
+            known.update(node.output)
+            continue
+        subgraphs = any(a.HasField("g") or a.graphs for a in node.attribute)
+        inputs = [name for name in node.input if name]
+        if inputs and known.issuperset(inputs) and node.op_type not in _KEPT and not subgraphs:
+            found.append(node)
+            known.update(node.output)
+    return found
+
+
+def _read_by(nodes: Any) -> set[str]:
+    names = {name for node in nodes for name in node.input}
+    for node in nodes:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    names |= _read_by(inner.node) | {value.name for value in inner.output}
+    return names
+
+
+def _computed(proto: Any, nodes: list[Any], wanted: list[str]) -> dict[str, Any]:
+    import onnxruntime as ort
+
+    read = _read_by(nodes)
+    constants = [n for n in proto.graph.node if n.op_type == "Constant" and n.output[0] in read]
+    graph = helper.make_graph(
+        [*constants, *nodes],
+        "constants",
+        [],
+        [helper.make_empty_tensor_value_info(name) for name in wanted],
+        [tensor for tensor in proto.graph.initializer if tensor.name in read],
+    )
+    model = helper.make_model(
+        graph, opset_imports=proto.opset_import, ir_version=max(proto.ir_version, 4)
+    )
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return dict(zip(wanted, session.run(wanted, {}), strict=True))
+
+
+def _rewrite(node: Any, renamed: Mapping[str, str]) -> None:
+    """Let a node read and write other tensors, and name float32 where it names a type."""
+    node.input[:] = [renamed.get(name, name) for name in node.input]
+    node.output[:] = [renamed.get(name, name) for name in node.output]
+    for attribute in node.attribute:
+        if attribute.name in ("to", "dtype") and attribute.i in _OTHER_FLOATS:
+            attribute.i = TensorProto.FLOAT
+
+
+def _to_float32(tensor: Any) -> bool:
+    """Convert a tensor in place; whether it was of doubles."""
+    kind = tensor.data_type
+    if kind not in _OTHER_FLOATS:
+        return False
+    values = numpy_helper.to_array(tensor).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return bool(kind == TensorProto.DOUBLE)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+
+
+def _named_tensors(graph: Any) -> Iterator[tuple[str, Any]]:
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            yield node.output[0], node.attribute[0].t
+
+
+def _bytes(tensor: Any) -> int:
+    if tensor.data_type == TensorProto.STRING:
+        return sum(len(text) for text in tensor.string_data)
+    width = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return int(math.prod(tensor.dims)) * int(width)
+
+
+def _readers(graph: Any) -> Mapping[str, list[tuple[Any, int]]]:
+    found: dict[str, list[tuple[Any, int]]] = {}
+    for inner in graphs_of(graph):
+        for node in inner.node:
+            for position, name in enumerate(node.input):
+                found.setdefault(name, []).append((node, position))
+    return found
+
+
+def _holds_weights(node: Any, position: int, readers: Mapping[str, list[tuple[Any, int]]]) -> bool:
+    if node.op_type in QUANTIZED_OPERATORS:
+        return not _block_bits(node) or position == (0 if "Gather" in node.op_type else 1)
+    # A table that is looked up, or weights that are turned, before they are scaled.
+    moving = node.op_type in ("Gather", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+    return moving and any(
+        _holds_weights(after, index, readers) for after, index in readers.get(node.output[0], ())
+    )
+
+
+def _block_bits(node: Any) -> int:
+    """Bits of what an operator reads in blocks; 0 of others."""
+    if node.op_type not in ("GatherBlockQuantized", "MatMulNBits", "MatMulBnb4"):
+        return 0
+    return next((int(a.i) for a in node.attribute if a.name == "bits"), 4)

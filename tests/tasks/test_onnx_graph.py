@@ -1,0 +1,125 @@
+"""Models whose weights do not lie where the tools look for them."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
+from hamerspace.tasks.model import ModelArtifact
+from hamerspace.tasks.onnx_graph import read_onnx
+from hamerspace.tasks.sources import SourceSpec, open_source
+
+node = helper.make_node
+RNG = np.random.default_rng(0)
+FIRST = RNG.standard_normal((16, 48)).astype(np.float32) / 4
+SECOND = RNG.standard_normal((48, 5)).astype(np.float32) / 7
+
+
+def _model(nodes, weights, *, functions=(), kind=TensorProto.FLOAT, opset=17):
+    tensors = [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in weights.items()]
+    value = helper.make_tensor_value_info
+    io = [value("x", kind, ["N", 16])], [value("y", kind, ["N", 5])]
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    graph = helper.make_graph(nodes, "g", *io, tensors)
+    return helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions)
+
+
+def plain(first="w1", second="w2"):
+    return [
+        node("MatMul", ["x", first], ["m"]),
+        node("Relu", ["m"], ["r"]),
+        node("MatMul", ["r", second], ["y"]),
+    ]
+
+
+def inlined():
+    return _model(plain(), {"w1": FIRST, "w2": SECOND})
+
+
+def in_functions():
+    body = [node("MatMul", ["a", "w"], ["m"]), node("Relu", ["m"], ["b"])]
+    dense = helper.make_function(
+        "own", "Dense", ["a", "w"], ["b"], body, [helper.make_opsetid("", 17)]
+    )
+    nodes = [node("Dense", ["x", "w1"], ["r"], domain="own"), node("MatMul", ["r", "w2"], ["y"])]
+    return _model(nodes, {"w1": FIRST, "w2": SECOND}, functions=[dense])
+
+
+def turned():
+    nodes = [node("Transpose", [f"t{k}"], [f"w{k}"], perm=[1, 0]) for k in (1, 2)]
+    return _model(nodes + plain(), {"t1": FIRST.T, "t2": SECOND.T})
+
+
+def halves():
+    nodes = [node("Cast", [f"h{k}"], [f"w{k}"], to=TensorProto.FLOAT) for k in (1, 2)]
+    weights = {"h1": FIRST.astype(np.float16), "h2": SECOND.astype(np.float16)}
+    return _model(nodes + plain(), weights)
+
+
+def computed():
+    """As a parametrisation leaves them: a direction times a length, in Constant nodes."""
+    constants = [
+        node("Constant", [], ["d1"], value=numpy_helper.from_array(FIRST / 2)),
+        node("Constant", [], ["two"], value_float=2.0),
+    ]
+    nodes = [*constants, node("Mul", ["d1", "two"], ["w1"]), *plain()]
+    return _model(nodes, {"w2": SECOND})
+
+
+def doubles():
+    weights = {"w1": FIRST.astype(np.float64), "w2": SECOND.astype(np.float64)}
+    return _model(plain(), weights, kind=TensorProto.DOUBLE)
+
+
+def opened(model, folder):
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx")
+    (folder / "source").mkdir()
+    dtype = "float64" if model.graph.input[0].type.tensor_type.elem_type == 11 else "float32"
+    example = {"x": np.random.default_rng(1).standard_normal((4, 16)).astype(dtype)}
+    spec = SourceSpec(None, folder / "model.onnx", None, None, folder)
+    return *open_source(spec, example, folder / "source"), example
+
+
+def size_of(source, kind, example, folder):
+    folder.mkdir()
+    backend = OnnxRuntimeBackend()
+    candidate = backend.build(source, {"quantization": kind}, [example], folder)
+    assert candidate.metadata["lowered"] > 0.9
+    found = backend.load(candidate, 1).run(example)["y"]
+    wanted = backend.load(backend.wrap_source(source), 1).run(example)["y"]
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.97
+    return candidate.size_bytes
+
+
+@pytest.mark.parametrize("make", [in_functions, turned, halves, computed, doubles])
+@pytest.mark.parametrize("kind", ["static_int8", "dynamic_int8", "weights_int8"])
+def test_what_a_runtime_folds_is_quantised_as_its_twin_is(tmp_path, monkeypatch, make, kind):
+    monkeypatch.chdir(tmp_path)
+    twin, wanted, example = opened(inlined(), tmp_path / "twin")
+    source, info, given = opened(make(), tmp_path / "model")
+    assert info.op_families == wanted.op_families == ("linear",)
+    small = size_of(twin, kind, example, tmp_path / "a")
+    assert size_of(source, kind, given, tmp_path / "b") == pytest.approx(small, rel=0.15)
+
+
+def test_the_file_stays_as_it_was_made(tmp_path):
+    source, info, _ = opened(halves(), tmp_path / "model")
+    assert source.file("model").read_bytes() == (tmp_path / "model/model.onnx").read_bytes()
+    assert info.weight_dtypes == ("float16",)
+    assert info.size_bytes == 2 * (FIRST.size + SECOND.size)
+
+
+def test_what_would_grow_or_is_random_stays_a_node(tmp_path):
+    nodes = [
+        node("ConstantOfShape", ["shape"], ["zeros"]),
+        node("RandomNormalLike", ["w1"], ["noise"], seed=1.0),
+        node("Add", ["w1", "zeros"], ["a"]),
+        node("Add", ["a", "noise"], ["noisy"]),
+        *plain("noisy"),
+    ]
+    weights = {"shape": np.array([16, 48]), "w1": FIRST, "w2": SECOND}
+    onnx.save(_model(nodes, weights), tmp_path / "model.onnx")
+    found = read_onnx(ModelArtifact(tmp_path, "onnx", (), (), {"model": "model.onnx"}))
+    assert {n.op_type for n in found.graph.node} >= {"ConstantOfShape", "RandomNormalLike"}
