@@ -63,7 +63,7 @@ class OpenVinoBackend(Backend):
 
             from hamerspace.backends.openvino import reading
 
-            model = reading.read_model(source, in_float32=kind != "none")
+            model = reading.read_model(source, workdir, in_float32=kind != "none")
             if float_layers:
                 names = [op.get_friendly_name() for op in model.get_ops()]
                 check_known(float_layers, names, source.file("model").name)
@@ -87,7 +87,7 @@ class OpenVinoBackend(Backend):
         source: ModelArtifact,
         parameters: Mapping[str, Scalar],
         calibration: Sequence[Arrays] | None,
-        workdir: Path,  # noqa: ARG002 - nothing is written
+        workdir: Path,
     ) -> list[tuple[str, float]]:
         chosen = complete_parameters(CONFIG, parameters)
         kind = str(chosen["quantization"])
@@ -97,7 +97,7 @@ class OpenVinoBackend(Backend):
         with _explained(kind, source):
             from hamerspace.backends.openvino import quantize, reading, sensitivity
 
-            model = reading.read_model(source, in_float32=True)
+            model = reading.read_model(source, workdir, in_float32=True)
             outputs = [spec.name for spec in source.outputs]
             if kind != "int8":
                 layers = reading.weighted_layers(model)

@@ -56,7 +56,7 @@ MOVING = (
 """Operators that hand values on, so that a quantiser before them serves the layer behind them."""
 
 
-def read_model(source: ModelArtifact, *, in_float32: bool = False) -> Any:
+def read_model(source: ModelArtifact, folder: Path, *, in_float32: bool = False) -> Any:
     """Read a source as an ``openvino.Model`` with the source's input and output names.
 
     Operators are named after the nodes of the file or their outputs. Those that OpenVINO composes
@@ -64,6 +64,7 @@ def read_model(source: ModelArtifact, *, in_float32: bool = False) -> Any:
 
     Args:
         source: The model.
+        folder: For a file that the model may need to be read from, which stays until it is saved.
         in_float32: Whether an ONNX model of another floating-point type is to become one of
             float32, the only type that NNCF quantises.
 
@@ -73,7 +74,7 @@ def read_model(source: ModelArtifact, *, in_float32: bool = False) -> Any:
     """
     path = source.file("model")
     if source.format == "onnx":
-        path = prepared_file(source, in_float32=in_float32)
+        path = prepared_file(source, folder, in_float32=in_float32)
     model, other = _read(path), _read(path)
     counts: dict[str, int] = {}
     for op, twin in zip(model.get_ordered_ops(), other.get_ordered_ops(), strict=True):

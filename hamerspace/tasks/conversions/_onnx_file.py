@@ -1,5 +1,6 @@
 """What the conversions to ONNX share."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,7 @@ def run_onnx(path: Path, model: ModelArtifact, batch: Arrays) -> Arrays:
 def read_in_float32(model: ModelArtifact) -> Any:
     """Read a model as :func:`~hamerspace.tasks.onnx_graph.read_onnx` does, to compute in float32.
 
-    Quantisers look at float32 only, and what is lost in it is far less than they lose. A working
-    folder is the current directory, where a model of doubles leaves a file.
+    Quantisers look at float32 only, and what is lost in it is far less than they lose.
 
     Raises:
         BuildError: A model of doubles answers otherwise in float32.
@@ -56,15 +56,16 @@ def read_in_float32(model: ModelArtifact) -> Any:
     proto = onnx_graph.read_onnx(model)
     if not onnx_graph.in_float32(proto):
         return proto
-    path = Path("float32.onnx").absolute()
-    save_onnx(proto, path)
     batch = example_batch(model.inputs, None)
-    check_onnx(path, model, batch, run_onnx(model.file("model"), model, batch))
-    return onnx.load(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "float32.onnx"
+        save_onnx(proto, path)
+        check_onnx(path, model, batch, run_onnx(model.file("model"), model, batch))
+        return onnx.load(path)
 
 
-def prepared_file(model: ModelArtifact, *, in_float32: bool) -> Path:
-    """The model's own file, or one in the current directory with what readers see of it.
+def prepared_file(model: ModelArtifact, folder: Path, *, in_float32: bool) -> Path:
+    """The model's own file, or one in ``folder`` with what readers see of it.
 
     Raises:
         BuildError: As :func:`read_in_float32`.
@@ -78,7 +79,7 @@ def prepared_file(model: ModelArtifact, *, in_float32: bool) -> Path:
     floats = in_float32 and onnx_graph.has_other_floats(graph)
     if not floats and not onnx_graph.foldable(graph):
         return path
-    prepared = Path("prepared.onnx").absolute()
+    prepared = folder / "prepared.onnx"
     save_onnx(read_in_float32(model) if floats else onnx_graph.read_onnx(model), prepared)
     return prepared
 
