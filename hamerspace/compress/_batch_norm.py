@@ -24,7 +24,7 @@ def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
     """Replace running means and variances by cumulative averages over one pass, in place.
 
     Args:
-        module: Loaded for inference; it is in inference mode again afterwards.
+        module: Loaded for inference; it is in inference mode again afterwards, and in float32.
         rows: The train split.
         seed: Of the order of the rows.
 
@@ -36,15 +36,11 @@ def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
             "recover.method bn needs batch normalisation, and this model keeps no statistics of "
             "it; choose finetune or distill"
         )
-    dtype, module.half_dtype = module.half_dtype, None
-    module.inner.float()
+    module.widen()
     order = np.random.default_rng(seed)
     with torch.no_grad():
         update_bn(_batches(rows, order), _Alone(module))
     module.inner.eval()
-    if dtype is not None:
-        module.inner.to(dtype)
-        module.half_dtype = dtype
 
 
 class _Alone(nn.Module):

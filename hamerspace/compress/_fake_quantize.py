@@ -41,7 +41,7 @@ def fake_quantize(module: NamedModule, rows: TrainingRows, seed: int) -> NamedMo
     batches = -(-_CALIBRATION_ROWS // rows.batch_size)
     order = np.random.default_rng(seed)
     calibration = [rows.inputs(indices) for indices in islice(rows.permuted(order), batches)]
-    module.inner.float()
+    module.widen()
     folded = _with_named_inputs(module, _folded(module.inner, module, calibration[0]))
     with quiet_nncf() as nncf:
         smoothing = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)

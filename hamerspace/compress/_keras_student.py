@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks import keras_precision
 from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.tensorflow_module import load_keras
 
@@ -15,7 +16,7 @@ _WRAPPED = ("layer", "forward_layer", "backward_layer")
 
 
 def read(artifact: ModelArtifact) -> Any:
-    """Load a Keras model that is a graph of layers.
+    """Load a Keras model that is a graph of layers, to compute in float32.
 
     Raises:
         BuildError: It is a subclass of ``keras.Model`` whose layers only its code knows.
@@ -28,6 +29,8 @@ def read(artifact: ModelArtifact) -> Any:
             f"student.width: {type(model).__name__} is not a functional or sequential Keras "
             "model, so its layers cannot be narrowed"
         )
+    if keras_precision.half_precision(model) is not None:
+        return keras_precision.in_float32(model, trusted=trusted is not None)
     return model
 
 

@@ -76,7 +76,8 @@ def train(
     whatever its momentum.
 
     Args:
-        module: The student, loaded for inference; it is in inference mode again afterwards.
+        module: The student, loaded for inference; it is in inference mode again afterwards, and in
+            float32.
         rows: The train split.
         judged: Name of the output to train; the first where no output has that name.
         distillation: The teacher, or ``None`` to learn from labels only.
@@ -93,10 +94,8 @@ def train(
     temperature = 1.0 if distillation is None else distillation.temperature
     weight = 0.0 if distillation is None else distillation.weight
     autocast = _autocast if course.half_precision else contextlib.nullcontext
-    dtype = module.half_dtype
     # AdamW's small steps are lost in half precision.
-    module.inner.float()
-    module.half_dtype = None
+    module.widen()
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=course.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -139,9 +138,6 @@ def train(
     module.inner.eval()
     if keeps_statistics(module):
         reestimate(module, rows, course.seed)
-    if dtype is not None:
-        module.inner.to(dtype)
-        module.half_dtype = dtype
     return loss_mean
 
 

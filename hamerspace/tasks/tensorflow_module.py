@@ -53,7 +53,7 @@ class NamedFunction:
         tensors = [tf.constant(arrays[name], spec.dtype) for name, spec in self.specs.items()]
         found = [tensor.numpy() for tensor in self._traced(*tensors)]
         return {
-            name: array.astype("float32") if array.dtype.itemsize == 2 else array
+            name: array.astype("float32") if _is_half(array) else array
             for name, array in zip(self.outputs, found, strict=True)
         }
 
@@ -91,6 +91,10 @@ class NamedFunction:
 
         signature = self.signature(rows)
         return tf.function(call, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def _is_half(array: npt.NDArray[Any]) -> bool:
+    return array.dtype.name in ("float16", "bfloat16")
 
 
 def load_function(artifact: ModelArtifact) -> NamedFunction:

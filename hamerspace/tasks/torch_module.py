@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact
@@ -28,6 +29,7 @@ WEIGHTS = "weights.safetensors"
 PRUNING = "pruning.json"
 _MADE_FROM = ("pickle", "transformers", "onnx")
 """Keys of metadata that name a file of the folder from which the module is made."""
+_HALVES = {torch.float16, torch.bfloat16}
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class NamedModule(nn.Module):
         self.outputs = tuple(outputs)
         self.keywords = tuple(keywords) if keywords else (None,) * len(self.inputs)
         self.half_dtype = _half_dtype(inner)
+        self.widened = False
         # Not eval(): the module of an exported program refuses to be switched.
         self.training = False
 
@@ -83,6 +86,23 @@ class NamedModule(nn.Module):
         with torch.inference_mode():
             outputs = self.named(*(to_tensor(arrays[name]).to(device) for name in self.inputs))
             return {name: tensor.cpu().numpy() for name, tensor in outputs}
+
+    def widen(self) -> torch.dtype | None:
+        """Compute in float32 from now on, with the same weights.
+
+        Returns:
+            The type of half precision that weights were of; ``None`` where none was.
+        """
+        tensors = chain(self.inner.parameters(), self.inner.buffers())
+        found = next((tensor.dtype for tensor in tensors if tensor.dtype in _HALVES), None)
+        if found is not None:
+            self.widened = True
+            self.inner.float()
+            for child in self.inner.modules():
+                if isinstance(child, fx.GraphModule):
+                    _widen_casts(child)
+        self.half_dtype = None
+        return found
 
     @property
     def device(self) -> torch.device:
@@ -316,7 +336,7 @@ def shrink(module: nn.Module, changes: Mapping[str, Mapping[str, Any]], weights:
         current = getattr(owner, attribute)
         if current.shape == tensor.shape:
             continue
-        empty = torch.empty_like(tensor)
+        empty = torch.empty_like(tensor, dtype=current.dtype)
         if isinstance(current, nn.Parameter):
             setattr(owner, attribute, nn.Parameter(empty, requires_grad=current.requires_grad))
         else:
@@ -325,10 +345,22 @@ def shrink(module: nn.Module, changes: Mapping[str, Mapping[str, Any]], weights:
 
 def _half_dtype(module: nn.Module) -> torch.dtype | None:
     dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    if len(dtypes) == 1 and dtypes <= {torch.float16, torch.bfloat16}:
+    if len(dtypes) == 1 and dtypes <= _HALVES:
         return dtypes.pop()
     return None
 
 
+def _widen_casts(traced: fx.GraphModule) -> None:
+    """Let what a trace turns into half precision be float32."""
+
+    def widened(value: Any) -> Any:
+        return torch.float32 if value in _HALVES else value
+
+    for node in traced.graph.nodes:
+        node.args = map_aggregate(node.args, widened)
+        node.kwargs = map_aggregate(node.kwargs, widened)
+    traced.recompile()
+
+
 def _full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return tensor.float() if tensor.dtype in _HALVES else tensor

@@ -61,6 +61,7 @@ def quantize(
         return _around(module, module.inner.to(_HALF[kind]))
     layers = quantizable_layers(module, kind)
     check_known(keep, layers, kind)
+    _widen_for(module, kind)
     if kind == "static_int8":
         return _static(module, example, calibration, dict.fromkeys(keep, False))
     wanted = [name for name in layers if name not in keep]
@@ -110,9 +111,16 @@ def quantize_one(
     layer: str,
 ) -> NamedModule:
     """Return ``module`` with one layer quantised; it may be changed in place."""
+    _widen_for(module, kind)
     if kind == "static_int8":
         return _static(module, example, calibration, {layer: True})
     return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), [layer]))
+
+
+def _widen_for(module: NamedModule, kind: str) -> None:
+    """torch.ao quantises float32 only."""
+    if kind in ("static_int8", "dynamic_int8"):
+        module.widen()
 
 
 def _around(module: NamedModule, inner: nn.Module) -> NamedModule:

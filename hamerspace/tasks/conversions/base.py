@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,13 @@ from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BuildError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 
+if TYPE_CHECKING:
+    from hamerspace.tasks.torch_module import NamedModule
+
 RELATIVE_TOLERANCE = 1e-3
 """Largest difference of an output, as a share of the largest magnitude in that output."""
+HALF_TOLERANCE = {"float16": 1 / 64, "bfloat16": 1 / 8}
+"""The same between half precision and float32: 16 times the gap between 1 and the next number."""
 # What is left of a sum that cancels is rounding of its terms.
 _ABSOLUTE_TOLERANCE = 1e-6
 
@@ -70,12 +76,16 @@ class Conversion(ABC):
 
 
 def check_agreement(
-    outputs: Sequence[TensorSpec], wanted: Arrays, found: Arrays, target: str
+    outputs: Sequence[TensorSpec],
+    wanted: Arrays,
+    found: Arrays,
+    target: str,
+    tolerance: float = RELATIVE_TOLERANCE,
 ) -> None:
     """Compare what a converted model returns with what the model itself returned.
 
-    The tolerance is :data:`RELATIVE_TOLERANCE` of the scale of the whole tensor: its entries near
-    zero carry rounding only.
+    The tolerance is a share of the scale of the whole tensor: its entries near zero carry rounding
+    only.
 
     Raises:
         BuildError: An output is missing, or differs in shape or value.
@@ -90,11 +100,32 @@ def check_agreement(
         finite = np.isfinite(a)
         scale = float(np.abs(a[finite]).max(initial=0.0))
         difference = float(np.abs(a - b)[finite].max(initial=0.0))
-        if not difference <= RELATIVE_TOLERANCE * scale + _ABSOLUTE_TOLERANCE:
+        if not difference <= tolerance * scale + _ABSOLUTE_TOLERANCE:
             raise BuildError(
                 f"output '{name}' differs in {target} by {difference:.3g}, "
                 f"at a scale of {scale:.3g}"
             )
+
+
+def in_float32(module: "NamedModule", model: ModelArtifact, batch: Arrays) -> "NamedModule":
+    """The module, computing in float32 where its weights are of half precision.
+
+    Few runtimes compute in half precision on a processor, and none in bfloat16 as torch does.
+
+    Args:
+        module: Loaded from ``model``; changed in place.
+        model: Its outputs are compared.
+        batch: Inputs by name.
+
+    Raises:
+        BuildError: It answers otherwise than rounding explains.
+    """
+    own = module.run(batch)
+    dtype = module.widen()
+    if dtype is not None:
+        tolerance = HALF_TOLERANCE[str(dtype).removeprefix("torch.")]
+        check_agreement(model.outputs, own, module.run(batch), "float32", tolerance)
+    return module
 
 
 def one_line(error: Exception, length: int = 500) -> str:

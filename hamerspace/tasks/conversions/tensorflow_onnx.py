@@ -22,12 +22,13 @@ class _TensorflowToOnnx(Conversion):
     build_modules = ("tf2onnx.convert",)
 
     def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
-        from hamerspace.tasks.tensorflow_module import load_function, quiet_tensorflow
+        from hamerspace.tasks.conversions._tensorflow import load_in_float32
+        from hamerspace.tasks.tensorflow_module import quiet_tensorflow
 
-        function = load_function(model)
         path = workdir / _FILE
         batch = example_batch(model.inputs, example)
         with quiet_tensorflow():
+            function = load_in_float32(model, batch)
             wanted = function.run(batch)
             try:
                 proto = _export(function)

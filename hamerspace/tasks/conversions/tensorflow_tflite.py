@@ -27,10 +27,11 @@ class _TensorflowToTflite(Conversion):
     build_modules = ("tensorflow.lite.python.lite", "ai_edge_litert.interpreter")
 
     def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
-        from hamerspace.tasks.tensorflow_module import frozen, load_function, quiet_tensorflow
+        from hamerspace.tasks.conversions._tensorflow import load_in_float32
+        from hamerspace.tasks.tensorflow_module import frozen, quiet_tensorflow
 
-        function = load_function(model)
         with quiet_tensorflow():
+            function = load_in_float32(model, example_batch(model.inputs, example))
             graph, rows = frozen(function), None
             if _LIST in _operators(graph) and model.inputs[0].shape[0] is None:
                 rows = len(example[model.inputs[0].name])

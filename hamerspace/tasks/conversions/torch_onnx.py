@@ -10,7 +10,7 @@ from typing import Any
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions._onnx_file import OPSET, SINGLE_FILE_BYTES, check_onnx
-from hamerspace.tasks.conversions.base import Conversion, one_line
+from hamerspace.tasks.conversions.base import Conversion, in_float32, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
@@ -38,9 +38,9 @@ class _TorchToOnnx(Conversion):
 
         from hamerspace.tasks.torch_module import load_module, to_tensor
 
-        module = load_module(model)
         dynamic = model.inputs[0].shape[0] is None
         batch = example_batch(model.inputs, example)
+        module = in_float32(load_module(model), model, batch)
         arguments = tuple(to_tensor(batch[t.name]) for t in model.inputs)
         exporters = [_script] if model.format == "torchscript" else [_dynamo, _script]
         failures = []
@@ -83,7 +83,7 @@ def _dynamo(
 
     shapes = None
     subject: Any = module
-    if model.format == "torch_export":
+    if model.format == "torch_export" and not module.widened:
         subject, arguments = torch.export.load(model.file("model")), ()
     elif dynamic:
         # forward takes *inputs, one entry of which describes them all.

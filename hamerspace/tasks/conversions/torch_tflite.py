@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamerspace.errors import BuildError, ConfigError, SourceError
-from hamerspace.tasks.conversions.base import Conversion, check_agreement
+from hamerspace.tasks.conversions.base import Conversion, check_agreement, in_float32
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 from hamerspace.tasks.tflite import TfliteModel, name_signature
@@ -39,9 +39,9 @@ class _TorchToTflite(Conversion):
 
         from hamerspace.tasks.torch_module import to_tensor
 
-        module = _load(model)
         rows = _rows(model.inputs, example)
         batch = example_batch(model.inputs, example, rows)
+        module = in_float32(_load(model), model, batch)
         path = workdir / _FILE
         try:
             with torch.no_grad():
