@@ -103,7 +103,7 @@ def _print(starter: "Starter", command: str) -> None:
     made_of = ", ".join(info.op_families) or "no layers with weights"
     out.print(
         f"model: {info.format}, {info.parameter_count:,} parameters, "
-        f"{amount('size_mb', info.size_bytes / 1e6)} of weights ({made_of})"
+        f"{amount('size_mb', info.size_bytes / 1e6)} of {info.weights_text} ({made_of})"
     )
     out.print(f"inputs: {'; '.join(map(str, info.inputs))}")
     out.print(f"outputs: {'; '.join(map(str, info.outputs))}")

@@ -70,7 +70,7 @@ def _print(found: "Plan") -> None:
     made_of = ", ".join(source.op_families) or "no layers with weights"
     out.print(
         f"model: {source.format}, {source.parameter_count:,} parameters, "
-        f"{amount('size_mb', source.size_bytes / 1e6)} of weights ({made_of})"
+        f"{amount('size_mb', source.size_bytes / 1e6)} of {source.weights_text} ({made_of})"
     )
     why = f", since {found.space_reason}" if found.space_reason else ""
     count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"

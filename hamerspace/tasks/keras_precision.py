@@ -20,7 +20,12 @@ def in_float32(model: Any, *, trusted: bool) -> Any:
         model: Functional or sequential.
         trusted: Whether code in the model may be run.
     """
-    config = _widened(keras.saving.serialize_keras_object(model))
+    before = keras.saving.serialize_keras_object(model)
+    config = _widened(before)
+    pairs = zip(before["config"]["layers"], config["config"]["layers"], strict=True)
+    for own, layer in pairs:
+        if own["class_name"] == "InputLayer":
+            layer["config"]["dtype"] = own["config"]["dtype"]
     copied = keras.saving.deserialize_keras_object(config, safe_mode=not trusted)
     copied.set_weights([keras.ops.cast(w, "float32") for w in model.weights])
     return copied
@@ -29,8 +34,6 @@ def in_float32(model: Any, *, trusted: bool) -> Any:
 def _widened(value: Any, *, policy: bool = False) -> Any:
     """A configuration with float32 for every policy and type of half precision."""
     if isinstance(value, dict):
-        if value.get("class_name") == "InputLayer":
-            return value
         return {
             key: _widened(part, policy=key == "dtype" or (policy and key in ("config", "name")))
             for key, part in value.items()

@@ -122,6 +122,12 @@ class SourceInfo:
     details: Mapping[str, Any] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
 
+    @property
+    def weights_text(self) -> str:
+        """``weights``, with their precision where it is not float32: ``bfloat16 weights``."""
+        floats = [dtype for dtype in self.weight_dtypes if "float" in dtype]
+        return "weights" if floats in ([], ["float32"]) else f"{' and '.join(floats)} weights"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -6,7 +6,6 @@ TensorFlow and Keras are imported when a model is loaded.
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,30 +124,38 @@ def load_keras(path: Path, trusted: Path | None, *, label: Path) -> Any:
         SourceError: The file is damaged, or holds code that was not trusted.
     """
     keras = import_keras()
-    if trusted is not None and str(trusted) not in sys.path:
-        sys.path.insert(0, str(trusted))
+    from hamerspace.tasks.keras_file import own_classes, own_objects
+
     with quiet_tensorflow():
+        own = {} if trusted is None else own_objects(path, trusted)
         try:
-            return keras.saving.load_model(path, compile=False, safe_mode=trusted is None)
+            return keras.saving.load_model(
+                path, custom_objects=own, compile=False, safe_mode=trusted is None
+            )
         except Exception as error:
-            raise SourceError(_load_failure(label, error, trusted=trusted is not None)) from error
+            unknown = [name for key, (_, name) in own_classes(path).items() if key not in own]
+            raise SourceError(_load_failure(label, error, unknown, trusted)) from error
 
 
-def _load_failure(path: Path, error: Exception, *, trusted: bool) -> str:
+def _load_failure(path: Path, error: Exception, unknown: list[str], trusted: Path | None) -> str:
     text = " ".join(str(error).split())
     if "safe_mode" in text or "Lambda" in text:
         return (
             f"{path} holds a Lambda layer, which is code that its author put in; replace it by "
             "Keras layers; or, if you trust the file, allow it with --trust-pickle"
         )
-    if "Could not locate class" in text or "Unknown layer" in text or "custom" in text.lower():
-        advice = (
-            "export it as a SavedModel with model.export(folder)"
-            if trusted
-            else "export it as a SavedModel with model.export(folder), or, if you trust its code, "
-            "allow it with --trust-pickle"
+    if unknown:
+        layers = ", ".join(f"'{name}'" for name in unknown)
+        if trusted is None:
+            advice = "or, if you trust its code, allow it with --trust-pickle"
+        else:
+            advice = (
+                f"or define it in a Python file in {trusted} that calls nothing when it is imported"
+            )
+        return (
+            f"{path} needs {layers}, which is not Keras's own; export the model as a SavedModel "
+            f"with model.export(folder), {advice}"
         )
-        return f"{path} needs a layer that is not Keras's own ({text[:200]}); {advice}"
     return f"{path} cannot be loaded by Keras ({text[:200] or repr(error)}); save it again"
 
 

@@ -59,7 +59,7 @@ class NamedModule(nn.Module):
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.keywords = tuple(keywords) if keywords else (None,) * len(self.inputs)
-        self.half_dtype = _half_dtype(inner)
+        self.half_inputs = _half_inputs(inner, len(self.inputs))
         self.widened = False
         # Not eval(): the module of an exported program refuses to be switched.
         self.training = False
@@ -70,8 +70,10 @@ class NamedModule(nn.Module):
 
     def named(self, *inputs: Tensor) -> list[tuple[str, Tensor]]:
         """Call the module and return the outputs with their names."""
-        if self.half_dtype is not None:
-            inputs = tuple(x.to(self.half_dtype) if x.is_floating_point() else x for x in inputs)
+        inputs = tuple(
+            x if dtype is None or not x.is_floating_point() else x.to(dtype)
+            for x, dtype in zip(inputs, self.half_inputs, strict=True)
+        )
         pairs = list(zip(self.keywords, inputs, strict=True))
         positional = [x for keyword, x in pairs if keyword is None]
         named = {keyword: x for keyword, x in pairs if keyword is not None}
@@ -101,7 +103,7 @@ class NamedModule(nn.Module):
             for child in self.inner.modules():
                 if isinstance(child, fx.GraphModule):
                     _widen_casts(child)
-        self.half_dtype = None
+        self.half_inputs = (None,) * len(self.inputs)
         return found
 
     @property
@@ -343,11 +345,14 @@ def shrink(module: nn.Module, changes: Mapping[str, Mapping[str, Any]], weights:
             setattr(owner, attribute, empty)
 
 
-def _half_dtype(module: nn.Module) -> torch.dtype | None:
+def _half_inputs(module: nn.Module, count: int) -> tuple[torch.dtype | None, ...]:
+    """The type of half precision that each input takes; ``None`` where it takes another."""
+    if isinstance(module, fx.GraphModule):
+        values = [n.meta.get("val") for n in module.graph.nodes if n.op == "placeholder"]
+        if len(values) == count and all(isinstance(value, Tensor) for value in values):
+            return tuple(v.dtype if v.dtype in _HALVES else None for v in values)
     dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    if len(dtypes) == 1 and dtypes <= _HALVES:
-        return dtypes.pop()
-    return None
+    return (dtypes.pop() if len(dtypes) == 1 and dtypes <= _HALVES else None,) * count
 
 
 def _widen_casts(traced: fx.GraphModule) -> None:
@@ -357,6 +362,7 @@ def _widen_casts(traced: fx.GraphModule) -> None:
         return torch.float32 if value in _HALVES else value
 
     for node in traced.graph.nodes:
+        node.meta.pop("val", None)
         node.args = map_aggregate(node.args, widened)
         node.kwargs = map_aggregate(node.kwargs, widened)
     traced.recompile()

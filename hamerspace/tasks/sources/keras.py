@@ -1,12 +1,12 @@
 """Source models that Keras saved: ``.keras`` archives and legacy HDF5 files."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hamerspace.tasks.keras_file import copy_for_inference, is_archive, own_objects
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
@@ -32,16 +32,23 @@ class KerasSource(SourceFormat):
         self, spec: SourceSpec, example: Arrays | None, folder: Path
     ) -> tuple[ModelArtifact, SourceInfo]:
         keras = import_keras()
+        from hamerspace.tasks.keras_precision import half_precision
+
         path = spec.file
         # Keras tells its two file formats apart by the suffix.
-        file = "model.keras" if _is_archive(path) else "model.h5"
-        shutil.copyfile(path, folder / file)
+        file = "model.keras" if is_archive(path) else "model.h5"
+        copy_for_inference(path, folder / file)
         metadata: dict[str, Any] = {"model": file}
-        if spec.trust_pickle:
-            metadata["root"] = str(spec.root.resolve())
-        root = spec.root.resolve() if spec.trust_pickle else None
+        root = _code_folder(path.resolve(), spec.root.resolve()) if spec.trust_pickle else None
+        if root is not None:
+            metadata["root"] = str(root)
         model = load_keras(folder / file, root, label=path)
         function = keras_function(model, path)
+        half = half_precision(model)
+        note = (
+            f"The model computes in {half}, by the dtype policy of its layers, and is measured so; "
+            "candidates compute in float32 before they are quantised."
+        )
         layers = tuple(sorted(set(_layer_classes(model.get_config()))))
         found = TensorflowModel(
             label=str(path),
@@ -54,14 +61,18 @@ class KerasSource(SourceFormat):
                 "keras": keras.__version__,
                 "layers": list(layers),
                 "quantized": any(_quantized(layer) for layer in model.layers),
+                "notes": [] if half is None else [note],
             },
         )
         return inspect_model(self.name, found, spec, example, folder)
 
 
-def _is_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
+def _code_folder(path: Path, root: Path) -> Path:
+    """Where layers of the user's own are looked for: beside the model, within the study's folder.
+
+    Elsewhere a change of the code would go unnoticed.
+    """
+    return path.parent if path.is_relative_to(root) and own_objects(path, path.parent) else root
 
 
 def _layer_classes(value: Any) -> Iterator[str]:

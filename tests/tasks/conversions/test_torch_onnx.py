@@ -118,3 +118,61 @@ def test_unknown_conversions_are_refused(tmp_path):
     model = source(tmp_path, "net", EXAMPLE)
     with pytest.raises(BuildError, match="no conversion from onnx to torchscript"):
         convert(dataclasses.replace(model, format="onnx"), "torchscript", EXAMPLE, tmp_path)
+
+
+HALF = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 16)
+        self.norm = nn.LayerNorm(16)
+        self.middle = nn.Linear(16, 16)
+        self.out = nn.Linear(16, 20, bias=False)
+        self.out.weight = self.embed.weight
+
+    def forward(self, tokens, scale):
+        x = self.norm(self.embed(tokens) * scale.unsqueeze(1).to(self.embed.weight.dtype))
+        return self.out(torch.relu(self.middle(x)))
+
+def build():
+    torch.manual_seed(0)
+    return Net().to(torch.{dtype})
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("kind", ["pytorch", "torch_export"])
+def test_half_precision_becomes_float32(tmp_path, dtype, kind):
+    (tmp_path / "half.py").write_text(HALF.format(dtype=dtype))
+    rng = np.random.default_rng(0)
+    batch = {
+        "tokens": rng.integers(0, 20, (3, 5)),
+        "scale": rng.standard_normal((3, 1)).astype(np.float32),
+    }
+    for name in ("source", "onnx"):
+        (tmp_path / name).mkdir()
+    spec = SourceSpec(None, None, "half:build", None, tmp_path)
+    if kind == "torch_export":
+        module = open_source(spec, batch, tmp_path / "source")
+        module = load_module(module[0]).inner
+        tensors = (torch.from_numpy(batch["tokens"]), torch.from_numpy(batch["scale"]))
+        free = ({0: torch.export.Dim.DYNAMIC},) * 2
+        program = torch.export.export(module, tensors, dynamic_shapes=free)
+        torch.export.save(program, tmp_path / "half.pt2")
+        (tmp_path / "archive").mkdir()
+        spec = SourceSpec(None, tmp_path / "half.pt2", None, None, tmp_path)
+        model, info = open_source(spec, batch, tmp_path / "archive")
+    else:
+        model, info = open_source(spec, batch, tmp_path / "source")
+    assert info.weights_text == f"{dtype} weights"
+    assert info.dynamic_batch
+    converted = convert(model, "onnx", batch, tmp_path / "onnx")
+    session = ort.InferenceSession(converted.file("model"))
+    assert {i.type for i in session.get_inputs()} == {"tensor(int64)", "tensor(float)"}
+    (found,) = session.run(None, batch)
+    wanted = load_module(model).run(batch)["output"]
+    limit = {"float16": 0.004, "bfloat16": 0.03}[dtype] * np.abs(wanted).max()
+    assert 0 < np.abs(found - wanted).max() < limit

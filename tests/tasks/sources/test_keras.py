@@ -2,12 +2,16 @@
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 from keras import layers
 
 from hamerspace.errors import DataError, SourceError
+from hamerspace.tasks.conversions import convert
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.tensorflow_module import load_function
+from hamerspace.tasks.tflite import TfliteModel
 from tests import keras_models as km
 
 
@@ -92,3 +96,99 @@ def test_weights_that_are_not_finite_are_named(tmp_path):
     model.weights[0].assign(np.full(model.weights[0].shape, np.nan))
     with pytest.raises(SourceError, match=r"not finite: '.*kernel'"):
         km.source(model, tmp_path)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
+def test_the_state_of_an_optimiser_is_no_part_of_the_model(tmp_path, file):
+    model = km.conv_net()
+    model.compile("adam", "mse")
+    plain = tmp_path / f"plain{file}"
+    model.save(plain)
+    image = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype(np.float32)
+    for _ in range(2):
+        model.fit(image, [np.zeros((8, 10)), np.zeros((8, 1))], verbose=0)
+    model.save(tmp_path / file)
+    artifact, info = km.opened(tmp_path / file, tmp_path / "source")
+    again, _ = km.opened(tmp_path / file, tmp_path / "again")
+    size = artifact.file("model").stat().st_size
+    assert size < 0.75 * (tmp_path / file).stat().st_size
+    assert size < 1.05 * plain.stat().st_size
+    assert artifact.file("model").read_bytes() == again.file("model").read_bytes()
+    assert info.parameter_count == model.count_params()
+    found = load_function(artifact).run({"image": image})["digits"]
+    np.testing.assert_allclose(found, np.asarray(model(image, training=False)[0]), atol=1e-4)
+
+
+LAYER = """
+import keras
+
+@keras.saving.register_keras_serializable(package="{package}")
+class {name}(keras.layers.Layer):
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1],), initializer="ones", name="w")
+
+    def call(self, x):
+        return x * keras.ops.sigmoid(self.w)
+"""
+
+
+def own_layer(folder, name, module, more=""):
+    """A model file whose own layer was defined in ``module``, and nothing registered any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code = LAYER.format(name=name, package=f"shop{name}")
+    (folder / "parts.py").write_text(code + more)
+    names = {"__name__": module}
+    exec(code, names)
+    inputs = keras.Input((4,), name="x")
+    keras.Model(inputs, layers.Dense(2, name="scores")(names[name]()(inputs))).save(
+        folder / "model.keras"
+    )
+    keras.saving.get_custom_objects().clear()
+    return folder / "model.keras"
+
+
+@pytest.mark.parametrize("module", ["parts", "__main__"])
+def test_layers_of_the_user_s_own_are_read_beside_a_trusted_file(tmp_path, module):
+    name = f"Gate{module.strip('_')}"
+    path = own_layer(tmp_path, name, module)
+    with pytest.raises(SourceError, match=rf"needs '{name}', .*--trust-pickle"):
+        km.opened(path, tmp_path / "refused")
+    artifact, info = km.opened(path, tmp_path / "source", trust_pickle=True)
+    assert info.parameter_count == 4 + 10
+    x = np.ones((2, 4), np.float32)
+    keras.saving.get_custom_objects().clear()
+    assert load_function(artifact).run({"x": x})["scores"].shape == (2, 2)
+
+
+def test_a_script_that_trains_is_not_run_for_its_layer(tmp_path):
+    path = own_layer(tmp_path, "Late", "__main__", "\nraise_if_run = print\nraise_if_run(1 / 0)\n")
+    with pytest.raises(SourceError, match=r"needs 'Late', .*calls nothing when it is imported"):
+        km.opened(path, tmp_path / "source", trust_pickle=True)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
+def test_half_precision_is_told_and_computed_in_float32_elsewhere(tmp_path, policy, target):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(8, 3, activation="relu", dtype=policy)(image)
+    x = layers.BatchNormalization(dtype=policy)(x)
+    inner = keras.Sequential([layers.Flatten(dtype=policy), layers.Dense(16, dtype=policy)])
+    model = keras.Model(image, layers.Dense(3, name="scores", dtype=policy)(inner(x)))
+    artifact, info = km.source(model, tmp_path)
+    assert policy.removeprefix("mixed_") in info.details["notes"][0]
+    batch = {"image": np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)}
+    (tmp_path / target).mkdir()
+    converted = convert(artifact, target, batch, tmp_path / target)
+    wanted = load_function(artifact).run(batch)["scores"]
+    assert wanted.dtype == np.float32
+    if target == "onnx":
+        weights = onnx.load(converted.file("model")).graph.initializer
+        halves = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+        assert not halves & {t.data_type for t in weights}
+        session = ort.InferenceSession(converted.file("model"))
+        found = session.run(["scores"], batch)[0]
+    else:
+        found = TfliteModel(converted.file("model"), converted.inputs, converted.outputs).run(batch)
+        found = found["scores"]
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
