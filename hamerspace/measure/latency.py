@@ -20,6 +20,9 @@ BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02
 _MIN_BLOCKS = 6
 _RUNS_FOR_P99 = 500
+_WATCHED = 1.3
+"""Widens an interval that ends the measuring once it looks tight: without this it would hold in 89
+to 94 of 100 runs in place of 95 (``tests/measure/test_latency.py`` simulates them)."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class LatencyRun:
         wall_over_cpu = max(self._candidate.wall_over_cpu(), self._reference.wall_over_cpu())
         basis = "cpu" if self._threads == 1 and wall_over_cpu > BUSY_WALL_OVER_CPU else "wall"
         ours, theirs = self._candidate.medians(basis), self._reference.medians(basis)
-        ratio = ratio_interval(ours, theirs, confidence)
+        ratio = ratio_interval(ours, theirs, confidence, _WATCHED)
         reference_ms = self._reference_ms
         if reference_ms is None:
             reference_ms = float(np.median(theirs)) / 1e6

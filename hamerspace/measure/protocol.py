@@ -18,7 +18,7 @@ from hamerspace.measure.steps import EvaluationSet, Steps
 SHORT = LatencyPlan(0.1, 0.5, 0.0)
 """Of the latency gate."""
 
-_PEEKS = 1.5
+_PEEKS = 1.15
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,18 @@ def look_takes_less(rows: int, batch_size: int, reference_ms: float, short: Late
 def clearly_over(latency_ms: Interval, limit_ms: float) -> bool:
     """Whether a latency that is looked at after every pair of blocks can be called too high.
 
-    At one look the lower end of the interval would do. For a dozen it must lie half as far again
-    from the estimate, so that about 2.5 % of candidates just at the limit are ended.
+    The interval allows for a measuring that ends once it is tight. For a dozen looks at a limit
+    its end must lie a little further yet from the estimate, so that about 2.5 % of candidates
+    just at the limit are ended.
     """
     reach_ms = latency_ms.estimate - latency_ms.low
     return latency_ms.estimate - _PEEKS * reach_ms > limit_ms
+
+
+def clearly_under(latency_ms: Interval, limit_ms: float) -> bool:
+    """Whether it can be called low enough, with the same allowance as :func:`clearly_over`."""
+    reach_ms = latency_ms.high - latency_ms.estimate
+    return latency_ms.estimate + _PEEKS * reach_ms < limit_ms
 
 
 class _Ended(Exception):  # noqa: N818 - not an error: a gate has decided
@@ -172,7 +179,7 @@ class Protocol:
             return
         with self._timed("latency"):
             latency = self._take.latency(
-                self._gates.short, lambda ms: clearly_over(ms, limit) or ms.high < limit
+                self._gates.short, lambda ms: clearly_over(ms, limit) or clearly_under(ms, limit)
             )
         self._found = replace(self._found, latency=latency)
         if clearly_over(latency.latency_ms, limit):

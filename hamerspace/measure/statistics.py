@@ -54,13 +54,22 @@ def student_interval(values: Sequence[float] | Floats, confidence: float = CONFI
 
 
 def ratio_interval(
-    numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
+    numerators: Sequence[float],
+    denominators: Sequence[float],
+    confidence: float = CONFIDENCE,
+    widened: float = 1.0,
 ) -> Interval:
     """Interval for the ratio of paired positive values.
 
     The t interval of the differences of logarithms, taken back: symmetric in which of the two is
     the reference. A fifth of the pairs is trimmed at either end (Yuen 1974), so that a neighbour's
     burst in one block does not decide.
+
+    Args:
+        numerators: Positive.
+        denominators: As many.
+        confidence: Of the interval.
+        widened: Factor on its half-width, on the logarithm.
     """
     from scipy import stats
 
@@ -73,7 +82,7 @@ def ratio_interval(
     mean = float(logs[cut : count - cut].mean())
     winsorized = np.clip(logs, logs[cut], logs[count - cut - 1])
     error = float(winsorized.std(ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
-    half = float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
+    half = widened * float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 

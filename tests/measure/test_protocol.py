@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hamerspace.measure.protocol import SHORT, clearly_over, look_takes_less
+from hamerspace.measure.protocol import SHORT, clearly_over, clearly_under, look_takes_less
 from hamerspace.measure.statistics import ratio_interval
 
 
@@ -13,15 +13,16 @@ def test_the_cheaper_of_a_look_and_the_short_latency_is_known(rows, batch_size, 
     assert look_takes_less(rows, batch_size, reference_ms, SHORT) is less
 
 
-def _ended(ratio, pairs=12):
-    """Whether a candidate of this latency over the limit is ended by any of the looks."""
+def _ended(ratio, pairs=12, decided=clearly_over):
+    """How often a candidate of this latency over the limit is decided by any of the looks."""
     rng = np.random.default_rng(int(1000 * ratio))
     ended = 0
     for _ in range(1500):
         ours = ratio * np.exp(rng.normal(0, 0.05, pairs))
         theirs = np.ones(pairs)
         ended += any(
-            clearly_over(ratio_interval(ours[:n], theirs[:n]), 1.0) for n in range(6, pairs + 1)
+            decided(ratio_interval(ours[:n], theirs[:n], widened=1.3), 1.0)
+            for n in range(6, pairs + 1)
         )
     return ended / 1500
 
@@ -32,3 +33,11 @@ def test_a_candidate_just_at_the_latency_limit_is_seldom_ended():
 
 def test_a_candidate_far_over_the_latency_limit_is_ended():
     assert _ended(1.2) > 0.99
+
+
+def test_a_candidate_just_at_the_latency_limit_is_seldom_called_fast_enough():
+    assert _ended(1.0, decided=clearly_under) < 0.04
+
+
+def test_a_candidate_far_under_the_latency_limit_is_called_fast_enough():
+    assert _ended(0.8, decided=clearly_under) > 0.98
