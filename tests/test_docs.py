@@ -262,10 +262,11 @@ def test_python_flags_are_all_listed() -> None:
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
     from hamerspace.cli.app import EXIT_CODES
-    from hamerspace.cli.search import INTERRUPTED, NOTHING_FEASIBLE
+    from hamerspace.cli.search import INTERRUPTED, NOTHING_FEASIBLE, SOURCE_IS_BEST
     from hamerspace.errors import HamerspaceError
 
-    codes = [0, 1, HamerspaceError.exit_code, NOTHING_FEASIBLE, INTERRUPTED, 128 + signal.SIGTERM]
+    codes = [0, 1, HamerspaceError.exit_code, NOTHING_FEASIBLE, SOURCE_IS_BEST]
+    codes += [128 + signal.SIGHUP, INTERRUPTED, 128 + signal.SIGTERM]
     text = (ROOT / "docs" / "cli.md").read_text()
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == codes
     assert [int(code) for code in re.findall(r"\d+", EXIT_CODES)] == codes

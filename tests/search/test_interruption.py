@@ -43,7 +43,7 @@ def test_kill_at_random_moments_loses_no_finished_trial(write_study, tmp_path):
     study = Study.load(out)
     assert [t.state.name for t in study.optuna_study.trials] == ["COMPLETE"] * TRIALS
     assert list(study.records()) == list(range(TRIALS))
-    assert study.best is not None
+    assert study.best or study.nearest_to_source
 
 
 def test_an_interrupt_is_no_traceback_and_the_search_can_go_on(write_study, tmp_path):
