@@ -144,6 +144,37 @@ def stateful(folder: Path) -> ModelArtifact:
     )
 
 
+def recogniser(folder: Path) -> ModelArtifact:
+    """Frames read in order, the time first: frames[?, 6, 8] to logits[6, ?, 5], and two places.
+
+    ``places`` are the same two for whatever rows.
+    """
+    rng = np.random.default_rng(6)
+    weights = {
+        "w1": rng.normal(0, 0.5, (8, 32)),
+        "w2": rng.normal(0, 0.3, (32, 5)),
+        "p": rng.normal(0, 1.0, (2, 4)),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Transpose", ["frames"], ["steps"], perm=[1, 0, 2]),
+        node("MatMul", ["steps", "w1"], ["m1"]),
+        node("Relu", ["m1"], ["r1"]),
+        node("MatMul", ["r1", "w2"], ["logits"]),
+        node("Identity", ["p"], ["places"]),
+    ]
+    return _save(
+        folder,
+        nodes,
+        weights,
+        (TensorSpec("frames", "float32", (None, 6, 8)),),
+        (
+            TensorSpec("places", "float32", (2, 4), row_axis=None),
+            TensorSpec("logits", "float32", (6, None, 5), row_axis=1),
+        ),
+    )
+
+
 def gated(folder: Path, *, batch: int | None = None) -> ModelArtifact:
     """A GRU over five steps and a linear layer: steps[batch, 5, 8] to score[batch, 3]."""
     rng = np.random.default_rng(4)

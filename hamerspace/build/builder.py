@@ -134,6 +134,7 @@ def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
             "inputs": list(splits.inputs),
             "loss": task.loss,
             "output": task.output,
+            "row_axis": task.judged.row_axis,
         }
     return {
         "source": str(task.source.folder),

@@ -67,7 +67,11 @@ class BuildContext:
         train = self._value["train"]
         assert train is not None
         return TrainingData(
-            _open(train["files"]), tuple(train["inputs"]), train["loss"], train["output"]
+            _open(train["files"]),
+            tuple(train["inputs"]),
+            train["loss"],
+            train["output"],
+            train["row_axis"],
         )
 
 

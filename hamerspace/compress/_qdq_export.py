@@ -62,7 +62,7 @@ def export_qdq(
 
 def _trace(module: NamedModule, model: ModelArtifact, arguments: Any, path: Path) -> None:
     specs = [*model.inputs, *model.outputs]
-    free = [s.name for s in specs if not s.constant and s.shape and s.shape[0] is None]
+    free = {s.name: s.free_axis for s in specs if not s.constant and s.free_axis is not None}
     with quiet_nncf() as nncf, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -75,7 +75,7 @@ def _trace(module: NamedModule, model: ModelArtifact, arguments: Any, path: Path
             # torch.export cannot follow fake quantisers, whose observers are tensors that it
             # would have to branch on.
             dynamo=False,
-            dynamic_axes={name: {0: "batch"} for name in free},
+            dynamic_axes={name: {axis: "batch"} for name, axis in free.items()},
         )
 
 

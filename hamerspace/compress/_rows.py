@@ -62,6 +62,10 @@ class TrainingRows:
         """The labels of these rows."""
         return to_tensor(np.asarray(self._data.arrays["labels"][indices]))
 
+    def first(self, output: Tensor) -> Tensor:
+        """The output that is trained, with its rows first."""
+        return output.movedim(self._data.row_axis, 0)
+
     def _input(self, name: str, indices: npt.NDArray[Any]) -> Tensor:
         if name in self._constants:
             return to_tensor(self._constants[name])

@@ -118,6 +118,7 @@ def train(
                     inputs = rows.inputs(indices)
                     with autocast():
                         student = module(*_as_laid_out(inputs, layout))[output]
+                    student = rows.first(student)
                     soft = None if teacher is None else teacher(inputs, indices)
                     labels = None if rows.loss == "none" else rows.labels(indices)
                     loss = mixed_loss(student.float(), soft, labels, rows.loss, temperature, weight)
@@ -149,6 +150,7 @@ class _Teacher:
         self._output = output
         self._layout = _lay_out(module, rows)
         self._rows = rows.count
+        self._first = rows.first
         self._known = np.zeros(rows.count, dtype=bool)
         self._cache: Tensor | None = None
 
@@ -159,6 +161,7 @@ class _Teacher:
         with torch.no_grad(), _autocast():
             laid_out = _as_laid_out(inputs, self._layout)
             outputs: Tensor = self._module(*laid_out)[self._output].float()
+        outputs = self._first(outputs)
         if outputs[0].numel() * 4 * self._rows <= CACHE_BYTES and len(outputs) == len(indices):
             if self._cache is None:
                 self._cache = torch.empty(self._rows, *outputs.shape[1:])

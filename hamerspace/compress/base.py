@@ -20,12 +20,14 @@ class TrainingData:
         loss: ``cross_entropy``, ``binary_cross_entropy``, ``mse``, or ``none`` where only the
             source model teaches: there are no labels, or no loss fits them.
         output: Name of the output that is judged, which is the one to train; default: the first.
+        row_axis: Its axis of the rows.
     """
 
     arrays: Arrays
     inputs: tuple[str, ...]
     loss: str
     output: str = ""
+    row_axis: int = 0
 
 
 class Technique(ABC):

@@ -50,6 +50,13 @@ class TensorSpec:
         rows = rest.pop(self.row_axis)
         return replace(self, shape=(rows, *rest), row_axis=0)
 
+    @property
+    def free_axis(self) -> int | None:
+        """The axis of the rows where any number of them is taken."""
+        axis = self.row_axis
+        free = axis is not None and axis < len(self.shape) and self.shape[axis] is None
+        return axis if free else None
+
     def __str__(self) -> str:
         dims = ", ".join("?" if d is None else str(d) for d in self.shape)
         return f"{self.name}: {self.dtype}[{dims}]"

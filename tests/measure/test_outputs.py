@@ -140,6 +140,53 @@ def test_a_death_as_deployed_is_no_matter_of_the_batch(start, build_unruly, sear
     assert not reader.was_larger
 
 
+@pytest.mark.parametrize("batch_size", [1, 6, 7])
+def test_rows_on_another_axis_come_first_and_none_is_lost(start, tmp_path, batch_size):
+    source = onnx_models.recogniser(tmp_path / "source")
+    arrays = onnx_models.inputs(source, ROWS)
+    candidate = _built(source, tmp_path / "built")
+    wanted = onnx_models.reference(source)(arrays)["logits"]
+    read, alone, _ = _both(start, candidate, _saved(arrays, tmp_path), "logits", batch_size)
+    np.testing.assert_allclose(alone, np.moveaxis(wanted, 1, 0), atol=1e-5)
+    np.testing.assert_allclose(read, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_an_output_without_rows_is_never_cut_to_them(start, tmp_path, batch_size):
+    source = onnx_models.recogniser(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    process = start(_built(source, tmp_path / "built"), inputs)
+    with pytest.raises(SessionError, match=r"'places' is \[2, 4\] .*task\.quality\.output"):
+        process.evaluate(inputs, batch_size, 0, ROWS, "places")
+
+
+def test_a_candidate_that_loses_rows_is_no_candidate(start, tmp_path):
+    source = onnx_models.recogniser(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    candidate = _built(source, tmp_path / "built")
+    wrong = replace(candidate, outputs=tuple(replace(s, row_axis=0) for s in candidate.outputs))
+    process = start(wrong, inputs)
+    with pytest.raises(SessionError, match=r"'logits' is \[6, 4, 5\] for a batch of 4"):
+        process.evaluate(inputs, 4, 0, ROWS, "logits")
+
+
+def test_many_rows_are_read_in_requests_of_their_own(start, tmp_path, monkeypatch):
+    source = onnx_models.conv_net(tmp_path / "source")
+    inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
+    candidate = _built(source, tmp_path / "built")
+    monkeypatch.setattr("hamerspace.measure.outputs._LARGE_BYTES", 4 * 3 * 16 * 16 * 4)
+    read, alone, asked = _both(start, candidate, inputs, "logits")
+    np.testing.assert_allclose(read, alone, rtol=1e-3, atol=1e-4)
+    assert {size for size, *_ in asked} == {1, 4}  # four rows are as many bytes as are allowed
+    assert sum(stop - start for size, start, stop in asked if start >= 4) == ROWS - 4
+
+
+def test_infinities_agree_where_they_are_the_same():
+    exact = np.array([[1.0, np.inf], [-np.inf, 3.0]], np.float32)
+    assert outputs_agree(exact, exact * (1 + 1e-6))
+    assert not outputs_agree(exact, np.abs(exact))
+
+
 def test_rounding_agrees_and_more_does_not():
     exact = np.array([[1.0, -20.0], [0.0, 3.0]], np.float32)
     assert outputs_agree(exact, exact * (1 + 1e-6))

@@ -118,8 +118,8 @@ def arrange(proto: Any, model: ModelArtifact) -> None:
         ordered = [found[spec.name] for spec in specs]
         for value, spec in zip(ordered, specs, strict=True):
             dims = value.type.tensor_type.shape.dim
-            if dims and spec.shape and spec.shape[0] is None:
-                dims[0].dim_param = "batch"
+            if spec.free_axis is not None and spec.free_axis < len(dims):
+                dims[spec.free_axis].dim_param = "batch"
         del values[:]
         values.extend(ordered)
 

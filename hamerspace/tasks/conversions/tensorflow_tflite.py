@@ -73,7 +73,9 @@ def _fixed(specs: tuple[TensorSpec, ...], rows: int | None) -> tuple[TensorSpec,
     if rows is None:
         return specs
     return tuple(
-        replace(spec, shape=(rows, *spec.shape[1:])) if spec.shape[:1] == (None,) else spec
+        spec
+        if (axis := spec.free_axis) is None
+        else replace(spec, shape=(*spec.shape[:axis], rows, *spec.shape[axis + 1 :]))
         for spec in specs
     )
 

@@ -108,7 +108,8 @@ def _script(
     """The older exporter, which traces; it takes what ``torch.export`` cannot follow."""
     import torch
 
-    names = [t.name for t in (*model.inputs, *model.outputs)]
+    specs = (*model.inputs, *model.outputs)
+    axes = {t.name: {t.free_axis: "batch"} for t in specs if t.free_axis is not None}
     if model.format == "torchscript":
         # It exports ScriptModules only as they are; a wrapper would have to be scripted.
         module = module.inner
@@ -120,7 +121,7 @@ def _script(
         output_names=[t.name for t in model.outputs],
         opset_version=OPSET,
         dynamo=False,
-        dynamic_axes={name: {0: "batch"} for name in names} if dynamic else None,
+        dynamic_axes=axes if dynamic else None,
     )
 
 
