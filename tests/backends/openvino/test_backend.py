@@ -46,6 +46,14 @@ class TestEncoder(OpenVinoConformance):
         return tiny.encoder(tmp_path_factory.mktemp("source"))
 
 
+class TestRecogniser(OpenVinoConformance):
+    """An output with its rows on another axis than the first, and one without any."""
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return tiny.recogniser(tmp_path_factory.mktemp("source"))
+
+
 def build(source, folder, calibration=None, **parameters):
     folder.mkdir()
     return OpenVinoBackend().build(source, parameters, calibration, folder)
