@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace.errors import MetricError
 from hamerspace.measure.measurement import Quality
 from hamerspace.measure.statistics import (
     CONFIDENCE,
@@ -55,7 +56,15 @@ class Judge:
         Raises:
             MetricError: See :func:`~hamerspace.tasks.metrics.check_metric`.
         """
-        check_metric(self._metric, self.source_outputs, self._truth)
+        try:
+            check_metric(self._metric, self.source_outputs, self._truth)
+        except MetricError as error:
+            if not np.isinf(self.source_outputs).any():
+                raise
+            raise MetricError(
+                f"{error}; outputs of the source model are infinite in places, which only a metric "
+                "of their order can judge, such as 'agreement' or 'accuracy'"
+            ) from error
 
     def close(self) -> None:
         """End what judges, where that is another process."""

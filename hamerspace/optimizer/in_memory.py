@@ -16,7 +16,7 @@ from hamerspace._files import remove, replacing
 from hamerspace.errors import ConfigError, RunFolderError, SourceError
 from hamerspace.optimizer.digests import array_bytes, digest
 from hamerspace.search.run_folder import RunFolder
-from hamerspace.tasks.data.splits import SPLITS
+from hamerspace.tasks.data.splits import SPLITS, native
 
 Data = Mapping[str, Any] | tuple[Any, Any]
 
@@ -186,7 +186,7 @@ def _array(value: Any, name: object) -> Any:
     array = np.asarray(value)
     if array.dtype.kind == "O":
         raise ConfigError(f"data: '{name}' holds Python objects; give numbers of one dtype")
-    return array
+    return native(array)
 
 
 def _tensors_of(module: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hamerspace.search.workbench import Workbench
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.data.splits import Array
-from hamerspace.tasks.inputs import array_problems, value_problem
+from hamerspace.tasks.inputs import array_problems
 from hamerspace.tasks.model import MANIFEST, TensorSpec
 
 _PLAN = LatencyPlan(0.01, 10.0, 2.0)
@@ -170,10 +170,7 @@ def _given(candidate: Candidate, data: Path, rows: int) -> dict[str, Array]:
                 f"{data}: lacks the input '{spec.name}'; it has {', '.join(sorted(given))}"
             )
         found[spec.name] = array
-        misfits = list(array_problems(array, spec))
-        if array.ndim and (problem := value_problem(array)):
-            misfits.append(problem)
-        problems += [f"array '{spec.name}': {problem}" for problem in misfits]
+        problems += [f"array '{spec.name}': {p}" for p in array_problems(array, spec)]
     if not problems:
         problems += _row_problems({s.name: len(found[s.name]) for s in _varying(candidate)})
     if problems:

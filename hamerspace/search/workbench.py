@@ -436,10 +436,12 @@ class Workbench:
             outputs = self.target.reference_outputs(
                 self._inputs(split), task.splits.rows[split], task.batch_size, task.output
             )
-            if not np.all(np.isfinite(outputs)):
+            if np.isnan(outputs).any():
+                rows = int(np.isnan(outputs.reshape(len(outputs), -1)).any(axis=1).sum())
                 raise SourceError(
-                    f"output '{task.output}' of the source model holds values that are not finite "
-                    f"on the {split} split; check the weights and the data's preprocessing"
+                    f"output '{task.output}' of the source model is NaN for {rows:,} of "
+                    f"{len(outputs):,} rows of the {split} split; check the weights, and the data "
+                    "for values that the model does not take"
                 )
             np.save(scratch / "outputs.npy", outputs)
 

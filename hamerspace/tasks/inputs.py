@@ -71,15 +71,19 @@ def array_problems(array: npt.NDArray[Any], spec: TensorSpec) -> Iterator[str]:
 
 def value_problem(array: npt.NDArray[Any]) -> str | None:
     """Tell of the first row of ``[rows, ...]`` with a value that is not finite, if there is one."""
-    if array.dtype.kind != "f":
+    wrong = rows_not_finite(array)
+    if not wrong.any():
         return None
-    for start in range(0, len(array), _CHUNK_ROWS):
+    return f"row {int(np.argmax(wrong))}, counted from 0, holds NaN or infinity; clean the data"
+
+
+def rows_not_finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether each row of ``[rows, ...]`` holds NaN or infinity."""
+    wrong = np.zeros(len(array), bool)
+    for start in range(0, len(array) if array.dtype.kind == "f" else 0, _CHUNK_ROWS):
         chunk = array[start : start + _CHUNK_ROWS]
-        finite = np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            return f"row {row}, counted from 0, holds NaN or infinity; clean the data"
-    return None
+        wrong[start : start + len(chunk)] = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
+    return wrong
 
 
 def _dims(shape: Sequence[int | None]) -> str:

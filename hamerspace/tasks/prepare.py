@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
-from hamerspace.errors import ConfigError, DataError
+from hamerspace.errors import ConfigError, DataError, SourceError
 from hamerspace.tasks.data import (
     RawData,
     Splits,
@@ -16,7 +18,9 @@ from hamerspace.tasks.data import (
     random_data,
     read_data,
 )
+from hamerspace.tasks.data.splits import Array
 from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
+from hamerspace.tasks.inputs import rows_not_finite
 from hamerspace.tasks.judged import judged_notes, judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.base import shape_text
@@ -78,7 +82,8 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
-    splits = splits.with_notes(tuple(judged_notes(task.quality.output, info)))
+    told = [*judged_notes(task.quality.output, info), *_oddity_notes(splits, output, info)]
+    splits = splits.with_notes(tuple(told))
     metric = _checked_metric(task.quality, splits, output, loaded.root)
     splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
     value = {
@@ -203,7 +208,42 @@ def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> di
             f"array '{scalar}': is a single number; the first dimension must be the rows (or is "
             f"this an input without rows? then list it under task.source as constants: [{scalar}])"
         )
-    return {name: array[:rows] for name, array in split.items() if name != labels}
+    inputs = {name: array for name, array in split.items() if name != labels}
+    # Rows with NaN or infinity come first: whether the model takes them, its answers tell.
+    odd = {row for array in inputs.values() for row in _odd_rows(array)[:_MORE_ROWS]}
+    first = list(dict.fromkeys([*sorted(odd), *range(rows)]))[:rows]
+    return {
+        name: array[[row for row in first if row < len(array)]] for name, array in inputs.items()
+    }
+
+
+def _odd_rows(array: Array) -> list[int]:
+    """Those that hold NaN or infinity."""
+    return list(np.flatnonzero(rows_not_finite(array)))
+
+
+def _oddity_notes(splits: Splits, output: TensorSpec, info: SourceInfo) -> Iterator[str]:
+    """That inputs hold NaN or infinity, which is well where the model answers with numbers.
+
+    Raises:
+        DataError: It answers with NaN.
+    """
+    for name in splits.inputs:
+        rows = sum(len(_odd_rows(splits.arrays(split)[name])) for split in splits.names)
+        if not rows:
+            continue
+        found = f"array '{name}' holds NaN or infinity in {rows:,} rows"
+        if output.name in info.findings.undefined:
+            raise DataError(
+                f"{found}, and the model's output '{output.name}' is NaN for the first of them; "
+                "clean the data, or give the model what it does with such values"
+            )
+        yield f"A{found[1:]}; the model answers the first of them with numbers."
+    if output.name in info.findings.undefined:
+        raise SourceError(
+            f"the source model's output '{output.name}' is NaN for the first rows; check its "
+            "weights, and how the data were prepared"
+        )
 
 
 def _without_constants(raw: RawData, constants: Sequence[str]) -> tuple[RawData, dict[str, Any]]:

@@ -78,7 +78,6 @@ def test_an_input_without_rows_has_the_shape_that_the_model_takes(exported, tmp_
         (np.zeros((4, 3, 16, 16)), "array 'image': float64, but the model takes float32"),
         (np.zeros((4, 3, 16, 9), np.float32), "but the model takes [3, 16, 16]"),
         (np.float32(1), "but the model takes [3, 16, 16]"),
-        (np.full((4, 3, 16, 16), np.nan, np.float32), "row 0, counted from 0, holds NaN"),
         (None, "lacks the input 'image'; it has picture"),
     ],
 )

@@ -9,7 +9,7 @@ from hamerspace.errors import DataError
 from hamerspace.tasks.data.reading import ALL, RawData
 from hamerspace.tasks.data.splits import SPLITS, Array, Splits, write_splits
 from hamerspace.tasks.data.splitting import draw, forty_forty_twenty, halves
-from hamerspace.tasks.inputs import value_problem
+from hamerspace.tasks.inputs import rows_not_finite, value_problem
 
 MIN_ROWS = 4
 """Least rows of search and of confirm: below, not even a standard error means anything."""
@@ -45,8 +45,8 @@ def prepare_data(
             shuffled and split, and rows past the last whole batch are left out.
 
     Raises:
-        DataError: An array is malformed or holds a value that is not finite, the splits differ in
-            their arrays, or rows are too few. Rows are named as the user has them.
+        DataError: An array is malformed, labels hold a value that is not finite, the splits differ
+            in their arrays, or rows are too few. Rows are named as the user has them.
     """
     _check_arrays(source, labels_name)
     rng = np.random.default_rng(seed)
@@ -61,6 +61,8 @@ def prepare_data(
         splits = _complete(source, labels_name, rng, unit, notes)
     if whole_batches:
         splits = {split: _ungrouped(arrays) for split, arrays in splits.items()}
+    else:
+        splits["calibration"] = _finite(splits["calibration"], labels_name, batch_size, notes)
     has_labels = labels_name in splits["search"]
     if not has_labels:
         notes.append(
@@ -163,6 +165,21 @@ def _complete(
     return splits
 
 
+def _finite(
+    arrays: dict[str, Array], labels_name: str, batch_size: int, notes: list[str]
+) -> dict[str, Array]:
+    """Calibration without the rows that would stretch a range to infinity, where others are."""
+    wrong = [rows_not_finite(array) for name, array in arrays.items() if name != labels_name]
+    kept = np.flatnonzero(~np.any(wrong, axis=0))
+    if len(kept) == _rows(arrays) or len(kept) < batch_size:
+        return arrays
+    notes.append(
+        f"{_rows(arrays) - len(kept):,} rows of 'calibration' hold NaN or infinity and are left "
+        "out: no range could be taken from them."
+    )
+    return _take(arrays, kept[: _whole_batches(len(kept), batch_size)])
+
+
 def _grouped(source: RawData, size: int, notes: list[str]) -> RawData:
     """Arrays of ``[batches, size, ...]``, so that what moves a row moves a batch."""
     notes.append(f"Rows are kept together in batches of {size}; counts of rows are of batches.")
@@ -243,7 +260,8 @@ def _array_problem(array: Array, *, labels: bool) -> str | None:
         return "is a single number; the first dimension must be the rows"
     if array.size == 0:
         return f"is empty (shape {array.shape})"
-    return value_problem(array)
+    # Of inputs, the source model's answers tell whether it is made for them.
+    return value_problem(array) if labels else None
 
 
 def _named(split: str, name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hamerspace.config.study import DataSection
 from hamerspace.errors import DataError, did_you_mean
-from hamerspace.tasks.data.splits import SPLITS, Array
+from hamerspace.tasks.data.splits import SPLITS, Array, native
 from hamerspace.tasks.user_code import load_function
 
 RawData = dict[str, dict[str, Array]]
@@ -103,6 +103,7 @@ def read_npz(path: Path) -> RawData:
                 raise DataError(
                     f"{path}: '{name}' in it is no array; write the file with numpy.savez"
                 )
+            arrays[name] = native(arrays[name])
     return _by_split(arrays, str(path))
 
 
@@ -135,7 +136,7 @@ def _arrays(value: Mapping[Any, Any], reference: str) -> dict[str, Array]:
                 "return a numpy array"
             )
         try:
-            arrays[str(name)] = np.asarray(array)
+            arrays[str(name)] = native(np.asarray(array))
         except Exception as error:
             raise DataError(
                 f"task.data.load: '{reference}' returned '{name}', which cannot become a numpy "

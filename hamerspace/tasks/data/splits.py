@@ -197,6 +197,11 @@ def write_splits(
     ).save()
 
 
+def native(array: Array) -> Array:
+    """The same values in this machine's byte order, which is the only one that runtimes take."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def _plain(array: Array) -> Array:
     """Row-major and of native byte order, so that equal values have equal bytes."""
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(native(array))

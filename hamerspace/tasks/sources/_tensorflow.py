@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources.base import SourceSpec, check_example, named, sample
+from hamerspace.tasks.sources.base import SourceSpec, check_example, named, sample, sound
 from hamerspace.tasks.sources.probe import probe
 
 
@@ -80,12 +79,7 @@ def inspect_model(
 
 
 def _check_finite(model: TensorflowModel) -> None:
-    # Minus infinity is a mask's fill value.
-    wrong = [
-        name
-        for name, array in model.weights.items()
-        if array.dtype.kind == "f" and bool((np.isnan(array) | np.isposinf(array)).any())
-    ]
+    wrong = [name for name, array in model.weights.items() if not sound(array)]
     if wrong:
         names = ", ".join(f"'{name}'" for name in wrong[:3])
         raise SourceError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample
+from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample, sound
 from hamerspace.tasks.sources.probe import probe
 from hamerspace.tasks.torch_module import NamedModule
 
@@ -131,7 +131,7 @@ def bind(
 def check_finite(weights: Mapping[str, Tensor], label: str) -> None:
     """Raise a SourceError that names the first weights that hold NaN or infinity.
 
-    Minus infinity is legal in what is no parameter: masks of attention are stored so.
+    What is no parameter may be filled with infinities, as masks are.
     """
     wrong = [name for name, t in weights.items() if t.is_floating_point() and not _sound(t)]
     if wrong:
@@ -145,7 +145,7 @@ def check_finite(weights: Mapping[str, Tensor], label: str) -> None:
 def _sound(tensor: Tensor) -> bool:
     if isinstance(tensor, nn.Parameter):
         return bool(torch.isfinite(tensor).all())
-    return not bool((tensor.isnan() | tensor.isposinf()).any())
+    return sound(tensor.detach().cpu().to(torch.float32).numpy())
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:

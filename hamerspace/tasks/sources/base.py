@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hamerspace.config.study import ONLY_INPUT
 from hamerspace.errors import DataError, SourceError
@@ -175,6 +177,19 @@ def sample(specs: Sequence[TensorSpec], rows: int = 1) -> Arrays:
     """Seeded random inputs of the declared shapes; a fixed first dimension is kept."""
     rng = np.random.default_rng(0)
     return {t.name: t.sample((t.shape and t.shape[0]) or rows, rng) for t in specs}
+
+
+def sound(weights: npt.NDArray[Any]) -> bool:
+    """Whether weights can be those of a working model.
+
+    NaN cannot. Minus infinity is what masks are filled with, and so is plus infinity alone or
+    among zeros; among other numbers it is what is left of a training that diverged.
+    """
+    if weights.dtype.kind != "f":
+        return True
+    finite = weights[np.isfinite(weights)]
+    diverged = bool(finite.any()) and bool(np.isposinf(weights).any())
+    return not bool(np.isnan(weights).any()) and not diverged
 
 
 def describe(arrays: Arrays) -> str:

@@ -21,7 +21,14 @@ from hamerspace.tasks.onnx_graph import (
     graphs_of,
     read_onnx,
 )
-from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_example, named, sample
+from hamerspace.tasks.sources.base import (
+    SourceFormat,
+    SourceSpec,
+    check_example,
+    named,
+    sample,
+    sound,
+)
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
 
@@ -219,12 +226,7 @@ def _weights(graph: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_finite(weights: dict[str, Any], path: Path) -> None:
-    # Minus infinity is a mask's fill value.
-    wrong = [
-        name
-        for name, array in weights.items()
-        if array.dtype.kind == "f" and bool((np.isnan(array) | np.isposinf(array)).any())
-    ]
+    wrong = [name for name, array in weights.items() if not sound(array)]
     if wrong:
         names = ", ".join(f"'{name}'" for name in wrong[:3])
         raise SourceError(

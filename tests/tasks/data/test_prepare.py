@@ -158,15 +158,24 @@ def holed(array, row, value=np.nan):
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_a_value_that_is_not_finite_is_named_by_the_users_own_row(prepare, value):
+def test_a_label_that_is_not_finite_is_named_by_the_users_own_row(prepare, value):
     good = rows_of(3000)
-    with pytest.raises(DataError, match=r"^array 'x': row 2001, counted from 0, holds NaN"):
-        prepare({"all": {**good, "x": holed(good["x"], 2001, value)}})
-    with pytest.raises(DataError, match=r"^array 'labels': row 7, counted from 0, holds NaN"):
-        prepare({"all": {**good, "labels": holed(good["labels"], 7, value)}})
-    search = {**good, "x": holed(good["x"], 5, value)}
-    with pytest.raises(DataError, match=r"^split 'search', array 'x': row 5,"):
+    with pytest.raises(DataError, match=r"^array 'labels': row 2001, counted from 0, holds NaN"):
+        prepare({"all": {**good, "labels": holed(good["labels"], 2001, value)}})
+    search = {**good, "labels": holed(good["labels"], 5, value)}
+    with pytest.raises(DataError, match=r"^split 'search', array 'labels': row 5,"):
         prepare({"search": search, "confirm": rows_of(200, 3000)})
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_no_range_is_taken_from_rows_that_are_not_finite(prepare, value):
+    good = rows_of(3000)
+    splits = prepare({"all": {**good, "x": holed(good["x"], slice(0, 1500), value)}})
+    assert np.isfinite(splits.arrays("calibration")["x"]).all()
+    assert not np.isfinite(splits.arrays("search")["x"]).all()
+    (note,) = (note for note in splits.notes if "hold NaN or infinity" in note)
+    left_out = int(note.split(" rows of 'calibration'")[0])
+    assert splits.rows["calibration"] + left_out == 300
 
 
 def test_batches_that_belong_together_stay_together_and_in_order(tmp_path):
