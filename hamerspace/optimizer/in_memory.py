@@ -6,6 +6,8 @@ started again from a notebook goes on where it was, and another model never over
 
 import contextlib
 import copy
+import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> 
 
     from hamerspace.tasks.parametrised import fold
 
-    arguments = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in example.values())
+    arguments = {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in example.items()}
     copied = _copy(module).cpu().eval()
     fold(copied)
     program: Any
@@ -47,7 +49,9 @@ def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> 
     except Exception as failure:  # noqa: BLE001 - what export cannot follow tracing may
         try:
             with torch.no_grad():
-                program = torch.jit.trace(copied, arguments, check_trace=False)  # type: ignore[no-untyped-call]
+                program = torch.jit.trace(  # type: ignore[no-untyped-call]
+                    copied, example_kwarg_inputs=arguments, check_trace=False
+                )
         except Exception as error:
             raise SourceError(
                 f"neither torch.export ({_first_line(failure)}) nor torch.jit.trace "
@@ -73,23 +77,37 @@ def _copy(module: Any) -> Any:
     return copy.deepcopy(module, {id(t): t.detach().clone() for t in computed})
 
 
-def _exported(module: Any, arguments: tuple[Any, ...]) -> Any:
+def _exported(module: Any, arguments: Mapping[str, Any]) -> Any:
     """A program with a free batch, or with whatever sizes it insists on."""
     import torch
 
-    dims = torch.export.Dim
+    count = _positional(module.forward, list(arguments))
+
+    def export(rows: slice, **more: Any) -> Any:
+        cut = {name: tensor[rows] for name, tensor in arguments.items()}
+        keywords = dict(list(cut.items())[count:])
+        return torch.export.export(module, tuple(cut.values())[:count], keywords, **more)
+
     with torch.no_grad():
         try:
-            free = tuple({0: dims.DYNAMIC} for _ in arguments)
-            program = torch.export.export(module, arguments, dynamic_shapes=free)
+            free = {name: {0: torch.export.Dim.DYNAMIC} for name in arguments}
+            program = export(slice(None), dynamic_shapes=free)
         except Exception:  # noqa: BLE001 - a batch that the module fixes
-            program = torch.export.export(module, tuple(a[:1] for a in arguments))
+            program = export(slice(1))
     for node in program.graph.nodes:
         # File names and lines, such as those of a notebook's cell, are no part of the model.
         for note in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
             node.meta.pop(note, None)
     program.example_inputs = None
     return program
+
+
+def _positional(forward: Callable[..., Any], names: Sequence[str]) -> int:
+    """How many of the named arguments can be passed by position: up to one that is left out."""
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(forward).parameters.values()
+    pairs = zip(names, (p for p in parameters if p.kind in by_position), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1].name, pairs))
 
 
 def save_pretrained(model: Any, folder: Path) -> Path:
@@ -137,6 +155,16 @@ def _kept(path: Path, write: Callable[[Path], object]) -> Path:
     with replacing(path) as draft:
         write(draft)
     return path
+
+
+def names_of(data: Any) -> set[str]:
+    """Names of the arrays of data in memory, without their splits."""
+    if isinstance(data, tuple):
+        data = data[0] if data else None
+    if not isinstance(data, Mapping):
+        return set()
+    nested = {inner for value in data.values() if isinstance(value, Mapping) for inner in value}
+    return {str(name).rpartition("/")[2] for name in data} | nested
 
 
 def example_of(data: Data, input_names: Sequence[str], rows: int) -> dict[str, Any]:

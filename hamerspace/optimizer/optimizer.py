@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -114,10 +114,11 @@ class Optimizer:
             raise ConfigError(f"model: a {type(model).__name__} is no torch.nn.Module and no path")
         if hasattr(model, "save_pretrained") and hasattr(model, "config"):
             return cls._of_object(model, in_memory.save_pretrained, (), input_shape, options)
-        names = _required_arguments(model.forward)
+        given = Given.of(options)
+        names = _arguments(model.forward, _held(input_shape, given))
 
         def write(module: Any, folder: Path) -> Path:
-            example = _example(names, input_shape, Given.of(options))
+            example = _example(names, input_shape, given)
             return in_memory.save_torch_module(module, example, folder)
 
         return cls._of_object(model, write, names, input_shape, options)
@@ -339,10 +340,21 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
     return merged(hardware_flags(constraints.target_hardware), limits, flags)
 
 
-def _required_arguments(forward: Callable[..., Any]) -> tuple[str, ...]:
-    by_name = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+def _arguments(forward: Callable[..., Any], held: Collection[str]) -> tuple[str, ...]:
+    """Those that a call needs, and the optional ones that are held, in the forward's order."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(forward).parameters.values()
-    return tuple(p.name for p in parameters if p.kind in by_name and p.default is p.empty)
+    return tuple(
+        p.name
+        for p in parameters
+        if p.kind not in several and (p.default is p.empty or p.name in held)
+    )
+
+
+def _held(input_shape: InputShapes | None, given: Given) -> set[str]:
+    """Names of what the data in memory, or the declared shapes, hold."""
+    shapes = set(input_shape) if isinstance(input_shape, Mapping) else set()
+    return (shapes | in_memory.names_of(given.data)) - {"labels"}
 
 
 def _example(

@@ -73,7 +73,10 @@ class TensorSpec:
         shape = (rows, *(16 if d is None else d for d in self.shape[1:]))
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
-            return rng.standard_normal(shape).astype(dtype)
+            values = np.empty(shape, dtype)
+            for row in values.reshape(rows, -1):  # each drawn in double precision, then rounded
+                row[:] = rng.standard_normal(row.shape)
+            return values
         if dtype.kind == "b":
             return rng.integers(0, 2, shape).astype(dtype)
         return rng.integers(0, 100, shape).astype(dtype)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
-from hamerspace.errors import ConfigError, DataError, SourceError
+from hamerspace.errors import ConfigError, DataError, MetricError, SourceError
 from hamerspace.tasks.data import (
     RawData,
     Splits,
@@ -84,7 +84,10 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     check_fits(splits, info)
     told = [*judged_notes(task.quality.output, info), *_oddity_notes(splits, output, info)]
     splits = splits.with_notes(tuple(told))
-    metric = _checked_metric(task.quality, splits, output, loaded.root)
+    try:
+        metric = _checked_metric(task.quality, splits, output, loaded.root)
+    except MetricError as error:
+        raise MetricError("; ".join([str(error), *told])) from error
     splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
     value = {
         "info": info.to_dict(),

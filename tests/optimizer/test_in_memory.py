@@ -9,12 +9,15 @@ from torch import nn
 from hamerspace.errors import ConfigError, RunFolderError, SourceError
 from hamerspace.optimizer.in_memory import (
     example_of,
+    names_of,
     save_data,
     save_keras,
     save_onnx,
     save_torch_module,
 )
 from hamerspace.tasks.data.reading import read_npz
+from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.torch_module import load_module
 from tests import onnx_models
 
 
@@ -38,6 +41,40 @@ def test_the_same_model_gives_the_same_file_and_another_one_another(net, rows, t
         net.last.bias += 1
     assert save_torch_module(net, example, tmp_path) != first
     assert len(list(tmp_path.iterdir())) == 2
+
+
+class Masked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, tokens, scale=None, mask=None, *, shift=None):
+        kept = tokens if mask is None else tokens * mask
+        shifted = kept if shift is None else kept + shift
+        return self.last(shifted if scale is None else shifted * scale)
+
+
+@pytest.mark.parametrize("more", [(), ("scale",), ("mask",), ("mask", "shift")])
+def test_optional_arguments_that_the_data_hold_are_used(tmp_path, more):
+    arrays = np.random.default_rng(0).standard_normal((4, 5, 4)).astype(np.float32)
+    example = dict(zip(("tokens", *more), arrays, strict=False))
+    net = Masked().eval()
+    path = save_torch_module(net, {n: a[:2] for n, a in example.items()}, tmp_path)
+    (tmp_path / "source").mkdir()
+    artifact, info = open_source(
+        SourceSpec(None, path, None, None, tmp_path), example, tmp_path / "source"
+    )
+    assert [spec.name for spec in info.inputs] == ["tokens", *more]
+    wanted = net(**{n: torch.from_numpy(a) for n, a in example.items()}).detach().numpy()
+    np.testing.assert_allclose(load_module(artifact).run(example)["output"], wanted, rtol=1e-5)
+
+
+def test_names_are_told_however_the_data_are_given():
+    nested = {"search": {"x": 0, "labels": 0}, "confirm": {"x": 0}}
+    assert names_of(nested) == {"search", "confirm", "x", "labels"}
+    assert names_of({"search/x": 0, "search/mask": 0}) == {"x", "mask"}
+    assert names_of(({"x": 0}, None)) == {"x"}
+    assert names_of("data.npz") == names_of(None) == set()
 
 
 def test_a_module_that_fixes_its_batch_is_exported_at_one_row(tmp_path):

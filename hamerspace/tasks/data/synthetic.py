@@ -1,5 +1,6 @@
 """Random inputs for a model that comes without data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,10 @@ import numpy as np
 from hamerspace.errors import DataError
 from hamerspace.tasks.data.splits import Splits, write_splits
 from hamerspace.tasks.model import TensorSpec
+
+MOST_BYTES = 256_000_000
+"""Of the inputs of a split, which are held in memory as they are drawn."""
+_LEAST_ROWS = 4
 
 WARNING = (
     "WARNING: THERE ARE NO DATA. Every figure of quality is agreement with the source model on "
@@ -41,9 +46,20 @@ def random_data(
         if not spec.shape:
             raise DataError(f"input '{spec.name}' has no batch dimension; random data need one")
     rng = np.random.default_rng(seed)
+    fit = max(MOST_BYTES // max(_row_bytes(inputs), 1), _LEAST_ROWS)
+    notes: tuple[str, ...] = (WARNING,)
+    if fit < rows:
+        rows = fit // batch_size * batch_size or fit
+        calibration_rows = min(calibration_rows, rows)
+        notes += (f"A row takes so many bytes that only {rows} were drawn a split.",)
     counts = {"calibration": calibration_rows, "search": rows, "confirm": rows}
     splits = {
         split: {spec.name: spec.sample(count, rng) for spec in inputs}
         for split, count in counts.items()
     }
-    return write_splits(folder, splits, None, (WARNING,), batch_size, synthetic=True)
+    return write_splits(folder, splits, None, notes, batch_size, synthetic=True)
+
+
+def _row_bytes(inputs: Sequence[TensorSpec]) -> int:
+    """Bytes of one row of all inputs."""
+    return sum(spec.sample(1, np.random.default_rng(0)).nbytes for spec in inputs)

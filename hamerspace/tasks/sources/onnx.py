@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from hamerspace.tasks.sources.base import (
     sample,
     sound,
 )
+from hamerspace.tasks.sources.onnx_outputs import take_out_others
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
 
@@ -58,7 +59,13 @@ class OnnxSource(SourceFormat):
         path = spec.file
         external = _external_files(_parse(path), path)
         model = _load(path)
-        changed = _free_negative_dimensions(model.graph)
+        others = {name: f"is {kind}" for name, kind in take_out_others(model.graph).items()}
+        if not model.graph.output:
+            raise SourceError(
+                f"{path} has no output of numbers: {_listed(others)}; export one, such as the "
+                "scores before a ZipMap (zipmap=False)"
+            )
+        changed = _free_negative_dimensions(model.graph) or bool(others)
         weights = {n: a for graph in graphs_of(model.graph) for n, a in _weights(graph)}
         _check_finite(weights, path)
         metadata: dict[str, Any] = {"model": _FILE}
@@ -114,16 +121,28 @@ class OnnxSource(SourceFormat):
             op_families=tuple(sorted(onnx_families(nodes, inner))),
             weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
             dynamic_batch=found.dynamic_batch,
-            findings=found.findings,
+            findings=replace(found.findings, unfit={**others, **found.findings.unfit}),
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,
                 "operators": sorted(operators),
                 "has_subgraphs": len(list(graphs_of(model.graph))) > 1,
                 "quantized": bool(operators & QUANTIZED_OPERATORS),
+                "notes": _notes(others),
             },
         )
         return artifact, info
+
+
+def _notes(others: Mapping[str, str]) -> list[str]:
+    if not others:
+        return []
+    remedy = "export it as a tensor of numbers to keep it (from scikit-learn with zipmap=False)"
+    return [f"No candidate has {_listed(others)}; {remedy}."]
+
+
+def _listed(others: Mapping[str, str]) -> str:
+    return " and ".join(f"output '{name}', which {what}" for name, what in others.items())
 
 
 def _parse(path: Path) -> Any:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,24 @@ def test_splits_differ_and_the_seed_decides(tmp_path):
     other = random_data(INPUTS, tmp_path / "c", 1, 1, rows=8)
     assert one.fingerprint == same.fingerprint != other.fingerprint
     assert not np.array_equal(one.arrays("search")["x"], one.arrays("confirm")["x"])
+
+
+def test_wide_rows_are_few_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("hamerspace.tasks.data.synthetic.MOST_BYTES", 10 * 4 * 1000)
+    splits = random_data((TensorSpec("x", "float32", (None, 1000)),), tmp_path, 0, 4)
+    assert splits.rows == {"calibration": 8, "search": 8, "confirm": 8}
+    assert any("only 8 were drawn" in note for note in splits.notes)
+
+
+def test_a_wide_row_is_never_held_in_double_precision():
+    spec = TensorSpec("x", "float32", (None, 1_000_000))
+    tracemalloc.start()
+    drawn = spec.sample(16, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < drawn.nbytes + 3 * drawn[0].nbytes
+    whole = np.random.default_rng(0).standard_normal(drawn.shape)
+    np.testing.assert_array_equal(drawn, whole.astype(np.float32))
 
 
 def test_an_input_without_a_batch_is_refused(tmp_path):
