@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.config.flags import study_from_flags
 from hamerspace.config.loading import load_study
-from hamerspace.errors import ConfigError, DataError, MetricError
+from hamerspace.errors import ConfigError, DataError, MetricError, SourceError
 from hamerspace.tasks.prepare import _fingerprint, inspect_source, prepare_task
 from hamerspace.tasks.sources import SourceSpec
 from hamerspace.tasks.task import Task
@@ -160,3 +160,113 @@ def test_code_that_the_users_code_imports_decides_the_source(tmp_path, builder, 
     before = _fingerprint(tmp_path / "source", spec)
     (tmp_path / "net.py").write_text("two")
     assert (_fingerprint(tmp_path / "source", spec) == before) == same
+
+
+def prepared(tmp_path, arrays, nodes, outputs, weights=(), batch="n", width=4, **quality):
+    """A task whose model computes ``nodes`` from x[batch, width]."""
+    graph = helper.make_graph(
+        [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, width])],
+        outputs,
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in dict(weights).items()],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "net.onnx")
+    np.savez(tmp_path / "data.npz", **arrays)
+    study = {
+        "name": "net",
+        "task": {
+            "source": {"path": "net.onnx"},
+            "data": {"path": "data.npz"},
+            "quality": quality,
+            "batch_size": 1 if batch == "n" else batch,
+        },
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    (tmp_path / "task").mkdir()
+    prepare_task(load_study(tmp_path / "study.yaml"), tmp_path / "task")
+    return Task.load(tmp_path / "task")
+
+
+def scores(name="y", rows="n", kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, [rows, 4])
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 4])
+def test_constants_that_come_first_are_not_judged(tmp_path, batch):
+    outputs = [helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 4]), scores(rows=batch)]
+    nodes = [("Identity", ["anchors"], ["a"]), ("Relu", ["x"], ["y"])]
+    anchors = np.ones((1, 4), np.float32)
+    task = prepared(tmp_path, {"x": X}, nodes, outputs, {"anchors": anchors}, batch)
+    assert task.output == "y"
+    assert any("'y' is judged" in note and "'a' is the same" in note for note in task.splits.notes)
+
+
+def test_a_map_is_left_out_of_every_candidate_and_said(tmp_path):
+    kind = helper.make_map_type_proto(
+        TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+    )
+    maps = helper.make_value_info("maps", helper.make_sequence_type_proto(kind))
+    zipped = ("ZipMap", ["x"], ["maps"], {"domain": "ai.onnx.ml", "classlabels_int64s": range(4)})
+    nodes = [zipped, ("Relu", ["x"], ["y"])]
+    task = prepared(tmp_path, {"x": X}, nodes, [maps, scores()])
+    assert [spec.name for spec in task.info.outputs] == ["y"]
+    assert any("'maps', which is a sequence" in note for note in task.splits.notes)
+    graph = onnx.load(task.source.file("model")).graph
+    assert [node.op_type for node in graph.node] == ["Relu"]
+
+
+def test_a_model_of_maps_alone_is_refused_with_a_remedy(tmp_path):
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    maps = helper.make_value_info("parts", kind)
+    with pytest.raises(SourceError, match=r"no output of numbers: output 'parts'.*zipmap=False"):
+        prepared(tmp_path, {"x": X}, [("SplitToSequence", ["x"], ["parts"])], [maps])
+
+
+def test_noise_in_the_graph_is_refused_by_its_operator(tmp_path):
+    nodes = [("RandomNormalLike", ["x"], ["z"]), ("Add", ["x", "z"], ["y"])]
+    with pytest.raises(SourceError, match=r"two answers to one row.*RandomNormalLike"):
+        prepared(tmp_path, {"x": X}, nodes, [scores()])
+
+
+def test_dropout_that_is_left_on_is_refused(tmp_path):
+    nodes = [("Dropout", ["x", "ratio", "on"], ["y"])]
+    weights = {"ratio": np.float32(0.5), "on": np.bool_(True)}
+    with pytest.raises(SourceError, match=r"two answers to one row.*Dropout.*model\.eval"):
+        prepared(tmp_path, {"x": X}, nodes, [scores()], weights)
+
+
+def test_a_selection_is_refused_with_what_to_judge_instead(tmp_path):
+    found = helper.make_tensor_value_info("found", TensorProto.INT64, [2, "k"])
+    nodes = [("Relu", ["x"], ["r"]), ("NonZero", ["r"], ["found"]), ("Neg", ["x"], ["y"])]
+    with pytest.raises(ConfigError, match=r"'found' .*varies with the data.*name 'y'"):
+        prepared(tmp_path, {"x": X}, nodes, [found, scores()], output="found")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_odd_inputs_are_taken_where_the_model_answers_with_numbers(tmp_path, value):
+    odd = X.copy()
+    odd[17, 2] = value
+    with pytest.raises(DataError, match=r"array 'x' holds NaN or infinity in 1 rows.*'y' is NaN"):
+        prepared(tmp_path, {"x": odd}, [("Sub", ["x", "x"], ["y"])], [scores()])
+    (tmp_path / "finite").mkdir()
+    nodes = [("IsNaN", ["x"], ["n"]), ("Where", ["n", "zero", "x"], ["w"]), ("Tanh", ["w"], ["y"])]
+    task = prepared(tmp_path / "finite", {"x": odd}, nodes, [scores()], {"zero": np.float32(0)})
+    assert any("holds NaN or infinity in 1 rows; the model ans" in n for n in task.splits.notes)
+
+
+def test_plus_infinity_as_a_fill_is_no_diverged_weight(tmp_path):
+    nodes = [("Min", ["x", "fill"], ["y"])]
+    assert prepared(tmp_path, {"x": X}, nodes, [scores()], {"fill": np.float32(np.inf)})
+    diverged = np.array([1, np.inf, 2, 3], np.float32)
+    (tmp_path / "diverged").mkdir()
+    with pytest.raises(SourceError, match="not finite: 'fill'"):
+        prepared(tmp_path / "diverged", {"x": X}, nodes, [scores()], {"fill": diverged})
+
+
+def test_big_endian_arrays_are_converted(tmp_path):
+    arrays = {"x": X.astype(">f4"), "labels": BINARY.astype(">i8")}
+    task = prepared(tmp_path, arrays, [("Relu", ["x"], ["y"])], [scores()])
+    assert task.splits.arrays("search")["x"].dtype == np.dtype("=f4")
+    assert [spec.dtype for spec in task.info.inputs] == ["float32"]
