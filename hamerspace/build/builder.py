@@ -1,5 +1,6 @@
 """Build recipes through the store and the worker."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,8 @@ from hamerspace.errors import BuildError, HamerspaceError, StoreError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
 from hamerspace.tasks.model import ModelArtifact
-from hamerspace.tasks.task import Task
+from hamerspace.tasks.reads import digests_of
+from hamerspace.tasks.task import TASK_FILE, Task
 
 _TASK_DISTRIBUTIONS = (
     "torch",
@@ -80,7 +82,7 @@ def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path, holds:
     Raises:
         HamerspaceError: What is wrong with the model or the data.
     """
-    key = _task_key(loaded)
+    key = _task_key(loaded, store, holds)
     if store.get(key, holds) is None:
         arguments = {
             "study": loaded.model_dump(mode="json"),
@@ -109,15 +111,27 @@ def _held(store: Store, key: str, holds: Holds) -> Path:
 
 def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
     """Whether :func:`prepare` will find what an earlier run found."""
-    return store.get(_task_key(loaded)) is not None
+    return store.get(_task_key(loaded, store)) is not None
 
 
-def _task_key(loaded: LoadedStudy) -> str:
-    return content_key(
+def _task_key(loaded: LoadedStudy, store: Store, holds: Holds | None = None) -> str:
+    """Key of the entry that was made from the files as they are now, or of one to be made.
+
+    What the code reads is known once it has run. So an entry tells what it was made from, and
+    where that has changed since, the next one has a key of its own.
+    """
+    key = content_key(
         study=study_fingerprint(loaded),
         code=code_digest("hamerspace.tasks.prepare"),
         versions=installed_versions(_TASK_DISTRIBUTIONS),
     )
+    while (entry := store.get(key, holds)) is not None:
+        reads = json.loads((entry / TASK_FILE).read_text())["reads"]
+        now = digests_of(reads, loaded.root)
+        if now == reads:
+            break
+        key = content_key(before=key, reads=now)
+    return key
 
 
 Workers = Callable[[str | None], Worker]

@@ -16,6 +16,7 @@ from hamerspace import errors
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import HamerspaceError, SessionError
 from hamerspace.measure.memory import default_limit_mb
+from hamerspace.measure.process import was_killed
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Outcome:
     @property
     def killed(self) -> bool:
         """Whether SIGKILL ended it, which only another process sends."""
-        return self.status == "crashed" and self.error.endswith("SIGKILL")
+        return self.status == "crashed" and was_killed(self.error)
 
     def unwrap(self, what: str) -> Any:
         """The value.

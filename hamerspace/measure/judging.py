@@ -7,6 +7,7 @@ metric is asked.
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +20,10 @@ from hamerspace import errors
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.child import connect, serve
 from hamerspace.measure.measurement import Quality
-from hamerspace.measure.process import ChildProcess
+from hamerspace.measure.process import ChildProcess, surviving_a_kill
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.statistics import CONFIDENCE, Floats
+from hamerspace.tasks.reads import digests, noted_reads
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,17 @@ class RemoteJudge(Judge):
         found: Quality = self._ask("judge_scores", scores, confidence)
         return found
 
+    def reads(self, root: Path) -> dict[str, str]:
+        if not self._running:
+            return {}
+        found: dict[str, str] = self._ask("reads", root)
+        return found
+
     def close(self) -> None:
         while self._running:
             self._running.pop().close()
 
+    @surviving_a_kill
     def _ask(self, name: str, *arguments: Any) -> Any:
         try:
             if self._running and not self._running[0].alive:
@@ -134,11 +143,15 @@ class _JudgeHost:
     def open(self, metric: bytes, labels: Any, source_outputs: Any, rows_together: int) -> None:
         import pickle
 
+        self._noting = ExitStack()
+        self._reads = self._noting.enter_context(noted_reads())
         loaded = pickle.loads(metric)  # noqa: S301 - from our own caller
         self._judge = Judge(loaded, _read(labels), _read(source_outputs), rows_together)
 
     def ask(self, method: str, values: tuple[Any, ...]) -> tuple[str, Any]:
         """Name of the error that was raised, if any, and its text or the value."""
+        if method == "reads":
+            return "", digests(set(self._reads), *values)
         try:
             found = getattr(self._judge, method)
             return "", found(*values) if callable(found) else found

@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import psutil
 
@@ -20,12 +21,38 @@ from hamerspace.environments import environment_python, install_hint
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import SessionError
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _POLL_S = 0.2
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
 )
+
+
+def was_killed(error: str) -> bool:
+    """Whether an error says that SIGKILL ended a process: its own doing it never is."""
+    return error.endswith(signal.SIGKILL.name)
+
+
+def surviving_a_kill(step: Callable[P, T]) -> Callable[P, T]:
+    """Take a step once more where a process is killed during it, as it says nothing of the step.
+
+    Twice in a row it does: it takes so much memory, say, that the kernel kills.
+    """
+
+    @wraps(step)
+    def taken(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return step(*arguments, **named)
+        except SessionError as error:
+            if not was_killed(str(error)):
+                raise
+        return step(*arguments, **named)
+
+    return taken
 
 
 class ChildProcess:

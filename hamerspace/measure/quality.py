@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,10 @@ class Judge:
                 f"{error}; outputs of the source model are infinite in places, which only a metric "
                 "of their order can judge, such as 'agreement' or 'accuracy'"
             ) from error
+
+    def reads(self, root: Path) -> dict[str, str]:  # noqa: ARG002 - our metrics read nothing
+        """Path from ``root`` to digest, of what a metric of the user's has read below it."""
+        return {}
 
     def close(self) -> None:
         """End what judges, where that is another process."""

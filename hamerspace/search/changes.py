@@ -44,6 +44,15 @@ def changes_of_study(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     return found
 
 
+def changes_of_reads(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """One line for each file or folder that the study's code has read and that has changed."""
+    return [
+        f"{name}: {'other contents' if now[name] else 'is gone'}"
+        for name, digest in before.items()
+        if now[name] != digest
+    ]
+
+
 def changes_of_storage(before: str | None, now: str | None) -> list[str]:
     """A line where the trials lie elsewhere: the numbers of a result are those of one storage."""
     old, new = ("in the folder" if url is None else without_passwords(url) for url in (before, now))
@@ -68,10 +77,10 @@ def _of_task(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     told = {line.partition(":")[0] for line in found}
     files = before.get("details", {}).get("files", {})
     for name, digest in now["details"]["files"].items():
-        if name not in told and files and files.get(name) != digest:
+        if name not in told and name in files and files[name] != digest:
             path = _at(config, name)
             where = f"{name} ({path})" if path else name
-            found.append(f"{where}: {'other contents' if name in files else 'is new'}")
+            found.append(f"{where}: other contents")
     gone = files.keys() - now["details"]["files"].keys() - told
     found += [f"{name}: is gone" for name in sorted(gone)]
     return found or ["task: a file behind it has other contents"]

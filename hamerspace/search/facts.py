@@ -47,6 +47,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
         "masks": [asdict(mask) for mask in space.masks],
         "versions": versions(),
         "conditions": _conditions(bench),
+        "content": task.content,
         "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }
 

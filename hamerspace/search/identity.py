@@ -1,7 +1,7 @@
 """What must stay the same for the trials of a study to be comparable, and what is kept of it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hamerspace._secrets import without_passwords
@@ -12,24 +12,36 @@ from hamerspace.config.study import AUTO_SPACE, LoadedStudy
 from hamerspace.errors import ChangedStudyError, RunFolderError
 from hamerspace.search.changes import (
     changes_of_choices,
+    changes_of_reads,
     changes_of_storage,
     changes_of_study,
     refusal,
 )
 from hamerspace.search.run_folder import RUN_FILE, RunFolder
 from hamerspace.space import find_space_file, space_texts
-from hamerspace.tasks.fingerprint import part_digests, study_fingerprint
+from hamerspace.tasks.fingerprint import part_digests, study_identity
+from hamerspace.tasks.reads import digests_of
 
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
 
 
-def identity_of(loaded: LoadedStudy, backends: Sequence[str] | None) -> dict[str, Any]:
-    """What must stay the same for the trials of a study to be comparable, by section."""
-    config = loaded.config
+def identity_of(
+    loaded: LoadedStudy, backends: Sequence[str] | None, known: Collection[str] | None = None
+) -> dict[str, Any]:
+    """What must stay the same for the trials of a study to be comparable, by section.
+
+    Args:
+        loaded: The study.
+        backends: The backends that it is restricted to.
+        known: Files behind the task as it began; ``None`` where it begins now.
+    """
+    config, parts = loaded.config, part_digests(loaded)
+    if known is not None:
+        parts = {name: parts.get(name, "") for name in known}
     return {
-        "task (model, data or metric)": study_fingerprint(loaded),
+        "task (model, data or metric)": study_identity(loaded, parts),
         "space": content_key(text=space_texts(config.space, loaded.root), goal=config.goal),
         "constraints": config.constraints.model_dump(),
         "objectives": [objective.value for objective in config.objectives],
@@ -99,10 +111,20 @@ def changes_since(
         loaded: The study of today.
         backends: The backends that it is restricted to.
     """
-    identity = identity_of(loaded, backends)
-    if found.get("identity") == identity:
-        return []
-    return changes_of_study(found, _kept(loaded, identity))
+    details, reads = found.get("details", {}), found.get("reads", {})
+    identity = identity_of(loaded, backends, details.get("files"))
+    changes = changes_of_reads(reads, digests_of(reads, loaded.root))
+    if found.get("identity") != identity:
+        changes += changes_of_study(found, _kept(loaded, identity))
+    return list(dict.fromkeys(changes))
+
+
+def keep_reads(folder: RunFolder, reads: Mapping[str, str]) -> None:
+    """Note what the study's code has read, which is known once it has run."""
+    run = folder.read(RUN_FILE) or {}
+    known = run.get("reads", {})
+    if not reads.items() <= known.items():
+        folder.write(RUN_FILE, {**run, "reads": {**known, **reads}})
 
 
 def _kept(loaded: LoadedStudy, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +177,14 @@ def refuse_other_conditions(
     Raises:
         ChangedStudyError: With one line for each thing that has changed.
     """
-    old = (before or {}).get("conditions")
+    if before is None:
+        return
+    if before.get("content", now["content"]) != now["content"]:
+        raise refusal(
+            f"{folder.path} holds another study",
+            ["the model or the data that its code gives: other contents"],
+        )
+    old = before.get("conditions")
     if not old or old == now["conditions"]:
         return
     raise refusal(

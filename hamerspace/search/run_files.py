@@ -28,6 +28,7 @@ class Run(BaseModel):
     name: str = ""
     identity: _Identity = _Identity()
     details: _Details = _Details()
+    reads: dict[str, str] = {}
     study: LoadedStudy
     storage: str | None = None
     command: str = ""
@@ -78,6 +79,7 @@ class Facts(BaseModel):
     versions: dict[str, str] = {}
     choices: dict[str, str] = {}
     conditions: dict[str, str] = {}
+    content: str = ""
 
 
 class _Stopped(BaseModel):

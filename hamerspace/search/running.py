@@ -11,7 +11,7 @@ from hamerspace.search.conclude import confirm_front
 from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
 from hamerspace.search.history import entry_of, history_of, recall_for
-from hamerspace.search.identity import refuse_other_choices, refuse_other_conditions
+from hamerspace.search.identity import keep_reads, refuse_other_choices, refuse_other_conditions
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Listener, SearchLoop
 from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
@@ -98,6 +98,7 @@ class Search:
         refuse_other_choices(before, facts, self.folder)
         refuse_other_conditions(before, facts, self.folder)
         self.folder.write(FACTS_FILE, facts)
+        keep_reads(self.folder, bench.reads())
         minimize = bench.task.metric.direction == "minimize"
         return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
 

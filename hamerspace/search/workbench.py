@@ -364,6 +364,14 @@ class Workbench:
         )
         return MeasurementPlan(data, batch_size, reference_ms, gates)
 
+    def reads(self) -> dict[str, str]:
+        """Path from the study's folder to digest, of what its code has read so far."""
+        judges = [data.judge for data in self._sets.values()]
+        return {
+            **self.task.reads,
+            **{n: d for j in judges for n, d in j.reads(self.task.root).items()},
+        }
+
     def first_look(self, split: str) -> int:
         """Rows of a split from which on its quality is looked at."""
         return self._data(split).judge.first_look

@@ -16,7 +16,7 @@ from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.process import ModelProcess, surviving_a_kill, was_killed
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.steps import Beside, LiveSteps
 from hamerspace.targets.base import Target
@@ -97,6 +97,7 @@ class LocalTarget(Target):
             "load average": f"{os.getloadavg()[0]:.2f}",
         }
 
+    @surviving_a_kill
     def set_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, log: Path
     ) -> None:
@@ -112,6 +113,7 @@ class LocalTarget(Target):
             self.close()
             raise
 
+    @surviving_a_kill
     def reference_outputs(
         self, inputs: dict[str, str], rows: int, batch_size: int, output: str
     ) -> npt.NDArray[Any]:
@@ -126,6 +128,7 @@ class LocalTarget(Target):
                 raise
         return OutputReader(self._running(), readable, specs, large=False).read(0, rows)
 
+    @surviving_a_kill
     def measure_reference(
         self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
     ) -> Measurement:
@@ -150,12 +153,14 @@ class LocalTarget(Target):
     def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
         reference = self._running()
         measurement = self._measure_beside(reference, candidate, plan, log)
-        if measurement.failed and not reference.alive:
-            # The source model's process died, which says nothing of the candidate; twice in a
-            # row it does: it takes so much memory, say, that the kernel kills others.
+        if measurement.failed and (not reference.alive or was_killed(measurement.reason)):
+            # The source model's process died, or another one killed the candidate's, which says
+            # nothing of the candidate; twice in a row it does: it takes so much memory, say, that
+            # the kernel kills.
             measurement = self._measure_beside(self._running(), candidate, plan, log)
         return measurement
 
+    @surviving_a_kill
     def time_afresh(
         self, candidate: Candidate | None, plan: LatencyPlan, pair: int, reference_ms: float
     ) -> Latency:

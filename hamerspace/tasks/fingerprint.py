@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from hamerspace.config.study import LoadedStudy
 from hamerspace.tasks.user_code import reference_file
@@ -11,22 +12,20 @@ from hamerspace.tasks.user_code import reference_file
 _NO_INPUT = frozenset({".log", ".txt", ".md", ".out", ".err", ".yaml", ".yml", ".html", ".ipynb"})
 """Suffixes of files beside user code that people write during a study, not code that reads them."""
 _BIG_BYTES = 100_000_000
-_NO_CODE = frozenset({"runs", "venv", "env", "__pycache__", "site-packages", "node_modules"})
+NOT_OURS = frozenset({"runs", "venv", "env", "__pycache__", "site-packages", "node_modules"})
 
 
 def study_fingerprint(loaded: LoadedStudy) -> str:
     """Digest of a study's task section and of the files behind it.
 
-    Files that the study names count with their content. A ``module:function`` may import and read
-    anything, so the code and the data beside it count as well: see :func:`update_with_code`. Data
-    files of more than 100 MB count with their size and time. Hidden files, notes, logs and YAML
-    files, the study file among them, do not.
+    Files that the study names count with their content, external data included. A
+    ``module:function`` may import and read anything, so the code and the data beside it count as
+    well: see :func:`update_with_code`. Data files of more than 100 MB count with their size and
+    time. Hidden files, notes, logs and YAML files, the study file among them, do not; where they
+    are read all the same, and in folders below, :mod:`hamerspace.tasks.reads` knows of them.
     """
     digest = hashlib.sha256()
-    task = loaded.config.task
-    decides = [task.model_dump(mode="json"), str(loaded.root), loaded.trust_pickle]
-    decides.append(loaded.config.search.seed)
-    digest.update(json.dumps(decides, sort_keys=True).encode())
+    digest.update(json.dumps(_decides(loaded), sort_keys=True).encode())
     for path in (loaded.source_path, loaded.weights_path, loaded.data_path):
         if path is not None:
             _update_with_named(digest, path)
@@ -37,7 +36,7 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
         update_with_code(digest, loaded.root)
     if files:
         for path in sorted(loaded.root.iterdir()):
-            if _is_data(path):
+            if is_data(path):
                 _update(digest, path, loaded.root)
     return digest.hexdigest()
 
@@ -65,7 +64,7 @@ def part_digests(loaded: LoadedStudy) -> dict[str, str]:
     if files or loaded.trust_pickle:
         beside.update(_code_files(loaded.root))
     if files:
-        beside.update(path for path in loaded.root.iterdir() if _is_data(path))
+        beside.update(path for path in loaded.root.iterdir() if is_data(path))
     for path in sorted(beside - set(named.values())):
         digest = hashlib.sha256()
         _update(digest, path, loaded.root)
@@ -86,11 +85,11 @@ def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:
     """Add a file that the study names, or every file of a folder."""
     if path.is_dir():
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            _update(digest, file, path)
+            digest.update(file.relative_to(path).as_posix().encode() + _content(file))
         return
     digest.update(_content(path))
     for sibling in _external_data(path):
-        digest.update(_stamp(sibling))
+        digest.update(sibling.name.encode() + _content(sibling))
 
 
 def update_with_code(digest: "hashlib._Hash", root: Path) -> None:
@@ -124,7 +123,7 @@ def _code_files(folder: Path) -> Iterator[Path]:
         elif (
             path.is_dir()
             and not path.is_symlink()
-            and path.name not in _NO_CODE
+            and path.name not in NOT_OURS
             and not (path / "pyvenv.cfg").exists()
             and _holds_code(path)
         ):
@@ -138,7 +137,25 @@ def _holds_code(folder: Path) -> bool:
         return False
 
 
-def _is_data(path: Path) -> bool:
+def study_identity(loaded: LoadedStudy, parts: Mapping[str, str]) -> str:
+    """Digest of a study's task section and of the files behind it that ``parts`` holds.
+
+    Args:
+        loaded: The study.
+        parts: As :func:`part_digests` gives them. A study that goes on is compared by those that
+            were there as it began: a new file beside it changes nothing that it has read.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps([_decides(loaded), parts], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _decides(loaded: LoadedStudy) -> list[Any]:
+    task, seed = loaded.config.task.model_dump(mode="json"), loaded.config.search.seed
+    return [task, str(loaded.root), loaded.trust_pickle, seed]
+
+
+def is_data(path: Path) -> bool:
     """Whether a file beside user code may be read by it; code is counted apart."""
     return (
         not path.name.startswith(".")
@@ -149,7 +166,7 @@ def _is_data(path: Path) -> bool:
 
 def _update(digest: "hashlib._Hash", path: Path, root: Path) -> None:
     digest.update(path.relative_to(root).as_posix().encode())
-    digest.update(_stamp(path) if path.stat().st_size > _BIG_BYTES else _content(path))
+    digest.update(file_stamp(path) if path.stat().st_size > _BIG_BYTES else _content(path))
 
 
 def _external_data(model: Path) -> Iterator[Path]:
@@ -168,6 +185,6 @@ def _content(path: Path) -> bytes:
         return b"absent"
 
 
-def _stamp(path: Path) -> bytes:
+def file_stamp(path: Path) -> bytes:
     status = path.stat()
     return f"{path.name}:{status.st_size}:{status.st_mtime_ns}".encode()

@@ -32,6 +32,7 @@ from hamerspace.tasks.metrics.resolve import (
     training_loss,
 )
 from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.reads import digests, noted_reads
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
 from hamerspace.tasks.task import TASK_FILE
@@ -53,13 +54,15 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     """
     task = loaded.config.task
     seed = loaded.config.search.seed
-    with noted_warnings(loaded.root) as notes:
+    with noted_warnings(loaded.root) as notes, noted_reads() as reads:
         raw, given, example = _read(loaded)
     labels = None if task.data is None else task.data.labels
     (folder / "source").mkdir()
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
-    _, info = open_source(spec, example, folder / "source")
+    with noted_reads() as of_source:
+        _, info = open_source(spec, example, folder / "source")
+    read = digests(reads | of_source, loaded.root)
     output = judged_output(task.quality.output, info).rows_first
     if raw is None:
         varying = tuple(spec for spec in info.inputs if not spec.constant)
@@ -94,7 +97,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         "quality": task.quality.model_dump(mode="json"),
         "root": str(loaded.root),
         "batch_size": task.batch_size,
-        "source_fingerprint": _fingerprint(folder / "source", spec),
+        "source_fingerprint": _fingerprint(folder / "source", spec, read),
+        "content": folder_fingerprint(folder),
+        "reads": read,
     }
     (folder / TASK_FILE).write_text(json.dumps(value, indent=1))
 
@@ -261,11 +266,12 @@ def _without_constants(raw: RawData, constants: Sequence[str]) -> tuple[RawData,
     return rest, found
 
 
-def _fingerprint(source: Path, spec: SourceSpec) -> str:
+def _fingerprint(source: Path, spec: SourceSpec, reads: Mapping[str, str] | None = None) -> str:
     digest = hashlib.sha256(folder_fingerprint(source).encode())
     if spec.builder is not None:
         file = reference_file(spec.builder, spec.root)
         digest.update(spec.builder.encode() if file is None else file.read_bytes())
     if spec.builder is not None or spec.trust_pickle:
         update_with_code(digest, spec.root)
+        digest.update(json.dumps(reads or {}).encode())
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class Task:
         root: Folder that user references start from.
         batch_size: The deployment batch size.
         source_fingerprint: Digest of everything that decides the source model's behaviour.
+        content: Digest of the model and the data, whatever they were read from.
+        reads: Path from ``root`` to digest, of what was read that the study does not name.
     """
 
     folder: Path
@@ -40,6 +42,8 @@ class Task:
     root: Path
     batch_size: int
     source_fingerprint: str
+    content: str = ""
+    reads: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> "Task":
@@ -54,6 +58,8 @@ class Task:
             Path(value["root"]),
             value["batch_size"],
             value["source_fingerprint"],
+            value["content"],
+            value["reads"],
         )
 
     def files(self) -> tuple[Path, ...]:

@@ -25,7 +25,7 @@ def test_a_task_is_prepared_again_with_other_versions(tmp_path, monkeypatch):
     keys = []
     for version in ("1", "1", "2"):
         monkeypatch.setattr(builder, "installed_versions", lambda names, v=version: {names[0]: v})
-        keys.append(builder._task_key(loaded))
+        keys.append(builder._task_key(loaded, Store(tmp_path / "store")))
     assert keys[0] == keys[1] != keys[2]
 
 

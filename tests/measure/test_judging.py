@@ -1,6 +1,7 @@
 """A user's metric may do anything: the process that it does it in is not ours."""
 
 import os
+import signal
 import sys
 import time
 
@@ -127,3 +128,15 @@ def test_what_cannot_be_handed_over_is_told(remote, tmp_path):
         pytest.raises(MetricError, match="a process of its own"),
     ):
         remote(lambda *_: stream.write("x")).check()
+
+
+def test_a_process_that_another_one_kills_is_started_again(remote, tmp_path):
+    note = tmp_path / "killed"
+
+    def die_once(outputs, labels):
+        if not note.exists():
+            note.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return right(outputs, labels)
+
+    assert remote(die_once).judge(SOURCE).value == 1.0

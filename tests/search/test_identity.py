@@ -132,8 +132,17 @@ def test_code_that_changed_is_told(folder, write_study, tmp_path):
     loaded = load_study(write_study(tmp_path / "study", task=task))
     _begin(folder, loaded)
     (tmp_path / "study" / "task.py").write_text(TASK + "# another\n")
+    assert _changes(folder, loaded) == ["task.py: other contents"]
+
+
+def test_code_that_is_new_is_no_change(folder, write_study, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "task.py").write_text(TASK)
+    task = {"source": {"builder": "task:build_model"}, "data": {"load": "task:load_data"}}
+    loaded = load_study(write_study(tmp_path / "study", task=task))
+    _begin(folder, loaded)
     (tmp_path / "study" / "helper.py").write_text("")
-    assert sorted(_changes(folder, loaded)) == ["helper.py: is new", "task.py: other contents"]
+    _begin(folder, loaded)
 
 
 def test_other_choices_for_the_same_space_are_told(folder):

@@ -75,6 +75,16 @@ def test_big_data_count_with_their_time(folder, monkeypatch):
     assert digest(folder) != before
 
 
+def test_external_data_count_with_their_content(folder):
+    for name in ("model.onnx", "model.onnx.data"):
+        (folder / name).write_bytes(b"one")
+    (folder / "own.yaml").write_text("name: mine\ntask:\n  source:\n    path: model.onnx\n")
+    before, times = digest(folder, "own.yaml"), (folder / "model.onnx.data").stat()
+    (folder / "model.onnx.data").write_bytes(b"two")
+    os.utime(folder / "model.onnx.data", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert digest(folder, "own.yaml") != before
+
+
 def test_the_users_metric_is_part_of_it(folder):
     (folder / "model.onnx").write_bytes(b"model")
     (folder / "own.yaml").write_text(

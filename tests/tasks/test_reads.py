@@ -1,0 +1,109 @@
+"""What a study's code reads is behind it, wherever it lies; what nothing reads is not."""
+
+import pkgutil
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from hamerspace import Study
+from hamerspace.errors import RunFolderError
+from hamerspace.tasks.reads import digests, digests_of, noted_reads
+
+CODE = """
+from pathlib import Path
+import numpy as np
+import yaml
+
+HERE = Path(__file__).parent
+
+def load():
+    rows = yaml.safe_load((HERE / "own.yaml").read_text())["rows"]
+    names = (HERE / "names.txt").read_text().split()
+    parts = sorted((HERE / "parts").glob("*.npz"))
+    arrays = [np.load(part) for part in parts]
+    return {name: np.concatenate([a[name] for a in arrays])[:rows] for name in names}
+
+def right(outputs, labels):
+    weight = float((HERE / "lists" / "weight.txt").read_text())
+    return weight * (outputs.argmax(1) == labels).astype(float)
+"""
+
+
+@pytest.fixture(scope="module")
+def study(write_study, onnx_task, tmp_path_factory):
+    """A searched study whose code reads files that it does not name."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "task.py").write_text(CODE)
+    (folder / "own.yaml").write_text("rows: 390")
+    (folder / "names.txt").write_text("image labels")
+    for name in ("parts", "lists"):
+        (folder / name).mkdir()
+    (folder / "lists" / "weight.txt").write_text("1.0")
+    with np.load(onnx_task / "data.npz") as data:
+        for number, rows in enumerate((slice(0, 200), slice(200, 400))):
+            np.savez(folder / "parts" / f"{number}.npz", **{n: data[n][rows] for n in data})
+    task = {
+        "source": {"path": str(onnx_task / "model.onnx")},
+        "data": {"load": "task:load"},
+        "quality": {"metric": "task:right", "direction": "maximize"},
+    }
+    space = {"backend": ["onnxruntime"], "onnxruntime.quantization": ["none", "dynamic_int8"]}
+    file = write_study(folder, space, task=task)
+    Study.from_yaml(file, out=folder / "runs" / "own", trials=1).optimize()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("own.yaml", b"rows: 380", "own.yaml: other contents"),
+        ("names.txt", b"labels image", "names.txt: other contents"),
+        ("parts/0.npz", None, "parts/0.npz: is gone"),
+        ("parts/2.npz", b"new", "parts: other contents"),
+        ("lists/weight.txt", b"0.5", "lists/weight.txt: other contents"),
+    ],
+)
+def test_what_is_read_may_not_change(study, name, content, told):
+    path = study.parent / name
+    before = path.read_bytes() if path.exists() else None
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    try:
+        with pytest.raises(RunFolderError, match="holds another study") as refused:
+            Study.from_yaml(study, out=study.parent / "runs" / "own", trials=2).optimize()
+        assert f"  {told}\n" in str(refused.value)
+    finally:
+        path.unlink(missing_ok=True)
+        if before is not None:
+            path.write_bytes(before)
+
+
+def test_what_nothing_reads_is_no_hindrance(study):
+    for name in ("new.npz", "new.py", "lists/new.txt", "notes.txt"):
+        (study.parent / name).write_text("1")
+    found = Study.from_yaml(study, out=study.parent / "runs" / "own", trials=2).optimize()
+    assert len(found.records()) == 2
+
+
+def test_reading_is_noted_and_writing_or_importing_is_not(tmp_path):
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "read.txt").write_text("1")
+    (tmp_path / ".hidden").write_text("1")
+    with noted_reads() as reads:
+        (tmp_path / "read.txt").read_text()
+        (tmp_path / ".hidden").read_text()
+        (tmp_path / "written.txt").write_text("1")
+        list((tmp_path / "listed").iterdir())
+        metadata.distributions(path=[str(tmp_path)])
+        list(pkgutil.iter_modules([str(tmp_path)]))
+    found = digests(reads, tmp_path)
+    assert set(found) == {"read.txt", "listed"}
+    assert digests_of(found, tmp_path) == found
+    (tmp_path / "listed" / "new").write_text("1")
+    (tmp_path / "read.txt").unlink()
+    now = digests_of(found, tmp_path)
+    assert now["read.txt"] == ""
+    assert now["listed"] != found["listed"]
