@@ -79,27 +79,32 @@ def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
 
 
 def final_rows(run: RunData) -> list[dict[str, str]]:
-    """The source, the uncompressed model on each runtime, tools' defaults, the confirmed.
+    """The source, the confirmed, the uncompressed model on each runtime, tools' defaults.
 
     The keys are those of :data:`FINAL_COLUMNS`; every value is text for people. The winner stands
     first among the candidates, the others in the order of their latency. The uncompressed models
     tell how much of a gain the runtime alone brings, the defaults what one would have without a
-    search; both come from the search split.
+    search. Both come from the search split, so that where candidates were confirmed, on another,
+    the source model has a row for each split, before what was measured on it.
     """
     searched: Values = run.source.values  # noqa: PD011 - a mapping, not a frame
     source = run.source.confirm_values or searched
     rows = [_final_row(run, run.source.label, source, source, "source")]
+    for candidate in sorted(run.confirmations, key=_rank):
+        text = _fate(run, candidate)
+        rows.append(_final_row(run, candidate.label, candidate.values, source, text))
     confirmed = {c.recipe_id for c in run.confirmations}
+    others = []
     for trial in run.trials:
         what = _what_it_is(trial)
         if what and trial.recipe_id not in confirmed:
             fate = "keeps all limits" if trial.feasible else "misses a limit"
-            text = f"{what}; {fate} in the search" if run.constraints else what
-            rows.append(_final_row(run, trial.label, trial.values, searched, text))
-    for candidate in sorted(run.confirmations, key=_rank):
-        text = _fate(run, candidate)
-        rows.append(_final_row(run, candidate.label, candidate.values, source, text))
-    return rows
+            text = f"{what}; {fate} in the search" if run.constraints else f"{what}; in the search"
+            others.append(_final_row(run, trial.label, trial.values, searched, text))
+    if others and source is not searched:
+        text = "source, on the rows of the search"
+        others.insert(0, _final_row(run, run.source.label, searched, searched, text))
+    return [*rows, *others]
 
 
 def _what_it_is(trial: TrialRecord) -> str:

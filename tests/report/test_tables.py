@@ -32,14 +32,27 @@ def test_an_empty_run_has_the_columns_too(shortened_run):
 
 def test_the_winner_is_compared_with_the_source_and_the_plain_runtimes(run):
     rows = final_rows(run)
-    assert [row["verdict"].split(";")[0] for row in rows[:4]] == ["source"] + 3 * ["uncompressed"]
+    assert rows[0]["verdict"] == "source"
     assert rows[0]["latency"] == "1.21 ms"
-    assert rows[0]["quality"] == "91.8 %"
-    winner = rows[4]
+    winner = rows[1]
     assert winner["name"] == run.winner.label
     assert winner["verdict"] == "winner: all limits kept"
     assert winner["latency"] == "0.087 ms (14x faster)"
-    assert [row["verdict"] for row in rows[5:]] == ["quality drop not shown", "quality drop missed"]
+    assert [r["verdict"] for r in rows[2:4]] == ["quality drop not shown", "quality drop missed"]
+    assert [row["verdict"].split(";")[0] for row in rows[5:]] == 3 * ["uncompressed"]
+
+
+def test_what_was_measured_on_other_rows_stands_below_the_source_on_those_rows(run):
+    rows = final_rows(run)
+    assert (rows[0]["quality"], rows[0]["drop"]) == ("91.8 %", "-")
+    assert rows[4]["verdict"] == "source, on the rows of the search"
+    assert (rows[4]["quality"], rows[4]["drop"]) == ("92.1 %", "-")
+    same = [row for row in rows[5:] if row["drop"].startswith("0.0")]
+    assert same
+    assert {row["quality"] for row in same} == {"92.1 %"}
+    unconfirmed = replace(run, confirmations=(), source=replace(run.source, confirm_values={}))
+    names = [row["name"] for row in final_rows(unconfirmed)]
+    assert names.count(run.source.label) == 1
 
 
 def test_a_confirmed_baseline_is_not_listed_twice(run):
