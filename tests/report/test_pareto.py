@@ -137,3 +137,30 @@ def test_progress_never_falls(run):
 
 def test_progress_of_nothing_is_empty():
     assert hypervolume_progress(run_of()) == []
+
+
+def _many(count, objectives, seed):
+    """Trials of which none dominates another, each halfway good at everything."""
+    rng, trials = random.Random(seed), []
+    for number in range(count):
+        draws = [rng.random() for _ in range(6)]
+        scale = 1.5 / sum(draws[: len(objectives)])
+        drop, latency, size, memory, download, rate = (min(scale * d, 1.0) for d in draws)
+        figures = {"memory_mb": 10 * memory, "download_mb": 4 * download}
+        figures["throughput_per_s"] = 500 / max(rate, 1e-3)
+        trials.append(trial(number, drop, 2 * latency, 4 * size, **figures))
+    source = SourceRecord("m", {**SOURCE.values, "download_mb": 4.0})
+    return run_of(*trials, objectives=objectives, source=source, limits={"max_accuracy_drop": 1.0})
+
+
+def test_progress_of_four_objectives_is_close_to_the_volume():
+    run = _many(12, ("quality", "latency", "size", "memory"), 0)
+    exact = hypervolume([losses(run, t.values) for t in pareto_front(run)])
+    assert hypervolume_progress(run)[-1][1] == pytest.approx(exact, abs=0.005)
+
+
+def test_progress_of_all_objectives_does_not_take_for_ever():
+    objectives = ("quality", "latency", "size", "memory", "download", "throughput")
+    shares = [share for _, share in hypervolume_progress(_many(150, objectives, 1))]
+    assert shares == sorted(shares)
+    assert 0.1 < shares[20] < shares[-1] < 1.0
