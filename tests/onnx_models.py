@@ -52,6 +52,31 @@ def conv_net(folder: Path, *, opset: int = 17, external_data: bool = False) -> M
     )
 
 
+def depthwise(folder: Path) -> ModelArtifact:
+    """As MobileNet has them: image[?, 3, 16, 16] to y[?, 5]."""
+    rng = np.random.default_rng(8)
+    shapes = {"a": (16, 3, 3, 3), "b": (16, 1, 3, 3), "c": (24, 16, 1, 1), "d": (24, 5)}
+    weights = {name: rng.normal(0, 0.3, shape) for name, shape in shapes.items()}
+    weights |= {f"bias_{name}": rng.normal(0, 0.1, shapes[name][0]) for name in "abc"}
+    nodes = []
+    for before, name, groups in (("image", "a", 1), ("ra", "b", 16), ("rb", "c", 1)):
+        pads = [1 if shapes[name][2] == 3 else 0] * 4
+        inputs = [before, name, f"bias_{name}"]
+        nodes += [
+            helper.make_node("Conv", inputs, [f"k{name}"], pads=pads, group=groups),
+            helper.make_node("Relu", [f"k{name}"], [f"r{name}"]),
+        ]
+    nodes += [
+        helper.make_node("GlobalAveragePool", ["rc"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "d"], ["y"]),
+    ]
+    image, y = (
+        TensorSpec(n, "float32", (None, *d)) for n, d in (("image", (3, 16, 16)), ("y", (5,)))
+    )
+    return _save(folder, nodes, weights, (image,), (y,))
+
+
 def encoder(folder: Path) -> ModelArtifact:
     """One transformer block over token ids.
 

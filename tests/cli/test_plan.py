@@ -23,7 +23,7 @@ def test_first_recipes_are_ranked_and_nothing_is_built(call, study, tmp_path, mo
     lines = ended.out.splitlines()
     first = [line for line in lines if line.lstrip()[:1].isdigit()]
     assert "onnxruntime fp32 (uncompressed)" in first[0]
-    assert "ONNX Runtime static int8 default" in "".join(first)
+    assert "ONNX Runtime dynamic int8 default" in "".join(first)
     (static,) = (line for line in first if "onnxruntime static_int8" in line)
     assert "quality drop 0.1 points" in static
     assert "Only measuring can tell of the limits max_latency_ms." in ended.out

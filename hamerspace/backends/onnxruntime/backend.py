@@ -215,7 +215,13 @@ def _scheme(
 
     proto, kind = _float_model(source, chosen), chosen["quantization"]
     if kind == "static_int8":
-        return StaticInt8(proto, calibration or (), str(chosen["activation_type"]), workdir)
+        return StaticInt8(
+            proto,
+            calibration or (),
+            str(chosen["activation_type"]),
+            workdir,
+            per_channel=bool(chosen["per_channel"]),
+        )
     if kind == "dynamic_int8":
         op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
         return DynamicInt8(proto, str(op_types), str(weight_type), workdir)

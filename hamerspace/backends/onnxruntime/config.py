@@ -45,6 +45,14 @@ class OnnxRuntimeConfig(BackendConfig):
                 when=(Condition(_QUANTIZATION, ("static_int8",)),),
             ),
             Parameter(
+                "onnxruntime.per_channel",
+                default=True,
+                description="One scale a channel for statically quantised weights, or one for all.",
+                choices=(True, False),
+                when=(Condition(_QUANTIZATION, ("static_int8",)),),
+                optional=True,
+            ),
+            Parameter(
                 "onnxruntime.dynamic_op_types",
                 "all",
                 "Which operators dynamic int8 touches; 'linear' leaves convolutions alone.",
@@ -131,9 +139,9 @@ class OnnxRuntimeConfig(BackendConfig):
         if source.details.get("quantized"):
             return tuple(recipes)
         if families & {"conv", "linear", "attention"}:
-            default = "ONNX Runtime static int8"
-            static_int8 = _recipe(fp32 * static, 0.27, 0.1, default, quantization="static_int8")
-            recipes.append(static_int8)
+            int8 = partial(_recipe, fp32 * static, 0.27, quantization="static_int8")
+            recipes.append(int8(0.3, "ONNX Runtime static int8", per_channel=False))
+            recipes.append(int8(0.1))
         if families & {"linear", "attention", "rnn", "embedding"}:
             # Where convolutions hold the weights, the linear layers are the small rest.
             size = 0.9 if "conv" in families else 0.25

@@ -12,6 +12,9 @@ from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
 # times slower than float ones on CPUs. ONNX Runtime has no dynamic int8 kernel for GRU.
 LINEAR_OP_TYPES = ("MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization")
 
+_FLOAT = 1
+"""``TensorProto.FLOAT``."""
+
 
 class DynamicInt8(Scheme):
     """Int8 weights, and activations that are quantised at run time.
@@ -30,6 +33,9 @@ class DynamicInt8(Scheme):
         self._linear = op_types == "linear"
         self._weight_type = weight_type
         self._large = is_large(proto)
+        # Behind a fused operator no type is inferred.
+        fused = any(node.domain == "com.microsoft" for node in proto.graph.node)
+        self._options = {"DefaultTensorType": _FLOAT} if fused else None
         self.model = prepare(proto, workdir)
         _split_products(self.model)
         self.metadata = {}
@@ -42,13 +48,12 @@ class DynamicInt8(Scheme):
         return {name: count for name, count in weight_counts(graph, types).items() if count}
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
-        self._quantize(output, nodes_to_exclude=list(float_layers))
+        self._quantize(output, nodes_to_exclude=list(float_layers) or None)
 
     def quantize_only(self, output: Path, layer: str) -> None:
         self._quantize(output, nodes_to_quantize=[layer])
 
-    def _quantize(self, output: Path, **nodes: list[str]) -> None:
-        from onnx import TensorProto
+    def _quantize(self, output: Path, **nodes: list[str] | None) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         quantize_dynamic(
@@ -57,8 +62,7 @@ class DynamicInt8(Scheme):
             op_types_to_quantize=list(LINEAR_OP_TYPES) if self._linear else None,
             weight_type=QuantType.QInt8 if self._weight_type == "qint8" else QuantType.QUInt8,
             use_external_data_format=self._large,
-            # Behind a fused operator no type is inferred.
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+            extra_options=self._options,
             **nodes,
         )
 

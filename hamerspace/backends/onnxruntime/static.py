@@ -32,12 +32,13 @@ _LAYERS = (*_PRODUCTS, *_OTHERS)
 
 
 class StaticInt8(Scheme):
-    """A QDQ model: activations with MinMax ranges, int8 weights with a scale per channel.
+    """A QDQ model: activations with MinMax ranges, int8 weights.
 
     Args:
         proto: The float model.
         calibration: Batches of inputs.
         activation_type: ``quint8`` or ``qint8``.
+        per_channel: Whether weights have a scale per channel, or one for all.
         workdir: For temporary files.
 
     Raises:
@@ -46,14 +47,22 @@ class StaticInt8(Scheme):
     """
 
     def __init__(
-        self, proto: Any, calibration: Sequence[Arrays], activation_type: str, workdir: Path
+        self,
+        proto: Any,
+        calibration: Sequence[Arrays],
+        activation_type: str,
+        workdir: Path,
+        *,
+        per_channel: bool = True,
     ) -> None:
-        proto = raise_opset(proto, PER_CHANNEL_OPSET, "static int8 with a scale per channel")
+        if per_channel:
+            proto = raise_opset(proto, PER_CHANNEL_OPSET, "static int8 with a scale per channel")
+        self._per_channel = per_channel
         self._calibration = calibration
         self._activation_type = activation_type
         self._large = is_large(proto)
         self.model = prepare(proto, workdir)
-        self.metadata = {"per_channel": True, "opset": opset(proto)}
+        self.metadata = {"per_channel": per_channel, "opset": opset(proto)}
 
     def layers(self) -> dict[str, int]:
         graph = self._proto.graph
@@ -64,14 +73,14 @@ class StaticInt8(Scheme):
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         try:
-            self._quantize(output, float_layers, {})
+            self._quantize(output, float_layers, None)
         except ValueError:
             # ONNX Runtime widens weight scales that make a bias overflow, and raises over
             # normalisations whose weights have a scale per channel.
             self._quantize(output, float_layers, {"QDQDisableWeightAdjustForInt32Bias": True})
 
     def _quantize(
-        self, output: Path, float_layers: Collection[str], options: dict[str, bool]
+        self, output: Path, float_layers: Collection[str], options: dict[str, bool] | None
     ) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
 
@@ -81,10 +90,10 @@ class StaticInt8(Scheme):
             output,
             _reader(self._calibration),
             quant_format=QuantFormat.QDQ,
-            per_channel=True,
+            per_channel=self._per_channel,
             activation_type=activations,
             weight_type=weights,
-            nodes_to_exclude=list(float_layers),
+            nodes_to_exclude=list(float_layers) or None,
             calibrate_method=CalibrationMethod.MinMax,
             use_external_data_format=self._large,
             extra_options=options,
@@ -96,7 +105,7 @@ class StaticInt8(Scheme):
         activations, weights = self._types
         quantizer = QDQQuantizer(
             _copy(self._proto),
-            per_channel=True,
+            per_channel=self._per_channel,
             reduce_range=False,
             weight_qType=weights,
             activation_qType=activations,

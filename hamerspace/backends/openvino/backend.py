@@ -208,6 +208,7 @@ def _compress(
             calibration,
             str(chosen["preset"]),
             smooth_quant=bool(chosen["smooth_quant"]),
+            bias_correction=str(chosen["bias_correction"]),
             float_layers=float_layers,
         )
     if kind == "weights_int8":

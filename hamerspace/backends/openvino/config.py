@@ -51,6 +51,17 @@ class OpenVinoConfig(BackendConfig):
                 when=_INT8,
             ),
             Parameter(
+                "openvino.bias_correction",
+                "fast",
+                "How biases make up for what quantisation shifts: as estimated a layer at a time "
+                "(fast), as measured with all before it quantised (accurate), or not at all, which "
+                "is the best for some residual networks.",
+                ("fast", "accurate", "none"),
+                when=_INT8,
+                short="bias correction",
+                optional=True,
+            ),
+            Parameter(
                 "openvino.group_size",
                 32,
                 "Weights that share a scale; a layer that it does not divide takes a smaller "
@@ -101,10 +112,13 @@ class OpenVinoConfig(BackendConfig):
         return tuple(masks)
 
     def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        """The scheme; how 4-bit weights are found is too slow to do once a layer."""
+        """The scheme; how 4-bit weights are found is too slow to do once a layer.
+
+        Nor are biases corrected in a ranking.
+        """
         if not parameters.get("float_layers"):
             return None
-        inert = ("float_layers", "int4_method")
+        inert = ("float_layers", "int4_method", "bias_correction")
         return {name: value for name, value in parameters.items() if name not in inert}
 
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
@@ -146,6 +160,9 @@ class OpenVinoConfig(BackendConfig):
             ]
         if "rnn" not in families and families & {"conv", "linear", "attention"}:
             recipes.append(_recipe(f32 * int8, 0.3, 0.2, quantization="int8", preset="mixed"))
+            if "conv" in families:
+                uncorrected = {"preset": "performance", "bias_correction": "none"}
+                recipes.append(_recipe(f32 * int8, 0.3, 0.15, quantization="int8", **uncorrected))
         if families & {"conv", "linear", "attention", "embedding"}:
             recipes.append(_recipe(f32 * weights, 0.3, 0.05, quantization="weights_int8"))
         if "attention" in families:

@@ -7,47 +7,49 @@ from typing import Any
 from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.quiet_nncf import quiet_nncf
 
-# NNCF's own default: https://arxiv.org/abs/2211.10438 calls it the migration strength.
-_SMOOTH_QUANT_ALPHA = 0.95
-
 
 def quantize_int8(
     model: Any,
     calibration: Sequence[Arrays],
     preset: str,
     *,
-    smooth_quant: bool,
+    smooth_quant: bool = False,
+    bias_correction: str = "fast",
     float_layers: Sequence[str] = (),
     for_ranking: bool = False,
 ) -> Any:
     """Quantise weights and activations of an ``openvino.Model`` after training.
+
+    NNCF is told only what differs from its own defaults, so that these are what they are.
 
     Args:
         model: The f32 model.
         calibration: Batches of named inputs; each counts as one sample.
         preset: ``mixed`` or ``performance``.
         smooth_quant: Whether the model is a transformer with SmoothQuant.
+        bias_correction: ``fast``, ``accurate`` or ``none``.
         float_layers: Names of layers to leave as they are.
         for_ranking: Leave all floating-point values as they are beneath FakeQuantize operators:
-            no correction of biases, no alignment of channels, no folding of weights.
+            no correction of biases, no folding of weights.
     """
     with quiet_nncf() as nncf:
-        alpha = _SMOOTH_QUANT_ALPHA if smooth_quant else -1
-        advanced = nncf.AdvancedQuantizationParameters(
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=alpha),
-            disable_bias_correction=for_ranking,
-            disable_channel_alignment=for_ranking,
-            backend_params={"compress_weights": not for_ranking},
-        )
-        return nncf.quantize(
-            model,
-            _dataset(nncf, calibration),
-            preset=nncf.QuantizationPreset(preset),
-            subset_size=len(calibration),
-            model_type=nncf.ModelType.TRANSFORMER if smooth_quant else None,
-            ignored_scope=_ignored(nncf, float_layers),
-            advanced_parameters=advanced,
-        )
+        told: dict[str, Any] = {}
+        advanced: dict[str, Any] = {}
+        if smooth_quant:
+            told["model_type"] = nncf.ModelType.TRANSFORMER
+        if smooth_quant or preset != "performance":
+            told["preset"] = nncf.QuantizationPreset(preset)
+        if bias_correction == "accurate":
+            told["fast_bias_correction"] = False
+        if float_layers:
+            told["ignored_scope"] = _ignored(nncf, float_layers)
+        if for_ranking or bias_correction == "none":
+            advanced["disable_bias_correction"] = True
+        if for_ranking:
+            advanced["backend_params"] = {"compress_weights": False}
+        if advanced:
+            told["advanced_parameters"] = nncf.AdvancedQuantizationParameters(**advanced)
+        return nncf.quantize(model, _dataset(nncf, calibration), **told)
 
 
 def compress_to_int8(model: Any, float_layers: Sequence[str] = ()) -> Any:
