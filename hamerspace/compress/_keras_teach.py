@@ -62,9 +62,10 @@ def teach(
     if classes and teacher.outputs[lesson.output].shape[-1] == 1:
         raise BuildError("student.width: an output of one column holds no scores of classes")
     index = lesson.output
-    binary = data.loss == "binary_cross_entropy"
-    link = _link(teacher, index, rows[0][0]) if classes or binary else ""
-    if binary:
+    link = "" if data.loss == "mse" else _link(teacher, index, rows[0][0])
+    if data.loss == "none" and link == "softmax":
+        link = ""
+    if data.loss == "binary_cross_entropy" or (data.loss == "none" and link):
         soft = keras.distillation.LogitsDistillation(
             lesson.temperature, _BinaryDivergence(lesson.temperature)
         )
@@ -132,7 +133,8 @@ class _BinaryDivergence(keras.losses.Loss):  # type: ignore[misc]
     """``T^2`` times the divergence of each output as a probability by itself, from logits."""
 
     def __init__(self, temperature: float) -> None:
-        super().__init__()
+        # TensorFlow takes no name that begins with an underscore, as that of the class does.
+        super().__init__(name="binary_divergence")
         self._factor = temperature**2
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -44,7 +44,7 @@ def inert_distillation(loss: str) -> tuple[Mask, ...]:
         loss: As in :class:`hamerspace.compress.TrainingData`.
     """
     masks = []
-    if loss != "cross_entropy":
+    if loss not in ("cross_entropy", "binary_cross_entropy"):
         reason = "only class scores have a temperature, and this model learns no classes"
         masks.append(Mask(TEMPERATURE, (), reason, excluded=(_DEFAULT_TEMPERATURE,)))
     if loss == "none":

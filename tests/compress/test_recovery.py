@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hamerspace.compress.base import TrainingData
+from hamerspace.compress.distillation import inert_distillation
 from hamerspace.compress.recovery import TECHNIQUE
 from hamerspace.compress.sparsifying import TECHNIQUE as SPARSIFY
 from hamerspace.errors import BuildError
@@ -310,6 +311,19 @@ def test_a_forward_that_flattens_by_view_is_trained(tmp_path, method):
     assert trained.file("weights").read_bytes() != model.file("weights").read_bytes()
     if method == "finetune":
         assert accuracy(trained, given) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("loss", "inert"),
+    [
+        ("cross_entropy", set()),
+        ("binary_cross_entropy", set()),
+        ("mse", {"distill.temperature"}),
+        ("none", {"distill.temperature", "distill.weight"}),
+    ],
+)
+def test_scores_of_either_kind_have_a_temperature(loss, inert):
+    assert {mask.parameter for mask in inert_distillation(loss)} == inert
 
 
 def opened(folder, code):

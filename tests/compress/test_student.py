@@ -203,3 +203,20 @@ def test_the_statistics_of_a_student_are_those_of_its_weights(folder):
     assert np.allclose(norm.moving_mean, activations.mean((0, 1, 2)), atol=1e-3)
     assert np.allclose(norm.moving_variance, activations.var((0, 1, 2)), rtol=0.05)
     assert norm.momentum == 1.0
+
+
+def test_without_labels_sigmoids_are_taught_as_probabilities(folder):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 1), name="image")
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(image))
+    source = artifact(
+        keras.Model(image, layers.Dense(3, "sigmoid", name="scores")(x)), folder / "sigmoid"
+    )
+    given = TrainingData({"image": images(128)}, ("image",), "none", "scores")
+    # Squared differences, which these learnt by, know no temperature.
+    students = [
+        load(teach(source, folder / f"t{t:g}", given, **{"distill.temperature": t}))
+        for t in (1.0, 8.0)
+    ]
+    first, second = (np.asarray(student(images(8))) for student in students)
+    assert not np.allclose(first, second, atol=1e-3)
