@@ -20,7 +20,9 @@ _USERS_MATTER = frozenset(
     {
         errno.EACCES,
         errno.EDQUOT,
+        errno.EEXIST,
         errno.EISDIR,
+        errno.ELOOP,
         errno.ENAMETOOLONG,
         errno.ENOENT,
         errno.ENOSPC,
@@ -59,6 +61,10 @@ def _run() -> None:
         _fail(str(error), error.exit_code)
     except MemoryError as error:
         _fail(f"not enough memory: {error or 'the system has no more'}", _WRONG_INPUT)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # so Python 3.11 says what OSError is for
+            raise
+        _fail(f"{error}; mend the link", _WRONG_INPUT)
     except OSError as error:
         if error.filename is None and error.errno == errno.ENOENT and _current_folder() is None:
             _fail("the current folder was deleted; change to one that is there", _WRONG_INPUT)

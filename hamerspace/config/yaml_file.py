@@ -5,6 +5,7 @@ The scalars are those of the YAML 1.2 core schema: only ``true`` and ``false`` a
 https://yaml.org/spec/1.2.2/#103-core-schema
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,7 +130,10 @@ def _read_text(path: Path) -> str:
             inside = path / "study.yaml"
             hint = f"; did you mean {inside}?" if inside.is_file() else "; give a YAML file"
             raise ConfigError(f"{path}: is a folder{hint}")
-        with path.open("rb") as stream:
+        # A pipe that nobody writes to is empty, rather than waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
             data = stream.read(MAX_BYTES + 1)  # a device may never end
         if len(data) > MAX_BYTES:
             raise ConfigError(

@@ -98,9 +98,12 @@ class Ledger:
             self._work = optuna.create_study(
                 directions=list(directions), sampler=sampler(len(self._records))
             )
-        self._work.add_trials(self._teaching(self._finished()))
         beside = url is not None and not shared
-        there = len(self.kept.get_trials(deepcopy=False))
+        try:
+            self._work.add_trials(self._teaching(self._finished()))
+            there = len(self.kept.get_trials(deepcopy=False))
+        except Exception as error:
+            raise _unreadable(shown, error) from error
         self._writer = Writer(self.kept, there) if beside else None
 
     def _told_apart(self, directions: Sequence[Direction], identity: str, choices: str) -> str:

@@ -152,3 +152,9 @@ def test_a_folder_that_was_deleted_is_told(tmp_path):
 def test_names_that_no_text_holds_are_refused(refused):
     said = refused("show", "r\udcffn")
     assert said == "error: 'r\\udcffn': is no text in UTF-8; rename it"
+
+
+def test_a_link_that_leads_to_itself_is_told(refused, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert "loop" in refused("plan", tmp_path / "loop" / "model.onnx")
+    assert "ink" in refused("init", "--example", "fashion_mnist", "--output", tmp_path / "loop")

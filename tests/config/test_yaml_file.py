@@ -1,4 +1,6 @@
 import math
+import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -106,6 +108,17 @@ def test_a_file_that_never_ends_is_not_read(tmp_path):
     (tmp_path / "a.yaml").symlink_to("/dev/zero")
     with pytest.raises(ConfigError, match=r"a\.yaml: more than 1 MB"):
         read_yaml(tmp_path / "a.yaml")
+
+
+def test_a_pipe_is_read_and_one_without_a_writer_is_empty(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match=r"a\.yaml: the file is empty"):
+        read_yaml(tmp_path / "a.yaml")
+    reader, writer = os.pipe()
+    os.write(writer, b"a: 1")
+    os.close(writer)
+    assert read_yaml(Path(f"/dev/fd/{reader}")).value == {"a": 1}
+    os.close(reader)
 
 
 def test_what_is_written_reads_as_the_same_by_either_version_of_yaml(tmp_path):
