@@ -44,6 +44,14 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(draft)
 
 
+def free_name(path: Path, word: str) -> Path:
+    """The first of ``path.word-1``, ``path.word-2`` and so on at which nothing stands."""
+    number = 1
+    while os.path.lexists(found := path.with_name(f"{path.name}.{word}-{number}")):
+        number += 1
+    return found
+
+
 def read_regular(path: Path, most_bytes: int) -> bytes:
     """Read a whole file that is one, and not a device or a pipe that may never end.
 

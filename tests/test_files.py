@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hamerspace._files import remove, replacing, write_text
+from hamerspace._files import free_name, remove, replacing, write_text
 from hamerspace.errors import RunFolderError
 
 
@@ -88,3 +88,10 @@ def test_removing_takes_links_but_not_what_they_point_to(tmp_path: Path) -> None
     for name in ("link", "absent"):
         remove(tmp_path / name)
     assert names(tmp_path) == ["kept"]
+
+
+def test_a_free_name_is_one_at_which_not_even_a_broken_link_stands(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    (tmp_path / "run.before-1").mkdir()
+    (tmp_path / "run.before-2").symlink_to("nowhere")
+    assert free_name(path, "before") == tmp_path / "run.before-3"

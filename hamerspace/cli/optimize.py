@@ -83,6 +83,7 @@ def optimize(
     from hamerspace.optimizer import OptimizationResult
     from hamerspace.optimizer.optimizer import MODEL_FLAGS, study_flags
     from hamerspace.search.export import new_folder, refuse_unwritable
+    from hamerspace.search.saving import refuse_sources
     from hamerspace.search.suffixes import able_backends, refuse_suffix
     from hamerspace.study import Study
 
@@ -104,6 +105,8 @@ def optimize(
     if suffix is not None:
         refuse_suffix(suffix, asked)
     study = study_of(model, given, backends=asked, before=before)
+    if output is not None:
+        refuse_sources(output, study.loaded)
     if suffix is not None:
         able = able_backends(study.loaded, suffix, asked)
         study = Study(study.loaded, study.folder.path, backends=able)

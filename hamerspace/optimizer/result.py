@@ -13,7 +13,7 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import Confirmed, Verdict, cost
-from hamerspace.search.saving import copy_model, model_file, save_candidate
+from hamerspace.search.saving import copy_model, model_file, refuse_sources, save_candidate
 from hamerspace.search.suffixes import FLOATING, TECHNIQUE_FORMATS, backends_for
 from hamerspace.study import Study
 from hamerspace.tasks.model import MANIFEST
@@ -100,6 +100,7 @@ class OptimizationResult:
             RunFolderError: It cannot be written, or the model has changed since the search.
         """
         target = Path(path).resolve()
+        refuse_sources(target, self.study.loaded)
         near = self.study.nearest_to_source
         if near is not None:
             raise ConfigError(

@@ -1,19 +1,24 @@
 """The winner's model in the run folder, which never disagrees with the result beside it."""
 
 import json
+import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from hamerspace._files import free_name
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import HamerspaceError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed
-from hamerspace.search.export import Deployment, export_candidate
+from hamerspace.search.export import EXPORTED, Deployment, export_candidate
 from hamerspace.search.record import Record
 from hamerspace.search.run_folder import RESULT_FILE, RunFolder
 from hamerspace.search.workbench import Workbench
+
+logger = logging.getLogger(__name__)
 
 
 def holds_best(folder: RunFolder, winner: Confirmed | None) -> bool:
@@ -47,9 +52,33 @@ def replace_best(
     if winner is not None:
         export_trial(bench, records, winner.number, winner.measurement, scratch)
     (folder.path / RESULT_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder.best, ignore_errors=True)
+    _clear(folder.best)
     if winner is not None:
         scratch.rename(folder.best)
+
+
+def _clear(best: Path) -> None:
+    """Delete an exported model; a folder in which a user put something is kept under a new name."""
+    if not os.path.lexists(best):
+        return
+    if best.is_symlink() or _others(best):
+        aside = free_name(best, "before")
+        best.rename(aside)
+        logger.warning("%s holds what no search wrote, and was kept as %s", best, aside)
+        return
+    doomed = best.with_name(".best-old")  # half deleted, nobody could tell whose the rest is
+    shutil.rmtree(doomed, ignore_errors=True)
+    best.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _others(best: Path) -> set[str]:
+    try:
+        ours = {*Candidate.load(best).files, *EXPORTED}
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set(EXPORTED)
+    files = (p for p in best.rglob("*") if p.suffix != ".pyc" and (p.is_symlink() or p.is_file()))
+    return {path.relative_to(best).as_posix() for path in files} - ours
 
 
 def export_trial(

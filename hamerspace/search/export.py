@@ -12,6 +12,10 @@ from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
+from hamerspace.tasks.model import MANIFEST
+
+EXPORTED = (MANIFEST, "recipe.json", "measurement.json", "predict.py", "README.md")
+"""What may lie beside the files of an exported candidate."""
 
 _DEPLOYMENT = "deployment"
 _README = """\

@@ -2,9 +2,9 @@
 
 import contextlib
 import fcntl
-import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from hamerspace._files import read_regular, remove, write_text
+from hamerspace._files import free_name, read_regular, remove, write_text
 from hamerspace._optuna import sqlite_url
 from hamerspace._schema import from_json
 from hamerspace.errors import RunFolderError
@@ -26,6 +26,11 @@ FACTS_FILE = "facts.json"
 STUDY_DB = "study.db"
 _LOGS = "artifacts"
 _LOCK_FILE = ".lock"
+_OURS = re.compile(
+    r"(run|result|facts|source|sensitivity)\.json$|study\.db|report\.html$|\.lock$|"
+    r"(artifacts|inputs|\.?best|\.best-old)$"
+)
+"""Names of what a search writes into its folder."""
 _MOST_BYTES = 100_000_000
 
 
@@ -137,9 +142,7 @@ class RunFolder:
         Raises:
             RunFolderError: It cannot be renamed, or another search is running in it.
         """
-        numbers = itertools.count(1)
-        names = (self.path.with_name(f"{self.path.name}.before-{number}") for number in numbers)
-        aside = next(name for name in names if not name.exists())
+        aside = free_name(self.path, "before")
         with self.held():
             try:
                 self.path.rename(aside)
@@ -195,7 +198,7 @@ class RunFolder:
         """
         path = self.path / _LOCK_FILE
         while True:
-            stream = path.open("w")
+            stream = path.open("a")
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -213,8 +216,12 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
 
     def _undo(self, before: AbstractSet[str], made: Sequence[Path]) -> None:
-        """Remove what is new in the folder, and the folders made for it; the lock goes last."""
-        new = [entry for entry in self.path.iterdir() if entry.name not in before]
+        """Remove what a search put there, and the folders made for it; the lock goes last."""
+        new = [
+            entry
+            for entry in self.path.iterdir()
+            if entry.name not in before and _OURS.match(entry.name)
+        ]
         for entry in sorted(new, key=lambda entry: entry.name == _LOCK_FILE):
             remove(entry)
         for folder in made:

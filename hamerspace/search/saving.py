@@ -8,12 +8,26 @@ from pathlib import Path
 from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
+from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 
 
 def model_file(candidate: Candidate, suffix: str) -> str | None:
     """Name of a candidate's model file where it has this suffix."""
     return next((name for name in candidate.files if Path(name).suffix == suffix), None)
+
+
+def refuse_sources(path: Path, loaded: LoadedStudy) -> None:
+    """Refuse to write where the model, the weights or the data of a study lie.
+
+    Raises:
+        RunFolderError: They lie there.
+    """
+    for own in (loaded.source_path, loaded.weights_path, loaded.data_path):
+        if own is not None and own.exists() and path.exists() and own.samefile(path):
+            raise RunFolderError(
+                f"{path} is what the study reads its model or its data from; choose another name"
+            )
 
 
 def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
@@ -42,7 +56,9 @@ def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
         by_name = Path(name).stem == Path(main).stem and Path(name).suffix in companions
         target = path.with_suffix(Path(name).suffix) if by_name else path.parent / name
         source = candidate.folder / name
-        if not by_name and target.exists() and not filecmp.cmp(source, target, shallow=False):
+        # What stands beside the model that is replaced is that model's, and goes with it.
+        kept = target.exists() and not (by_name and path.exists())
+        if kept and not filecmp.cmp(source, target, shallow=False):
             raise RunFolderError(
                 f"{target} is another file, and the model needs its own of that name beside it; "
                 "save it in another folder"

@@ -12,7 +12,15 @@ from hamerspace.search.best import holds_best
 
 @pytest.fixture(scope="module")
 def run(write_study, tmp_path_factory):
-    file = write_study(tmp_path_factory.mktemp("study"), constraints={"max_accuracy_drop": 60.0})
+    file = write_study(
+        tmp_path_factory.mktemp("study"),
+        {
+            "backend": ["onnxruntime"],
+            "onnxruntime.quantization": ["none", "dynamic_int8", "static_int8"],
+        },
+        constraints={"max_accuracy_drop": 60.0},
+        objectives=["size"],  # a latency may be no better than the source's, and then none wins
+    )
     return Study.from_yaml(file, out=tmp_path_factory.mktemp("runs") / "run", trials=2).optimize()
 
 
@@ -86,3 +94,16 @@ def test_wherever_it_ends_result_and_model_agree_and_the_search_goes_on(
     after.optimize(n_trials=3)
     assert after.result["finished"] == 3
     assert holds_best(after.folder, after.best)
+
+
+def test_what_a_user_put_beside_the_winner_is_kept(copied, caplog):
+    notes = copied.folder.best / "notes" / "thesis.txt"
+    notes.parent.mkdir()
+    notes.write_text("precious")
+    (copied.folder.best / "predict.py").unlink()
+    copied.optimize(n_trials=2)
+    assert holds_best(copied.folder, copied.best)
+    kept = copied.folder.path / "best.before-1" / "notes" / "thesis.txt"
+    assert kept.read_text() == "precious"
+    assert "was kept as" in caplog.text
+    assert not notes.exists()

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import pytest
@@ -140,3 +141,15 @@ def test_a_folder_without_a_run_is_told(folder, tmp_path):
     file.write_text("")
     with pytest.raises(RunFolderError, match="it is a file"):
         open_run(file)
+
+
+def test_what_others_put_there_meanwhile_is_not_taken_back(folder):
+    (folder.path / ".lock").write_text("precious")
+    with contextlib.suppress(KeyboardInterrupt), folder.held(worth_keeping=lambda: False):
+        folder.write("run.json", {"study": {}})
+        folder.write("source.json", {})
+        folder.log("build.log").write_text("x")
+        (folder.path / "thesis.txt").write_text("precious")
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "thesis.txt"]
+    assert {path.read_text() for path in folder.path.iterdir()} == {"precious"}

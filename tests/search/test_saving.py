@@ -3,8 +3,9 @@
 import pytest
 
 from hamerspace.backends import BACKENDS
+from hamerspace.config.loading import load_study
 from hamerspace.errors import RunFolderError
-from hamerspace.search.saving import model_file, save_candidate
+from hamerspace.search.saving import model_file, refuse_sources, save_candidate
 from hamerspace.tasks.model import ModelArtifact
 from tests import onnx_models
 
@@ -47,3 +48,24 @@ def test_a_place_that_cannot_be_written_is_told(openvino_candidate, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot write"):
         save_candidate(openvino_candidate, tmp_path / "file" / "model.xml")
+
+
+def test_a_weight_file_of_somebody_else_stays(openvino_candidate, tmp_path):
+    other = tmp_path / "model.bin"
+    other.write_text("precious")
+    with pytest.raises(RunFolderError, match="is another file"):
+        save_candidate(openvino_candidate, tmp_path / "model.xml")
+    assert other.read_text() == "precious"
+    assert not (tmp_path / "model.xml").exists()
+
+
+def test_the_files_that_a_study_reads_are_never_written_over(write_study, tmp_path):
+    (tmp_path / "model.onnx").write_text("precious")
+    link = tmp_path / "link.onnx"
+    link.symlink_to(tmp_path / "model.onnx")
+    source = {"source": {"path": "../model.onnx"}}
+    loaded = load_study(write_study(tmp_path / "study", task=source))
+    for path in (tmp_path / "model.onnx", link):
+        with pytest.raises(RunFolderError, match="what the study reads"):
+            refuse_sources(path, loaded)
+    refuse_sources(tmp_path / "new.onnx", loaded)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hamerspace._files import write_text
+from hamerspace._files import free_name, write_text
 from hamerspace.environments import data_folder
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.search.history.entry import VERSION, Document, Entry
@@ -104,7 +104,7 @@ class HistoryFile:
         except _DamagedError as error:
             if not self._is_ours():
                 raise OSError(errno.EINVAL, _STRANGER) from error
-            aside = _free_name(self.path)
+            aside = free_name(self.path, "damaged")
             self.path.rename(aside)
             logger.warning(
                 "%s: the history of earlier studies cannot be used (%s); it was set aside as %s "
@@ -150,8 +150,3 @@ def _what_is_wrong(error: Exception) -> str:
         where = ".".join(str(step) for step in first["loc"])
         return f"{where}: {first['msg']}" if where else first["msg"]
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _free_name(path: Path) -> Path:
-    names = (path.with_name(f"{path.name}.damaged-{number}") for number in range(1, 1_000_000))
-    return next(name for name in names if not name.exists())
