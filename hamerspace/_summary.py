@@ -89,6 +89,8 @@ def summarize(study: "Study") -> RunData:
         nearest=() if best is not None else _nearest(study, records, limits),
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
+        notes=_notes(facts),
+        smallest_drop=facts.get("smallest_drop"),
         environment=_environment(study, facts),
         command=without_passwords(state.get("command", "")),
         study_yaml=_study_yaml(study),
@@ -237,8 +239,8 @@ def _nearest(
     )
 
 
-def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
-    found = list(facts.get("notes", []))
+def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    found = [note for note in facts.get("notes", []) if not _is_loud(note)]
     space = facts.get("space", {})
     if space.get("why"):
         found.append(f"The space is '{space['name']}', since {space['why']}.")
@@ -246,6 +248,22 @@ def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
         f"{', '.join(mask['values'])} is left out: {mask['reason']}."
         for mask in facts.get("masks", [])
         if mask["parameter"] == "backend"
+    ]
+    return tuple(found)
+
+
+def _is_loud(note: str) -> bool:
+    """Whether a note shouts, such as that RANDOM DATA STAND IN for the user's."""
+    return note[:3].isupper()
+
+
+def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
+    found = list(facts.get("warnings", []))
+    found += [note for note in facts.get("notes", []) if _is_loud(note)]
+    found += [
+        f"Trial {c.number}: {c.measurement.quality.note}"
+        for c in study.confirmed
+        if c.measurement.quality is not None and c.measurement.quality.note
     ]
     source = study.source
     if source is not None and source.latency is not None and _rests_on_cpu_time(source):

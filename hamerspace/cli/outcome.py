@@ -28,7 +28,9 @@ def print_outcome(study: "Study", *, as_json: bool) -> None:
     run = study.run_data()
     out = console()
     for warning in run.warnings:
-        out.print(Text(f"note: {warning}", style="yellow"))
+        out.print(Text(f"warning: {warning}", style="bold red"))
+    for note in run.notes:
+        out.print(Text(f"note: {note}", style="yellow"))
     if run.source.values:
         out.print(final_table(run, out.width))
         out.print()
@@ -117,6 +119,7 @@ def outcome_document(study: "Study") -> dict[str, Any]:
         "trials": [asdict(t) for t in run.trials],
         "stopped_because": run.stopped_because,
         "warnings": list(run.warnings),
+        "notes": list(run.notes),
         "report": str(study.folder.report) if study.folder.report.exists() else None,
         "best": None if winner is None else str(study.folder.best),
     }

@@ -65,13 +65,15 @@ def _print(found: "Plan") -> None:
 
     out = console()
     for note in found.notes:
-        out.print(f"note: {note}", style="yellow")
+        loud = note[:3].isupper()
+        out.print(f"note: {note}", style="bold red" if loud else "yellow")
     source = found.source
     made_of = ", ".join(source.op_families) or "no layers with weights"
     out.print(
         f"model: {source.format}, {source.parameter_count:,} parameters, "
         f"{amount('size_mb', source.size_bytes / 1e6)} of {source.weights_text} ({made_of})"
     )
+    out.print(f"judged by: {found.judged_by}")
     why = f", since {found.space_reason}" if found.space_reason else ""
     count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"
     out.print(f"space: {found.space}{why}; {count} recipes")
@@ -183,5 +185,6 @@ def _document(found: "Plan") -> dict[str, Any]:
             for entry in found.first
         ],
         "masked": [asdict(mask) for mask in found.masks],
+        "judged_by": found.judged_by,
         "notes": list(found.notes),
     }

@@ -75,7 +75,7 @@ def study_note(run: RunData) -> str:
         f"**{escape(judged.headline)}**",
         "\n".join(checks or nearest),
         final_markdown(run).strip() if run.source.values else "",
-        "\n".join(f"> {escape(warning)}\n" for warning in run.warnings),
+        "\n".join(f"> {escape(warning)}\n" for warning in (*run.warnings, *run.notes)),
         stopped,
         _LEGEND,
     ]

@@ -71,6 +71,7 @@ class Quality:
         drop: Loss against the source model, paired per sample, in points or percent.
         rows: How many rows.
         of_rows: How many the split has.
+        note: What the metric may not show, in one sentence; empty where there is nothing.
     """
 
     value: float
@@ -78,6 +79,7 @@ class Quality:
     drop: Interval
     rows: int
     of_rows: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ from hamerspace.measure.statistics import (
 )
 from hamerspace.tasks.metrics import Metric, check_metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
+from hamerspace.tasks.metrics.spread import Spread
 
 FIRST_LOOK = 100
 FIRST_LOOK_OF_NO_MEAN = 200
 GROWTH = 4.0
 _MOST_EXCHANGED = 256
 _EXCHANGES = 32
+_FEW, _ROUNDING = 5, 0.1
 # Groups with an interval worked out, of those that lie highest: so many standard errors up.
 _MOST_GROUPS, _FAR = 32, 4.0
 
@@ -108,9 +110,26 @@ class Judge:
         scores = self.scores(outputs)
         if scores is not None:
             found = self.judge_scores(scores, confidence)
-            return replace(found, value=value, source_value=source_value)
+            note = self._note(outputs) if whole else ""
+            return replace(found, value=value, source_value=source_value, note=note)
         drop = self._bootstrapped(outputs, source, truth, confidence, limit)
         return Quality(value, source_value, drop, rows, len(self.source_outputs))
+
+    def _note(self, outputs: npt.NDArray[Any]) -> str:
+        """That parts of the output are dead, which a metric without labels may not show."""
+        if not self.metric.uses_source_outputs or outputs.dtype.kind != "f" or len(outputs) < 2:
+            return ""
+        dead = self._spread.dead_in(Spread.of(outputs))
+        if not dead:
+            return ""
+        return (
+            f"DEAD CHANNELS: {' and '.join(dead)} of its output are the same in all rows, where "
+            "they vary in the source model."
+        )
+
+    @cached_property
+    def _spread(self) -> Spread:
+        return Spread.of(self.source_outputs)
 
     def scores(self, outputs: npt.NDArray[Any], start: int = 0) -> Floats | None:
         """Each row's score, from row ``start`` on; ``None`` where the metric is no mean of them.
@@ -248,6 +267,12 @@ class Judge:
                 ]
             )
             return guarded_difference(differences, float(np.ptp(scores)), confidence)
+        if self.metric.gradual and not self.metric.needs_labels:
+            if np.count_nonzero(differences) >= _FEW:
+                return student_interval(differences, confidence)
+            # What equals the source in the other rows differs by rounding, not by another's answer.
+            reach = max(_ROUNDING, float(np.abs(differences).max()))
+            return guarded_difference(differences, reach, confidence)
         if together == 1:
             return paired_difference(source, candidate, float(self._reach[group]), confidence)
         return student_interval(differences, confidence)

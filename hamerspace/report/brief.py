@@ -26,7 +26,8 @@ class Brief:
         recipe: The winner's parameters.
         recipe_label: Its short name; empty without a winner.
         spent: Where the time went, in words.
-        notes: What nobody may overlook.
+        warnings: What nobody may overlook.
+        notes: What else to know.
     """
 
     name: str
@@ -37,10 +38,12 @@ class Brief:
     recipe: Mapping[str, Scalar]
     recipe_label: str
     spent: str
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.headline}", ""]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         lines += [f"note: {note}" for note in self.notes]
         lines += _columns([("", "before", "after"), *self.rows]) if self.rows else []
         if self.limits:
@@ -64,6 +67,7 @@ class Brief:
             return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
         parts = [f"<p><b>{html.escape(self.name)}</b>: {html.escape(self.headline)}</p>"]
+        parts += [f"<p><b>warning</b>: {html.escape(text)}</p>" for text in self.warnings]
         parts += [f"<p><b>note</b>: {html.escape(note)}</p>" for note in self.notes]
         if self.rows:
             parts.append(table([("", "before", "after"), *self.rows]))
@@ -97,7 +101,8 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
         recipe={} if trial is None else dict(trial.parameters),
         recipe_label="" if winner is None else winner.label,
         spent=_spent(run, search_s, confirm_s),
-        notes=run.warnings,
+        warnings=run.warnings,
+        notes=run.notes,
     )
 
 

@@ -31,6 +31,7 @@ def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> s
     parts = [f"# {escape(run.name)}", f"**{escape(judged.headline)}**"]
     parts += [_items(f"{check.verdict}: {check.limit}: {check.value}" for check in judged.checks)]
     parts += [_items(f"Warning: {warning}" for warning in run.warnings)]
+    parts += [_items(f"Note: {note}" for note in run.notes)]
     near = [f"{n.label} (trial {n.number}): {'; '.join(misses(run, n))}" for n in run.nearest]
     parts += ["## Nearest candidates", _items(near)] if near else []
     parts += [_picture(pictures, "comparison", "Before and after")]

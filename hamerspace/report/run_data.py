@@ -194,6 +194,8 @@ class RunData:
             the source model is best: the candidate nearest to it, which misses nothing.
         confirm_rows: Rows of the confirm split, where there is one.
         warnings: What nobody may overlook.
+        notes: What else to know of the data, the judging and the space.
+        smallest_drop: The least limit on the drop that the confirm rows can show to be kept.
         environment: Facts about the device and the software.
         command: How the command line was called, without passwords; empty where a program made
             the study.
@@ -222,6 +224,8 @@ class RunData:
     nearest: tuple[Nearest, ...] = ()
     confirm_rows: int | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    smallest_drop: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     stopped_because: str = ""

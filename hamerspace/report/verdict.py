@@ -95,11 +95,23 @@ def _of_winner(run: RunData, winner: Confirmation) -> Verdict:
     elif unsure:
         tone = "unsure"
         end = f"measured {where}in fresh processes: whether {unsure} is kept could not be shown"
+        end += _too_few(run, winner)
     elif run.constraints:
         tone, end = "good", f"confirmed {where}".rstrip() + ": all limits kept"
     else:
         tone, end = "good", f"confirmed {where}".rstrip() + "; no limits were set"
     return Verdict(tone, f"{text}, {end}.", _checks(run, winner))
+
+
+def _too_few(run: RunData, winner: Confirmation) -> str:
+    """That the rows could show it of no candidate, if so."""
+    limit, least = run.constraints.get("max_accuracy_drop"), run.smallest_drop
+    if limit is None or least is None or least <= limit:
+        return ""
+    if winner.verdicts.get("max_accuracy_drop") != "not shown":
+        return ""
+    shown = formats.limit_value("max_accuracy_drop", least, run.metric)
+    return f" (rows so few show no drop under {shown} of any candidate)"
 
 
 def summary(run: RunData, values: Values, source: Values) -> str:

@@ -138,8 +138,8 @@ def apply_recipe(
             applied,
             measurement=measurement,
             source=bench.source_measurement,
-            metric=task.metric.name,
-            drop_unit=_numbers.drop_unit(drop_unit(task.metric, bench.source_values["quality"])),
+            metric=bench.metric.name,
+            drop_unit=_numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"])),
             verdicts=verdicts_of(measurement, bench.constraints),
             environment=bench.target.environment(),
         )

@@ -52,7 +52,7 @@ def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
             bench.source_backend,
             Deployment(bench.task.batch_size, loaded.config.target.threads),
             bench.target.environment(),
-            bench.task.metric.name,
+            bench.metric.name,
             bench.task.splits.notes,
         )
 

@@ -31,6 +31,8 @@ _SHARE = 0.8
 _FINAL_SHARE = 0.4
 # Of latency and of the drop.
 _INTERVALS = 2
+BEST_CONFIDENCE = 1 - _SHARE * (1 - CONFIDENCE) * (1 - _FINAL_SHARE) / _INTERVALS
+"""Of the intervals where one candidate alone is confirmed; with more of them it is higher."""
 
 
 @dataclass(frozen=True)

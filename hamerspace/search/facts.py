@@ -5,6 +5,7 @@ from typing import Any
 
 from hamerspace.backends import BACKENDS
 from hamerspace.build.versions import installed_versions
+from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
 from hamerspace.search.workbench import Workbench
 from hamerspace.space import ARM_MACHINES
 from hamerspace.tasks.metrics import drop_unit
@@ -27,13 +28,16 @@ def _notes(bench: Workbench) -> list[str]:
 def facts_of(bench: Workbench) -> dict[str, Any]:
     """What a report tells of the task and the space."""
     task, info, space = bench.task, bench.task.info, bench.space
+    smallest = smallest_drop(bench)
     return {
         "metric": {
-            "name": task.metric.name,
-            "direction": task.metric.direction,
-            "drop_unit": drop_unit(task.metric, bench.source_values["quality"]),
+            "name": bench.metric.name,
+            "direction": bench.metric.direction,
+            "drop_unit": drop_unit(bench.metric, bench.source_values["quality"]),
         },
-        "notes": [*task.splits.notes, *_notes(bench)],
+        "notes": [*task.splits.notes, *_notes(bench), *judging_notes(bench, smallest)],
+        "warnings": judging_warnings(bench, smallest),
+        "smallest_drop": smallest,
         "synthetic": task.splits.synthetic,
         "rows": dict(task.splits.rows),
         "source": {

@@ -10,11 +10,13 @@ from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints, violation
 from hamerspace.recipe import KnownRecipe, Mask, Recipe
+from hamerspace.search.caution import smallest_of_hits, too_few_rows
 from hamerspace.search.history import history_of, recall_for
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.warmstart import FirstTrial, first_trials
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.model import SourceInfo
+from hamerspace.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Plan:
         constraints: The limits.
         judged: The limits of which the expectations say anything.
         notes: What nobody may overlook, such as that there are no data.
+        judged_by: The metric and the output.
     """
 
     source: SourceInfo
@@ -67,6 +70,7 @@ class Plan:
     constraints: Constraints
     judged: tuple[str, ...]
     notes: tuple[str, ...]
+    judged_by: str
 
 
 def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | None = None) -> Plan:
@@ -96,8 +100,17 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
             tuple(m for m in space.masks if _is_listed(m, bench.space_config)),
             limits,
             tuple(name for name in limits.limits() if name in _FORESEEN),
-            bench.task.splits.notes,
+            (*bench.task.splits.notes, *_cautions(bench.task, limits.max_accuracy_drop)),
+            f"{bench.task.metric.name} of output '{bench.task.output}'",
         )
+
+
+def _cautions(task: Task, limit: float | None) -> list[str]:
+    """That too few rows confirm, as far as the number of rows alone tells."""
+    least = smallest_of_hits(task.metric, task.splits.rows["confirm"])
+    if limit is None or least is None or least <= limit:
+        return []
+    return [too_few_rows(task.splits.rows["confirm"], limit, least)]
 
 
 _FORESEEN = ("max_size_mb", "max_accuracy_drop")

@@ -1,5 +1,6 @@
 """A search from its first trial to its winner."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ class PhaseListener(Listener, Protocol):
     """Is told of the parts of a search too."""
 
     def phase(self, text: str) -> None: ...
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,9 @@ class Search:
         refuse_other_conditions(before, facts, self.folder)
         self.folder.write(FACTS_FILE, facts)
         keep_reads(self.folder, bench.reads())
-        minimize = bench.task.metric.direction == "minimize"
+        for warning in facts["warnings"]:
+            logger.warning("%s", warning)
+        minimize = bench.metric.direction == "minimize"
         return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
 
     def _try_recipes(

@@ -31,7 +31,7 @@ from hamerspace.measure.memory import default_limit_mb
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
-from hamerspace.measure.statistics import CONFIDENCE
+from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import EvaluationSet
 from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import keep_ranking
@@ -47,6 +47,8 @@ from hamerspace.space import (
     refuse_idle_goal,
 )
 from hamerspace.targets import TARGETS, Target
+from hamerspace.tasks.metrics import METRICS, Metric
+from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.task import Task
@@ -210,6 +212,11 @@ class Workbench:
         )
         return Measurement.from_dict(value)
 
+    def drop_of_source(self, split: str, confidence: float) -> Interval:
+        """The drop of a candidate that answers each row as the source model does."""
+        judge = self._data(split).judge
+        return judge.judge(judge.source_outputs, confidence).drop
+
     @property
     def source_values(self) -> dict[str, float]:
         """The source model's value of every objective."""
@@ -219,6 +226,38 @@ class Workbench:
     def source_backend(self) -> str:
         """Name of the backend that runs the source model."""
         return self._source.backend
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The judge of quality.
+
+        Where a study names none and there are no labels, the source model's outputs decide
+        whether they are scores of classes, as their shape alone does not tell.
+        """
+        return METRICS.load("fidelity_r2") if self._doubt else self.task.metric
+
+    @cached_property
+    def _doubt(self) -> str:
+        """Why an output of the shape of class scores holds none; empty where it may."""
+        task = self.task
+        if task.quality.metric is not None or task.metric.name != "agreement":
+            return ""
+        return scores_doubt(self._source_outputs("search"))
+
+    @property
+    def metric_reason(self) -> str | None:
+        """What was assumed of the output; ``None`` where nothing had to be."""
+        if self.task.quality.metric is not None or self.task.metric.name != "agreement":
+            return None
+        if self._doubt:
+            return (
+                f"Output {self.task.judged} is not taken for scores of classes, since "
+                f"{self._doubt}: quality is fidelity_r2, by the worst channel."
+            )
+        return (
+            f"Output {self.task.judged} is taken for scores of classes: quality is how often the "
+            "same one is the greatest. For an embedding or other numbers choose 'fidelity_r2'."
+        )
 
     def start(self) -> None:
         """Load the source model on the target and check the metric on its outputs.
@@ -409,15 +448,15 @@ class Workbench:
 
     def _evaluation_set(self, split: str) -> EvaluationSet:
         task = self.task
-        labels = task.splits.labels_of(split) if task.metric.needs_labels else None
+        labels = task.splits.labels_of(split) if self.metric.needs_labels else None
         given = self.config.task.data
         together = task.batch_size if given is not None and given.whole_batches else 1
         outputs = self._source_outputs(split)
-        judge = Judge(task.metric, labels, outputs, together)
-        if isinstance(task.metric, FunctionMetric):
+        judge = Judge(self.metric, labels, outputs, together)
+        if isinstance(self.metric, FunctionMetric):
             log = self._logs.log("metric.log")
             limits = JudgeLimits(self.config.budget.measure_timeout_s, default_limit_mb(), log)
-            judge = RemoteJudge(task.metric, labels, outputs, together, limits=limits)
+            judge = RemoteJudge(self.metric, labels, outputs, together, limits=limits)
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 
     def _inputs(self, split: str) -> dict[str, str]:

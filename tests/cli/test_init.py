@@ -22,7 +22,7 @@ def test_of_an_onnx_model(call, onnx_task, tmp_path):
     assert "hamerspace search model-study/study.yaml" in ended.out
     assert "RANDOM DATA STAND IN" in ended.out
     out = searched(call, "model-study/study.yaml")
-    assert "note: RANDOM DATA STAND IN: load_data in task.py" in out
+    assert "warning: RANDOM DATA STAND IN: load_data in task.py" in out
     assert "winner" in out
 
 

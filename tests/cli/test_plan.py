@@ -116,3 +116,12 @@ def test_what_is_judged_is_named_as_for_a_search(call, refused, onnx_task):
     for command in ("plan", "search", "optimize"):
         said = refused(command, *arguments, "--output-name", "logit")
         assert "did you mean 'logits'" in said
+
+
+def test_too_few_rows_are_told_before_the_search(call, onnx_task, tmp_path):
+    arguments = ("plan", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--json")
+    notes = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["notes"]
+    assert any("TOO FEW ROWS: on 160 rows" in note for note in notes)
+    document = json.loads(call(*arguments, "--max-accuracy-drop", 5).out)
+    assert not any("TOO FEW ROWS" in note for note in document["notes"])
+    assert document["judged_by"] == "accuracy of output 'logits'"

@@ -185,3 +185,16 @@ def test_the_worst_channel_decides_within_ends_that_hold_for_all():
     same = judge.judge(source.copy())
     assert same.drop.estimate == 0.0
     assert same.drop.high > 0
+
+
+def test_dead_channels_are_told_even_where_the_metric_does_not_show_them():
+    rng = np.random.default_rng(0)
+    source = 100 * rng.standard_normal((200, 6, 5))
+    source[:, 4:] *= 1e-3
+    dead = source.copy()
+    dead[:, 4:] = 0
+    judge = Judge(METRICS.load("cosine"), None, source)
+    found = judge.judge(dead)
+    assert found.drop.estimate < 0.01
+    assert "DEAD CHANNELS: 2 of 6 channels of axis 1 (4, 5)" in found.note
+    assert judge.judge(source.copy()).note == ""

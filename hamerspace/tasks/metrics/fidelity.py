@@ -56,6 +56,7 @@ class Cosine(_Fidelity):
     """
 
     name = "cosine"
+    gradual = True
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: ARG002
         if one_value_a_row(output_shape):
@@ -85,6 +86,7 @@ class FidelityR2(_Fidelity):
     """
 
     name = "fidelity_r2"
+    gradual = True
 
     def __init__(self, spread: Spread | None = None) -> None:
         self._spread = spread
