@@ -9,6 +9,7 @@ from hamerspace.config.loading import load_study
 from hamerspace.errors import ChangedStudyError, RunFolderError
 from hamerspace.search.identity import begin, make_room, refuse_other_choices
 from hamerspace.search.run_folder import RunFolder
+from hamerspace.study import Study
 
 TASK = """\
 import numpy as np
@@ -171,3 +172,15 @@ def test_it_is_under_another_name_or_in_another_storage(folder, study, name, sto
     make_room(folder, name, storage, ChangedStudyError("changed"))
     assert f"the earlier run was set aside: {folder.path}.before-1" in caplog.text
     assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("text", ['{"scripts": {"start": "node"}}', "[]", "not JSON"])
+def test_a_folder_whose_run_file_is_not_ours_is_never_set_aside(folder, study, text):
+    folder.run_file.write_text(text)
+    for force in (False, True):
+        with pytest.raises(RunFolderError, match=r"run.json: damaged.*with --out"):
+            Study(load_study(study), folder.path).optimize(force=force)
+    assert folder.run_file.read_text() == text
+    assert [path.name for path in folder.path.parent.glob("run*")] == ["run"]
+    with pytest.raises(RunFolderError, match=r"run.json: damaged"):
+        make_room(folder, "tiny", None, ChangedStudyError("changed"))
