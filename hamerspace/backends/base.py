@@ -153,6 +153,8 @@ class BackendConfig(ABC):
         environment: Name of the tool environment that builds and measures, where the runtime's
             dependencies clash with ours; see :mod:`hamerspace.environments`.
         hardware: Kinds of device that it runs on: ``cpu``, ``gpu``.
+        layers_a_weight: Layers, at most, that can be kept in higher precision for each weight with
+            two dimensions or more: above 1 where sums and the like count as layers.
         model_suffixes: Of the model files that it builds, such as ``.onnx``; users ask for a file
             of a candidate by them.
         companion_suffixes: Of files that the runtime finds by the model file's own name.
@@ -169,6 +171,7 @@ class BackendConfig(ABC):
     build_modules: tuple[str, ...] = ()
     environment: str | None = None
     hardware: tuple[str, ...] = ("cpu",)
+    layers_a_weight: int = 1
     model_suffixes: tuple[str, ...] = ()
     companion_suffixes: tuple[str, ...] = ()
 

@@ -50,9 +50,26 @@ def judge_backends(
         refusal = _backend_refusal(config, source, hardware)
         if refusal is None:
             masks += config.capabilities(source, host)
+            masks += _beyond_the_layers(config, source)
         else:
             masks.append(Mask("backend", (name,), refusal))
     return Judged(tuple(offers), tuple(masks))
+
+
+def _beyond_the_layers(config: BackendConfig, source: SourceInfo) -> list[Mask]:
+    """Numbers of layers to keep in higher precision that leave none, as far as weights tell.
+
+    Attention multiplies activations too: with two weights go up to six products.
+    """
+    if not source.matrices:
+        return []
+    a_weight = max(3 if "attention" in source.op_families else 1, config.layers_a_weight)
+    count = source.matrices * a_weight
+    return [
+        Mask(p.name, (), f"the model has no more than {count} layers", tuple(range(count)))
+        for p in config.parameters()
+        if p.name == f"{config.name}.float_layers" and p.high is not None and p.high >= count
+    ]
 
 
 def _backend_refusal(config: BackendConfig, source: SourceInfo, hardware: str) -> str | None:

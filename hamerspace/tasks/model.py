@@ -119,6 +119,7 @@ class SourceInfo:
         dynamic_batch: Whether the batch dimension is free.
         details: Facts of one format only, such as ``opset`` for ONNX.
         findings: What running it showed of its outputs.
+        matrices: Number of its weights with two dimensions or more, where it was counted.
     """
 
     format: str
@@ -131,6 +132,7 @@ class SourceInfo:
     dynamic_batch: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
+    matrices: int | None = None
 
     @property
     def weights_text(self) -> str:

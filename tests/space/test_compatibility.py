@@ -1,5 +1,7 @@
 """What goes together: sources, techniques and backends, by the formats between them."""
 
+from dataclasses import replace
+
 import pytest
 
 from hamerspace.backends import BACKENDS
@@ -77,6 +79,18 @@ def test_backends_are_masked_by_hardware_and_by_format(sources):
         m.values: m.reason for m in judge_backends(sources.conv, HOST, "gpu", backends).masks
     }
     assert reasons[("openvino",)] == "OpenVINO does not run on the gpu here"
+
+
+def test_no_more_layers_are_kept_in_float_than_there_are(sources):
+    backends = {name: BACKENDS.load(name) for name in ("openvino", "pytorch")}
+    source = replace(sources.conv, matrices=3)
+    masks = {m.parameter: m for m in judge_backends(source, HOST, "cpu", backends).masks}
+    for name in backends:
+        mask = masks[f"{name}.float_layers"]
+        assert [n for n in (0, 1, 2, 3, 4, 8) if mask.covers(n)] == [3, 4, 8]
+        assert mask.reason == "the model has no more than 3 layers"
+    wide = judge_backends(replace(source, matrices=300), HOST, "cpu", backends).masks
+    assert not any("float_layers" in mask.parameter for mask in wide)
 
 
 def test_all_techniques_name_formats_that_some_conversion_knows():

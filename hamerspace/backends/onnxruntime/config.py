@@ -26,6 +26,7 @@ class OnnxRuntimeConfig(BackendConfig):
     implementation = "hamerspace.backends.onnxruntime.backend:OnnxRuntimeBackend"
     model_suffixes = (".onnx",)
     build_modules = ("onnxruntime.quantization",)
+    layers_a_weight = 4
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

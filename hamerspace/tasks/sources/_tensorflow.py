@@ -74,6 +74,7 @@ def inspect_model(
         weight_dtypes=_dtypes(list(model.weights.values())),
         dynamic_batch=found.dynamic_batch,
         findings=found.findings,
+        matrices=sum(a.ndim > 1 for a in model.weights.values()),
         details=model.details,
     )
 

@@ -83,6 +83,7 @@ def inspect_module(
         weight_dtypes=tuple(sorted({_dtype(t) for t in distinct.values() if t.ndim})),
         dynamic_batch=found.dynamic_batch,
         findings=found.findings,
+        matrices=sum(t.ndim > 1 and t.is_floating_point() for t in distinct.values()),
         details={"batch_norm": any(_keeps_statistics(m) for m in model.module.modules())},
     )
     return artifact, info

@@ -122,6 +122,7 @@ class OnnxSource(SourceFormat):
             weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
             dynamic_batch=found.dynamic_batch,
             findings=replace(found.findings, unfit={**others, **found.findings.unfit}),
+            matrices=sum(a.ndim > 1 for a in weights.values()),
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,
