@@ -37,7 +37,11 @@ class DynamicInt8(Scheme):
         fused = any(node.domain == "com.microsoft" for node in proto.graph.node)
         self._options = {"DefaultTensorType": _FLOAT} if fused else None
         self.model = prepare(proto, workdir)
-        _split_products(self.model)
+        graph = _split_products(self.model)
+        # The quantiser takes those of the standard for ones of com.microsoft, which do more.
+        self._others = [
+            node.name for node in graph.node if node.op_type == "Attention" and not node.domain
+        ]
         self.metadata = {}
 
     def layers(self) -> dict[str, int]:
@@ -48,7 +52,7 @@ class DynamicInt8(Scheme):
         return {name: count for name, count in weight_counts(graph, types).items() if count}
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
-        self._quantize(output, nodes_to_exclude=list(float_layers) or None)
+        self._quantize(output, nodes_to_exclude=[*float_layers, *self._others] or None)
 
     def quantize_only(self, output: Path, layer: str) -> None:
         self._quantize(output, nodes_to_quantize=[layer])
@@ -67,11 +71,16 @@ class DynamicInt8(Scheme):
         )
 
 
-def _split_products(path: Path) -> None:
-    """Turn Gemm nodes into MatMul and Add, as the quantiser would, but under names that stay."""
+def _split_products(path: Path) -> Any:
+    """Turn Gemm nodes into MatMul and Add, as the quantiser would, but under names that stay.
+
+    Returns:
+        The graph.
+    """
     from onnxruntime.quantization.onnx_model import ONNXModel
 
     wrapped = ONNXModel(load_model(path))
     wrapped.replace_gemm_with_matmul()
     name_nodes(wrapped.model.graph)
     save_model(wrapped.model, path)
+    return wrapped.model.graph

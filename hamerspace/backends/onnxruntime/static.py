@@ -7,7 +7,7 @@ from typing import Any
 
 from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import opset, raise_opset, weight_counts
-from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
+from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, load_session, prepare
 from hamerspace.tasks.model import Arrays
 
 # DequantizeLinear takes an axis, hence per-channel scales, from this opset on:
@@ -58,6 +58,7 @@ class StaticInt8(Scheme):
         if per_channel:
             proto = raise_opset(proto, PER_CHANNEL_OPSET, "static int8 with a scale per channel")
         self._per_channel = per_channel
+        self._options: dict[str, bool] | None = None
         self._calibration = calibration
         self._activation_type = activation_type
         self._large = is_large(proto)
@@ -73,15 +74,21 @@ class StaticInt8(Scheme):
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         try:
-            self._quantize(output, float_layers, None)
-        except ValueError:
-            # ONNX Runtime widens weight scales that make a bias overflow, and raises over
-            # normalisations whose weights have a scale per channel.
-            self._quantize(output, float_layers, {"QDQDisableWeightAdjustForInt32Bias": True})
+            self._quantize(output, float_layers)
+            load_session(output)
+        except Exception as error:
+            if isinstance(error, ValueError):
+                # ONNX Runtime widens weight scales that make a bias overflow, and raises over
+                # normalisations whose weights have a scale per channel.
+                self._options = {"QDQDisableWeightAdjustForInt32Bias": True}
+            elif "NOT_IMPLEMENTED" in str(error):
+                # The standard's operators of an opset newer than ONNX Runtime's kernels.
+                self._options = {"UseQDQContribOps": True}
+            else:
+                raise
+            self._quantize(output, float_layers)
 
-    def _quantize(
-        self, output: Path, float_layers: Collection[str], options: dict[str, bool] | None
-    ) -> None:
+    def _quantize(self, output: Path, float_layers: Collection[str]) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
 
         activations, weights = self._types
@@ -96,7 +103,7 @@ class StaticInt8(Scheme):
             nodes_to_exclude=list(float_layers) or None,
             calibrate_method=CalibrationMethod.MinMax,
             use_external_data_format=self._large,
-            extra_options=options,
+            extra_options=self._options,
         )
 
     def quantize_only(self, output: Path, layer: str) -> None:
@@ -114,7 +121,7 @@ class StaticInt8(Scheme):
             nodes_to_exclude=[],
             op_types_to_quantize=list(_LAYERS),
             # It raises over normalisations whose weights have a scale per channel.
-            extra_options={"QDQDisableWeightAdjustForInt32Bias": True},
+            extra_options={"QDQDisableWeightAdjustForInt32Bias": True, **(self._options or {})},
         )
         quantizer.quantize_model()
         save_model(quantizer.model.model, output)

@@ -67,7 +67,7 @@ class OpenVinoBackend(Backend):
             if float_layers:
                 names = [op.get_friendly_name() for op in model.get_ops()]
                 check_known(float_layers, names, source.file("model").name)
-            model = _compress(model, chosen, calibration, float_layers)
+            model, left = _runnable(model, chosen, calibration, float_layers)
             reading.keep_names(model, source)
             # The default would halve the weights in silence and flatter the size.
             openvino.save_model(model, workdir / _MODEL, compress_to_fp16=False)
@@ -78,7 +78,7 @@ class OpenVinoBackend(Backend):
             (_MODEL, _WEIGHTS),
             source.inputs,
             source.outputs,
-            metadata={"model": _MODEL, "quantization": kind, "weights": weights},
+            metadata={"model": _MODEL, "quantization": kind, "weights": weights, **left},
         )
         return CONFIG.checked(candidate, chosen).save()
 
@@ -190,6 +190,34 @@ def _options(candidate: Candidate) -> dict[str, Scalar]:
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
+
+
+def _runnable(
+    model: Any,
+    chosen: Mapping[str, Scalar],
+    calibration: Sequence[Arrays] | None,
+    float_layers: Sequence[str],
+) -> tuple[Any, dict[str, Any]]:
+    """The compressed model and, as metadata, what of it cannot be taken and stays in float.
+
+    NNCF quantises weights of recurrent layers that OpenVINO then does not run.
+    """
+    from hamerspace.backends.openvino import reading
+
+    if chosen["quantization"] != "int8":
+        return _compress(model, chosen, calibration, float_layers), {}
+    try:
+        compressed = _compress(model.clone(), chosen, calibration, float_layers)
+        reading.compile_model(compressed)
+    except Exception:
+        kept = set(float_layers)
+        left = [name for name in reading.recurrent_layers(model) if name not in kept]
+        if not left:
+            raise
+        compressed = _compress(model, chosen, calibration, [*float_layers, *left])
+        reading.compile_model(compressed)
+        return compressed, {"left_in_float": left}
+    return compressed, {}
 
 
 def _compress(

@@ -164,6 +164,18 @@ def weighted_layers(model: Any) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count > 1}
 
 
+def recurrent_layers(model: Any) -> list[str]:
+    """Names of the recurrent layers, in the order of computation."""
+    ops = model.get_ordered_ops()
+    return [op.get_friendly_name() for op in ops if op.get_type_name() in RECURRENT]
+
+
+def compile_model(model: Any) -> Any:
+    """Compile a model as it is timed, save for the number of threads."""
+    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    return openvino.Core().compile_model(model, "CPU", options)
+
+
 def weights_by_type(model: Any) -> dict[str, int]:
     """Number of elements of the constants with two dimensions or more, by type.
 

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import openvino
-
 from hamerspace.backends._sensitivity import Run, rank
-from hamerspace.backends.openvino.reading import MOVING, RECURRENT, WEIGHTED, weight_count
+from hamerspace.backends.openvino.reading import (
+    MOVING,
+    RECURRENT,
+    WEIGHTED,
+    compile_model,
+    weight_count,
+)
 from hamerspace.tasks.model import Arrays
-
-_F32 = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 def rank_layers(
@@ -98,7 +100,7 @@ def _behind(target: Any) -> tuple[set[str], set[str]]:
 
 
 def _run(model: Any, outputs: Sequence[str]) -> Run:
-    request = openvino.Core().compile_model(model, "CPU", _F32).create_infer_request()
+    request = compile_model(model).create_infer_request()
 
     def run(batch: Arrays) -> dict[str, Any]:
         request.infer(dict(batch))

@@ -175,6 +175,17 @@ def test_models_with_subgraphs_are_quantised(tmp_path, kind):
     assert error < {"none": 1e-9}.get(kind, 0.1)
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_recurrent_layers_are_quantised_or_left_in_float(tmp_path, kind):
+    """OpenVINO does not run a GRU whose weights NNCF has quantised."""
+    source = graphs.recurrent(tmp_path / "source", kind)
+    candidate = build(source, tmp_path / "c", tiny.calibration(source), quantization="int8")
+    batches = [tiny.inputs(source, 6)]
+    error = graphs.relative_error(OpenVinoBackend(), candidate, batches, tiny.reference(source))
+    assert error < 0.1
+    assert len(candidate.metadata.get("left_in_float", ())) == (kind == "GRU")
+
+
 def test_the_preset_decides_about_zero_points(tmp_path):
     source = tiny.conv_net(tmp_path / "source")
     data = tiny.calibration(source)
