@@ -95,6 +95,7 @@ def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str
     ]
     if latency is not None:
         p99 = "too few runs" if latency.p99_ms is None else amount("latency_ms", latency.p99_ms)
+        timed = f"{latency.runs:,} runs in {latency.processes} pairs of processes"
         rows += [
             ("latency p50", amount("latency_ms", latency.p50_ms)),
             ("latency p90", amount("latency_ms", latency.p90_ms)),
@@ -105,7 +106,7 @@ def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str
             ("throughput", amount("throughput_per_s", latency.throughput_per_s)),
             (
                 "noise (itself beside itself)",
-                f"{latency.ratio.low:.3f} to {latency.ratio.high:.3f}, {latency.runs:,} runs",
+                f"{latency.ratio.low:.3f} to {latency.ratio.high:.3f}, {timed}",
             ),
         ]
     if judged is not None:

@@ -1,8 +1,8 @@
 """Measure one model by the protocol of a search."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
-from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Measurement
+from hamerspace.measure.latency import LatencyPlan, over_processes
+from hamerspace.measure.measurement import Latency, Measurement
+from hamerspace.measure.statistics import process_ratios
 from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
 from hamerspace.search.run_folder import RunFolder
@@ -24,7 +25,8 @@ from hamerspace.tasks.data.splits import Array
 from hamerspace.tasks.inputs import array_problems
 from hamerspace.tasks.model import MANIFEST, TensorSpec
 
-_PLAN = LatencyPlan(0.01, 10.0, 2.0)
+_PLAN = LatencyPlan(0.01, 2.0, 0.5)
+_PAIRS = 5
 _BATCHES = 32
 
 
@@ -46,7 +48,9 @@ def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
         tempfile.TemporaryDirectory() as scratch,
         Workbench(loaded, RunFolder(Path(scratch)), Store(default_store_folder())) as bench,
     ):
-        measurement = bench.source_measurement
+        measurement = beside_itself(
+            bench.source_measurement, lambda pair: bench.time_afresh(None, pair, _PLAN.max_s)
+        )
         return BenchmarkResult(
             measurement,
             bench.source_backend,
@@ -106,13 +110,25 @@ def benchmark_candidate(
         inputs = _saved(arrays, Path(scratch))
         try:
             target.set_reference(candidate, inputs, rows, Path(scratch) / "log")
-            measurement = target.measure_reference(candidate, inputs, rows, _PLAN)
+            plain = target.measure_reference(candidate, inputs, rows, _PLAN)
+            assert plain.latency is not None
+            own_ms = plain.latency.latency_ms.estimate
+            measurement = beside_itself(
+                plain, lambda pair: target.time_afresh(None, _PLAN, pair, own_ms)
+            )
         finally:
             target.close()
     notes = () if data else (_random_inputs(candidate),)
     return BenchmarkResult(
         measurement, candidate.backend, deployment, target.environment(), notes=notes
     )
+
+
+def beside_itself(measurement: Measurement, time: Callable[[int], Latency]) -> Measurement:
+    """With the ratio to itself over several pairs of processes, whose interval is the noise."""
+    pairs = [time(pair) for pair in range(_PAIRS)]
+    (ratio,) = process_ratios([[latency.ratio for latency in pairs]])
+    return replace(measurement, latency=over_processes(pairs, ratio))
 
 
 def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:

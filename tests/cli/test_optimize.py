@@ -58,7 +58,7 @@ def test_nothing_that_beats_the_source_has_an_exit_code_of_its_own(call, onnx_ta
     assert not saved.exists()
     assert not (tmp_path / "here/runs/model/best").exists()
     shown = call("show", "runs/model")
-    assert "nearest: trial 0, onnxruntime none: 0.012 MB (same)" in shown.out
+    assert "nearest: trial 0, onnxruntime fp32: 0.012 MB (same)" in shown.out
     assert "hamerspace export" in shown.out
     document = json.loads(call("show", "runs/model", "--json").out)
     assert (document["winner"], document["source_is_best"]) == (None, True)
