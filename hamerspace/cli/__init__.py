@@ -40,6 +40,7 @@ def main() -> None:
     that cannot be read or written. SIGHUP, SIGINT and SIGTERM end it with 129, 130 and 143 once
     every process that it started is gone; a reader that goes away (``| head``) ends it silently.
     """
+    _insist_on_utf8()
     listen()
     show_warnings()
     _open_closed_streams()
@@ -76,6 +77,16 @@ def _run() -> None:
         _fail(f"{error.filename}: {error.strerror}", _WRONG_INPUT)
     finally:
         _flush()
+
+
+def _insist_on_utf8() -> None:
+    """Begin again in UTF-8 where the locale would have Python read file names otherwise.
+
+    Runtimes take names of files in UTF-8 whatever the locale, and would not find them.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        again = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONUTF8": "1"})  # noqa: S606 - ourselves
 
 
 def _open_closed_streams() -> None:

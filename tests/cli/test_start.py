@@ -1,5 +1,6 @@
 """The command line starts light, and shows its commands by what they are for."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,12 @@ def test_a_link_that_leads_to_itself_is_told(refused, tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     assert "loop" in refused("plan", tmp_path / "loop" / "model.onnx")
     assert "ink" in refused("init", "--example", "fashion_mnist", "--output", tmp_path / "loop")
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_names_of_files_do_not_depend_on_the_locale(start, onnx_task, tmp_path, locale):
+    shutil.copyfile(onnx_task / "model.onnx", tmp_path / "mödel→x.onnx")
+    process, errors = start("init", "mödel→x.onnx", "--output", "nö", **locale)
+    process.communicate(timeout=120)
+    assert process.returncode == 0, Path(errors).read_text()
+    assert "mödel→x.onnx" in (tmp_path / "nö" / "study.yaml").read_text(encoding="utf-8")
