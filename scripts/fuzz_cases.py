@@ -141,8 +141,7 @@ class Case:
 
 def run_folders(case: Case) -> None:
     run = case.copy("run")
-    for _ in range(case.rng.choice([1, 1, 2])):
-        name = case.rng.choice(["run", "facts", "result", "source"])
+    for name in case.rng.sample(["run", "facts", "result", "source"], case.rng.choice([1, 1, 2])):
         if (run / f"{name}.json").is_file():
             case.spoil_json(run / f"{name}.json")
     if case.rng.random() < 0.2:

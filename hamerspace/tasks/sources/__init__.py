@@ -1,10 +1,11 @@
 """Readers of source models, one module a format. A new one is one module and one line here."""
 
+import re
 from pathlib import Path
 
 from hamerspace._registry import Registry
 from hamerspace._text import has_control
-from hamerspace.errors import SourceError
+from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.sources.detect import detect_format
@@ -57,7 +58,13 @@ def open_source(
             f"reading {name} models needs '{error.name}', which is not installed; "
             f"run: pip install 'hamerspace[{extra}]'"
         ) from error
-    artifact, info = source.open(spec, example, folder)
+    try:
+        artifact, info = source.open(spec, example, folder)
+    except (SourceError, DataError) as error:
+        # Runtimes name the copy that they read, which says nothing to its user.
+        ours = rf"{re.escape(str(folder))}[^\s:;,'\")]*"
+        told = re.sub(ours, lambda _: str(spec.path or spec.builder), str(error))
+        raise type(error)(told) from error
     _refuse_control(spec, info)
     return artifact, info
 

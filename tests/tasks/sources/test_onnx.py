@@ -224,3 +224,14 @@ def test_a_name_with_control_characters_is_refused_and_shown_escaped(folder):
     onnx.save(proto, folder / "model.onnx")
     with pytest.raises(SourceError, match=r"output 'z\\n\\x1b\[2J' has control characters; rename"):
         opened(folder)
+
+
+def test_what_the_runtime_says_names_the_users_file(folder):
+    made = model()
+    node = made.graph.node[0]
+    node.op_type, node.domain = "Nonsense", "my.own"
+    made.opset_import.append(helper.make_opsetid("my.own", 1))
+    onnx.save(made, folder / "odd.onnx")
+    with pytest.raises(SourceError, match="cannot be run by ONNX Runtime") as told:
+        opened(folder, name="odd.onnx")
+    assert f"Load model from {folder / 'odd.onnx'} failed" in str(told.value)
