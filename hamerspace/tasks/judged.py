@@ -89,7 +89,7 @@ def _none_fits(info: SourceInfo) -> str:
 def _remedy() -> str:
     return (
         "export the model with an output of one entry a row, such as scores or boxes before a "
-        "selection or a mean, and with the rows as one of its axes"
+        "selection or a mean, and with the rows as one of its axes, for one row too (no squeeze)"
     )
 
 

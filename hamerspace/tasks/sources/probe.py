@@ -1,7 +1,7 @@
 """Run a source model a few times to learn its outputs and whether its batch is free."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,12 +51,14 @@ class _Runs:
         other: What as many other rows as in the last run gave; ``None`` where there are none, or
             the model fails on them.
         rolled: The last run, with the last row moved to the front; ``None`` for one row.
+        tried: As ``counted``, where other numbers of rows were tried in vain.
     """
 
     counted: Mapping[int, Outputs]
     again: Outputs
     other: Outputs | None
     rolled: Outputs | None
+    tried: Mapping[int, Outputs] = field(default_factory=dict)
 
     @property
     def first(self) -> Outputs:
@@ -123,7 +125,7 @@ def probe(
         raise _failed(failure or error, example, model, given=given)
     if not outputs:
         raise SourceError(f"{model} returns no tensor; its forward must return its outputs")
-    runs = _more(run, example, {rows: outputs}, constants)
+    runs = replace(_more(run, example, {rows: outputs}, constants), tried=counted)
     axes = {name: _fixed_axis(name, runs, rows) for name in outputs}
     return _found(example, runs, axes, constants, free=False)
 
@@ -237,9 +239,10 @@ def _unfit(runs: _Runs, axes: Mapping[str, int | None]) -> Iterator[tuple[str, s
 
 
 def _why_rowless(name: str, runs: _Runs) -> str:
-    shapes = {rows: list(outputs[name].shape) for rows, outputs in runs.counted.items()}
-    most = max(shapes)
-    shape = shapes[most]
+    counted = runs.tried if len(runs.tried) > 1 else runs.counted
+    shapes = {rows: list(outputs[name].shape) for rows, outputs in counted.items()}
+    most = max(runs.counted)
+    shape = list(runs.last[name].shape)
     if not shape:
         return "is a single number for all rows"
     other = shape if runs.other is None else list(runs.other[name].shape)
@@ -250,7 +253,8 @@ def _why_rowless(name: str, runs: _Runs) -> str:
             "selection, or fill it up to a fixed size in the model"
         )
     listed = _listed([str(found) for found in shapes.values()])
-    return f"is {listed} for {_listed([str(n) for n in shapes])} rows, with no entry for each"
+    several = "row" if list(shapes) == [1] else "rows"
+    return f"is {listed} for {_listed([str(n) for n in shapes])} {several}, with no entry for each"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -113,6 +113,13 @@ def test_objects_are_no_rows():
     assert "varies with the data" in selected.findings.unfit["found"]
 
 
+def test_a_batch_of_one_that_is_squeezed_away_is_told():
+    found = probed(lambda x: {"y": x[:, :3].squeeze()})
+    assert found.outputs[0].row_axis is None
+    assert "[3], [2, 3] and [3, 3] for 1, 2 and 3 rows" in found.findings.unfit["y"]
+    assert probed(lambda x: {"y": x.squeeze()}, batch_size=4).outputs[0].row_axis == 0
+
+
 def test_a_size_that_varies_with_the_data_is_told():
     padded = probed(lambda x: {"y": x, "padded": x[:, : 2 + int(10 * abs(x[0, 0])) % 4]})
     assert padded.outputs[1].row_axis is None
