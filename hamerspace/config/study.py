@@ -119,7 +119,8 @@ class QualitySection(Section):
         default=None, description="Needed for module:function; named metrics have their own."
     )
     output: str | None = Field(
-        default=None, description="Which output is judged; default: the first."
+        default=None,
+        description="Which output is judged; default: the first with an entry for each row.",
     )
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "none"] | None = Field(
         default=None,

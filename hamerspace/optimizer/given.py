@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
         direction: Of ``validate`` or of a metric of your own: ``maximize`` (default for
             ``validate``) or ``minimize``.
         metric: A metric's name, or ``module:function``.
-        output: Name of the output that is judged; default: the first.
+        output: Name of the output that is judged; default: the first with an entry for each row.
         batch_size: The deployment batch size; default: that of ``input_shape``, else 1.
         dtype: numpy dtype name of inputs whose shape is given without one; default float32.
         name: Of the study; default: from the model.

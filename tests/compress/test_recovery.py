@@ -80,6 +80,43 @@ def damaged(model, folder):
     return save_module(inner, model, folder)
 
 
+TIME_FIRST = """
+import torch
+from torch import nn
+
+class Recogniser(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, frames):
+        return self.layer(frames.transpose(0, 1))
+
+def build():
+    torch.manual_seed(0)
+    return Recogniser()
+"""
+
+
+def test_each_row_of_an_output_with_the_time_first_learns_from_its_own(tmp_path):
+    (tmp_path / "net.py").write_text(TIME_FIRST)
+    (tmp_path / "source").mkdir()
+    # As many steps as rows in a batch, so that either axis may be taken for the rows.
+    frames = np.random.default_rng(0).standard_normal((1024, 64, 4), np.float32)
+    spec = SourceSpec(None, None, "net:build", None, tmp_path)
+    source, info = open_source(spec, {"frames": frames[:2]}, tmp_path / "source")
+    (output,) = info.outputs
+    assert output.row_axis == 1
+    given = TrainingData({"frames": frames}, ("frames",), "none", output.name, output.row_axis)
+    longer = {**FULL, "recover.epochs": 24}
+    recovered = recover(
+        source, damaged(source, tmp_path / "damaged"), longer, given, tmp_path / "r"
+    )
+    wanted, found = (load_module(m).run({"frames": frames})["output"] for m in (source, recovered))
+    before = load_module(ModelArtifact.load(tmp_path / "damaged")).run({"frames": frames})["output"]
+    assert np.abs(found - wanted).mean() < 0.5 * np.abs(before - wanted).mean()
+
+
 def test_fine_tuning_learns_the_labels(model, tmp_path):
     given = data()
     parameters = {"recover.method": "finetune", "recover.epochs": 8}
