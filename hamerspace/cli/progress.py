@@ -29,7 +29,7 @@ class TerminalProgress(Progress):
         refuse_signalled()
         super().phase(text)
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         refuse_signalled()
         super().trial_started(number, recipe, origin)
 

@@ -96,8 +96,10 @@ class ChildProcess:
 
     def close(self) -> None:
         """End the process."""
-        self._connection.close()
-        self._kill()
+        try:
+            self._connection.close()
+        finally:
+            self._kill()
 
     def __enter__(self) -> Self:
         return self

@@ -70,9 +70,10 @@ class Progress:
             for number, record in records.items():
                 self._note(number, record)
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         """A recipe is about to be built and measured."""
-        self.current = f"#{number} {recipe_label(recipe)} ({origin})"
+        which = "" if number is None else f"#{number} "
+        self.current = f"{which}{recipe_label(recipe)} ({origin})"
 
     def trial_finished(self, number: int, record: Record) -> None:
         """A trial has ended."""

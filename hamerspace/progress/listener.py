@@ -29,8 +29,9 @@ class LogListener:
     def phase(self, text: str) -> None:
         logger.info("%s", text)
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
-        logger.info("trial %d: %s (%s)", number, recipe_label(recipe), origin)
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
+        which = "a trial" if number is None else f"trial {number}"
+        logger.info("%s: %s (%s)", which, recipe_label(recipe), origin)
 
     def trial_finished(self, number: int, record: Record) -> None:
         logger.info("trial %d: %s", number, record.measurement.reason or "measured")

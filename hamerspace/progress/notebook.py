@@ -54,7 +54,7 @@ class NotebookProgress(Progress):
         super().phase(text)
         self._show()
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         super().trial_started(number, recipe, origin)
         self._show()
 

@@ -127,6 +127,17 @@ class Ledger:
         """Trial number to what it came to."""
         return self._records
 
+    @property
+    def next_number(self) -> int | None:
+        """Of the trial that finishes next; ``None`` where other processes add trials meanwhile."""
+        if self._shared:
+            return None
+        return (
+            len(self.kept.get_trials(deepcopy=False))
+            if self._writer is None
+            else self._writer.count
+        )
+
     def refresh(self) -> None:
         """Take in what other processes have finished, where there are such."""
         if self._shared:

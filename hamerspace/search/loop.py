@@ -35,9 +35,12 @@ class Evaluator(Protocol):
 
 
 class Listener(Protocol):
-    """Is told what the loop does."""
+    """Is told what the loop does.
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None: ...
+    A trial has no number yet as it starts where other processes add trials meanwhile.
+    """
+
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None: ...
 
     def trial_finished(self, number: int, record: Record) -> None: ...
 
@@ -128,7 +131,7 @@ class SearchLoop:
             number = self._seen[recipe.id]
             logger.info("same recipe as trial %d", number)
             return self._ledger.records[number].as_reuse(number, "sampled", started_s)
-        self._listener.trial_started(len(self._ledger.records), recipe, origin)
+        self._listener.trial_started(self._ledger.next_number, recipe, origin)
         # Others are compared with a tool's default, and what a scheme takes in one runtime says
         # whether it is worth keeping some layers out of it.
         evaluation = self._evaluate(recipe, always_timed=bool(entry.default_of))

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -343,19 +344,20 @@ class Workbench:
         return self.target.time_afresh(built, plan, pair, self.source_values["latency"])
 
     def close(self) -> None:
-        """End every process and keep the store within its bound."""
-        for worker in (self._worker, *self._tool_workers.values()):
-            worker.close()
-        for data in self._sets.values():
-            data.judge.close()
-        if "target" in self.__dict__:
-            self.target.close()
-        if "builder" in self.__dict__:
-            self.builder.close()
-        self._holds.release()
-        self._store.evict()
-        if self._own_logs is not None:
-            self._own_logs.cleanup()
+        """End every process and keep the store within its bound, each whatever the others raise."""
+        with ExitStack() as last:
+            if self._own_logs is not None:
+                last.callback(self._own_logs.cleanup)
+            last.callback(self._store.evict)
+            last.callback(self._holds.release)
+            if "builder" in self.__dict__:
+                last.callback(self.builder.close)
+            if "target" in self.__dict__:
+                last.callback(self.target.close)
+            for data in self._sets.values():
+                last.callback(data.judge.close)
+            for worker in (self._worker, *self._tool_workers.values()):
+                last.callback(worker.close)
 
     def __enter__(self) -> Self:
         return self

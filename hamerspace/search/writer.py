@@ -17,6 +17,9 @@ from hamerspace.errors import RunFolderError
 class Writer:
     """Adds trials to a study in a thread of its own.
 
+    Attributes:
+        count: Trials that the study holds, those that are being written included.
+
     Args:
         study: Of one process only: it numbers its trials here.
         count: Trials that the study holds.
@@ -24,7 +27,7 @@ class Writer:
 
     def __init__(self, study: optuna.Study, count: int) -> None:
         self._study = study
-        self._count = count
+        self.count = count
         self._pool = ThreadPoolExecutor(1, "trials")
         self._going: tuple[Future[int], int] | None = None
         self._failed = False
@@ -36,9 +39,9 @@ class Writer:
             RunFolderError: Someone else writes to this study.
             Exception: What the storage raised on the trial before.
         """
-        number, before = self._count, self._going
+        number, before = self.count, self._going
         self._going = self._pool.submit(add_trial, self._study, trial), number
-        self._count += 1
+        self.count += 1
         if before is not None:
             self._check(*before)
         return number

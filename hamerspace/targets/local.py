@@ -182,10 +182,11 @@ class LocalTarget(Target):
             return run.extend(plan)
 
     def close(self) -> None:
-        self._drop_next()
-        if self._reference is not None:
-            self._reference.close()
-            self._reference = None
+        with ExitStack() as last:
+            if self._reference is not None:
+                last.callback(self._reference.close)
+                self._reference = None
+            last.callback(self._drop_next)
 
     def _placed(self, source: Candidate) -> Candidate:
         """The source model, to be run on the hardware that candidates are built for."""
@@ -227,8 +228,8 @@ class LocalTarget(Target):
 
     def _drop_next(self) -> None:
         if self._next is not None:
-            self._next[2].close()
-            self._next = None
+            process, self._next = self._next[2], None
+            process.close()
 
     def _running(self) -> ModelProcess:
         """The source model's process, started again where it has died."""

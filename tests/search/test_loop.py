@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
@@ -241,3 +241,16 @@ def test_sampling_finds_more_feasible_recipes_than_chance(simulate):
         return sum(record.feasible for record in run.records.values())
 
     assert feasible("auto") > 1.5 * feasible("random")
+
+
+def test_a_trial_is_told_by_the_number_that_it_gets(simulate):
+    first = simulate(3)
+    first.study.add_trial(create_trial(state=TrialState.FAIL))
+    again = simulate(5)
+    told = [number for number, _, _ in again.watcher.started]
+    assert told == [number for number, _ in again.watcher.finished] == [4, 5]
+
+
+def test_where_others_add_trials_no_number_is_told_that_another_may_get(simulate):
+    found = simulate(3, shared=True)
+    assert [number for number, _, _ in found.watcher.started] == [None] * 3

@@ -140,3 +140,25 @@ def test_a_full_disk_says_nothing_of_a_candidate(plugins, write_study, tmp_path,
             bench.evaluate(recipe)
         log = (tmp_path / "run" / "artifacts" / recipe.id / "build.log").read_text()
         assert "No space left on device" in log
+
+
+def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, monkeypatch):
+    evaluate("none")
+    children = psutil.Process().children(recursive=True)
+    assert children
+
+    def fail(*_):
+        raise RuntimeError("cannot be closed")
+
+    for owner, name in (
+        (bench.builder, "close"),
+        (bench._store, "evict"),
+        (bench.target, "expect"),
+    ):
+        monkeypatch.setattr(owner, name, fail)
+    monkeypatch.setattr(bench._worker, "settle", fail)
+    with pytest.raises(RuntimeError, match="cannot be closed"):
+        bench.close()
+    monkeypatch.undo()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []

@@ -132,7 +132,7 @@ class _Watcher:
         self._until = share
         self._thrifty = thrifty
 
-    def trial_started(self, number: int, recipe: Recipe, origin: str) -> None:
+    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         """Nothing is noted here."""
 
     def trial_finished(self, number: int, record: Record) -> None:  # noqa: ARG002
