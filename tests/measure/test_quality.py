@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hamerspace.config.study import QualitySection
+from hamerspace.errors import MetricError
 from hamerspace.measure.quality import FIRST_LOOK, Judge, looks
 from hamerspace.measure.sequential import constant_boundary, two_sided_confidence
 from hamerspace.tasks.metrics import METRICS
@@ -198,3 +199,15 @@ def test_dead_channels_are_told_even_where_the_metric_does_not_show_them():
     assert found.drop.estimate < 0.01
     assert "DEAD CHANNELS: 2 of 6 channels of axis 1 (4, 5)" in found.note
     assert judge.judge(source.copy()).note == ""
+
+
+def test_infinite_outputs_are_judged_by_their_order_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    source = rng.standard_normal((40, 5)).astype(np.float32)
+    source[:, 2] = -np.inf
+    labels = source.argmax(axis=1)
+    judge = Judge(_metric("accuracy", labels, (None, 5), tmp_path), labels, source)
+    judge.check()
+    assert judge.judge(source).drop.estimate == 0.0
+    with pytest.raises(MetricError, match=r"infinite in places.*such as 'agreement' or 'accuracy'"):
+        Judge(_metric("cosine", None, (None, 5), tmp_path), None, source).check()
