@@ -92,6 +92,7 @@ def _print(found: "Plan") -> None:
 def _table(found: "Plan", width: int) -> "RenderableType":
     from rich.table import Table
 
+    from hamerspace._numbers import number
     from hamerspace.space.describe import recipe_label
 
     if width < _COLUMNS:
@@ -104,14 +105,14 @@ def _table(found: "Plan", width: int) -> "RenderableType":
         table.add_column(head, justify="right", no_wrap=True)
     if found.judged:
         table.add_column("expected to miss", overflow="fold")
-    for number, entry in enumerate(found.first):
+    for position, entry in enumerate(found.first):
         name, what = recipe_label(entry.recipe), _what(entry)
         table.add_row(
-            str(number),
+            str(position),
             f"{name} ({what})" if wide else f"{name}\n{what}",
             f"x{entry.latency_ratio:.2f}",
             f"x{entry.size_ratio:.2f}",
-            f"{entry.drop_points:g}",
+            number(entry.drop_points, 2),
             *([", ".join(_misses(entry))] if found.judged else []),
             style="dim" if entry.misses else "",
         )
@@ -123,17 +124,18 @@ def _stanzas(found: "Plan") -> "RenderableType":
     from rich.console import Group
     from rich.padding import Padding
 
+    from hamerspace._numbers import number
     from hamerspace.space.describe import recipe_label
 
     parts: list[RenderableType] = []
-    for number, entry in enumerate(found.first):
+    for position, entry in enumerate(found.first):
         style = "dim" if entry.misses else ""
         figures = (
             f"latency x{entry.latency_ratio:.2f}, size x{entry.size_ratio:.2f}, "
-            f"loss {entry.drop_points:g}"
+            f"loss {number(entry.drop_points, 2)}"
         )
         misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
-        parts.append(Padding(f"#{number} {recipe_label(entry.recipe)}", style=style))
+        parts.append(Padding(f"#{position} {recipe_label(entry.recipe)}", style=style))
         below = (_what(entry), figures, *misses)
         parts += [Padding(line, (0, 0, 0, 4), style=style) for line in below]
     return Group(*parts)

@@ -1,10 +1,11 @@
 """What a search would try first, and what it leaves out, told without building anything."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hamerspace.backends import BACKENDS
 from hamerspace.build.store import Store
 from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import LoadedStudy
@@ -91,12 +92,13 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
         space = bench.space
         recalled = recall_for(bench, history)
         first = first_trials(space, info, limits, recalled)
+        own_ratio = _own_ratio(first, bench.source_backend)
         return Plan(
             info,
             space.name,
             bench.space_reason,
             space.count(),
-            tuple(_planned(entry, info, limits) for entry in first),
+            tuple(_planned(entry, info, limits, own_ratio) for entry in first),
             tuple(m for m in space.masks if _is_listed(m, bench.space_config)),
             limits,
             tuple(name for name in limits.limits() if name in _FORESEEN),
@@ -117,9 +119,25 @@ _FORESEEN = ("max_size_mb", "max_accuracy_drop")
 """Limits that can be held against an expectation; the source's latency is not known yet."""
 
 
-def _planned(entry: FirstTrial, source: SourceInfo, constraints: Constraints) -> Planned:
+def _own_ratio(first: Sequence[FirstTrial], backend: str) -> float:
+    """What the backends expect of the source model as its own runtime runs it.
+
+    They count from PyTorch without compilation. A PyTorch model runs like that; of any other
+    format that a backend takes as it is, its baseline is the source model itself.
+    """
+    if BACKENDS.load(backend).model_formats[0] == "pytorch":
+        return 1.0
+    own = (e for e in first if e.origin == "baseline" and e.recipe.backend == backend)
+    return next((e.expected.latency_ratio for e in own if e.expected), 1.0)
+
+
+def _planned(
+    entry: FirstTrial, source: SourceInfo, constraints: Constraints, own_ratio: float
+) -> Planned:
     expected = entry.expected
     assert expected is not None
+    # What a study found was a ratio to its own source.
+    latency_ratio = expected.latency_ratio / (1.0 if entry.learned_from else own_ratio)
     foreseen = _foreseen(expected, source)
     limits = constraints.limits()
     misses = {
@@ -132,7 +150,7 @@ def _planned(entry: FirstTrial, source: SourceInfo, constraints: Constraints) ->
         entry.origin,
         entry.default_of,
         entry.learned_from,
-        expected.latency_ratio,
+        latency_ratio,
         expected.size_ratio,
         expected.drop_points,
         misses,

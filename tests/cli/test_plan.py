@@ -23,6 +23,7 @@ def test_first_recipes_are_ranked_and_nothing_is_built(call, study, tmp_path, mo
     lines = ended.out.splitlines()
     first = [line for line in lines if line.lstrip()[:1].isdigit()]
     assert "onnxruntime fp32 (uncompressed)" in first[0]
+    assert "x1.00  x1.00" in first[0].replace("   ", "  ")  # it is what the source runs on
     assert "ONNX Runtime dynamic int8 default" in "".join(first)
     (static,) = (line for line in first if "onnxruntime static_int8" in line)
     assert "quality drop 0.1 points" in static
@@ -59,6 +60,18 @@ def test_it_fits_the_terminal(call, study, columns):
     assert "x1.00" in ended.out
     assert "onnxruntime" in ended.out
     assert "expected to miss" in ended.out
+
+
+def test_an_expected_loss_has_no_more_digits_than_anybody_reads(call, study, own_history):
+    from hamerspace.search.history import HistoryFile
+    from tests.search.history.conftest import entry, tried
+
+    setting = {"machine": platform.machine(), "format": "onnx", "parameters": 3000}
+    HistoryFile(own_history).add(entry(tried(drop=-1 / 3), **setting))
+    for columns in (50, 160):
+        shown = call("plan", study, columns=columns).out
+        assert "-0.33" in shown
+        assert "-0.333" not in shown
 
 
 def test_bad_input_is_refused(refused, onnx_task):
