@@ -22,7 +22,14 @@ from hamerspace._registry import import_string
 from hamerspace.environments import environment_python, environment_versions, install_hint
 from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
-from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.model import (
+    MANIFEST,
+    Arrays,
+    ModelArtifact,
+    SourceInfo,
+    TensorSpec,
+    naming_damage,
+)
 
 _BITS = re.compile(r"(?:int|fp|bf|nf|float)(\d+)")
 
@@ -130,8 +137,13 @@ class Candidate:
 
     @classmethod
     def load(cls, folder: Path) -> "Candidate":
-        """Read the manifest of ``folder``."""
-        return cls.from_dict({"folder": folder, **json.loads((folder / MANIFEST).read_text())})
+        """Read the manifest of ``folder``.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        with naming_damage(folder / MANIFEST):
+            return cls.from_dict({"folder": folder, **json.loads((folder / MANIFEST).read_text())})
 
 
 class BackendConfig(ABC):

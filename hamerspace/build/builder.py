@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +21,7 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BuildError, HamerspaceError, StoreError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
-from hamerspace.tasks.model import ModelArtifact
+from hamerspace.tasks.model import ModelArtifact, naming_damage
 from hamerspace.tasks.reads import digests_of
 from hamerspace.tasks.task import TASK_FILE, Task
 
@@ -98,7 +99,17 @@ def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path, holds:
             budget.build_memory_mb,
         )
         outcome.unwrap("reading the model and the data")
-    return Task.load(_held(store, key, holds))
+    with _whole(store.path(key)):
+        return Task.load(_held(store, key, holds))
+
+
+@contextmanager
+def _whole(entry: Path) -> Iterator[None]:
+    """Raise a StoreError where an entry is damaged, which says nothing of a candidate."""
+    try:
+        yield
+    except ValueError as error:
+        raise StoreError(f"{error}; delete {entry}, and it is made again") from error
 
 
 def _held(store: Store, key: str, holds: Holds) -> Path:
@@ -126,7 +137,8 @@ def _task_key(loaded: LoadedStudy, store: Store, holds: Holds | None = None) -> 
         versions=installed_versions(_TASK_DISTRIBUTIONS),
     )
     while (entry := store.get(key, holds)) is not None:
-        reads = json.loads((entry / TASK_FILE).read_text())["reads"]
+        with _whole(entry), naming_damage(entry / TASK_FILE):
+            reads = json.loads((entry / TASK_FILE).read_text())["reads"]
         now = digests_of(reads, loaded.root)
         if now == reads:
             break
@@ -248,7 +260,8 @@ class Builder:
             ran = self._run(plan.techniques, log)
             if ran.failed is not None:
                 raise BuildError(ran.failed[1])
-        return ModelArtifact.load(_held(self._store, key, self._holds))
+        with _whole(self._store.path(key)):
+            return ModelArtifact.load(_held(self._store, key, self._holds))
 
     def close(self) -> None:
         """Let go of what the latest build made."""
@@ -302,10 +315,12 @@ class Builder:
         entry = None if stage is None else self._store.get(stage.key)
         if stage is None or entry is None:
             return None
-        return read_ranking(entry, stage.key, recipe, stage.parameters)
+        with _whole(entry), naming_damage(entry):
+            return read_ranking(entry, stage.key, recipe, stage.parameters)
 
     def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
-        return Candidate.load(self._store.path(key)).with_runtime(runtime)
+        with _whole(self._store.path(key)):
+            return Candidate.load(self._store.path(key)).with_runtime(runtime)
 
     def _first_missing(self, stages: Sequence[Stage]) -> Stage:
         return next((s for s in stages if self._store.get(s.key) is None), stages[-1])

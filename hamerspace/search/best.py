@@ -1,6 +1,5 @@
 """The winner's model in the run folder, which never disagrees with the result beside it."""
 
-import json
 import logging
 import os
 import shutil
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hamerspace._files import free_name
+from hamerspace._schema import from_json
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import HamerspaceError
 from hamerspace.measure.measurement import Measurement
@@ -28,13 +28,13 @@ def holds_best(folder: RunFolder, winner: Confirmed | None) -> bool:
         return not best.exists()
     try:
         recipe = Recipe.from_json((best / "recipe.json").read_text(encoding="utf-8"))
-        measured = json.loads((best / "measurement.json").read_text(encoding="utf-8"))
+        measured = from_json(Measurement, (best / "measurement.json").read_bytes())
         names = (*Candidate.load(best).files, "predict.py")
     except (OSError, ValueError, KeyError, TypeError, HamerspaceError):
         return False
     return (
         recipe.id == winner.recipe_id
-        and Measurement.from_dict(measured) == winner.measurement
+        and measured == winner.measurement
         and all((best / name).is_file() for name in names)
     )
 

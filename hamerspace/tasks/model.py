@@ -4,7 +4,8 @@ Light on purpose: the measuring process imports this module, and no framework wi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,18 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 """Tensor name to array. The one way in which data cross a boundary."""
 
 MANIFEST = "manifest.json"
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Raise ``ValueError`` with the file's name where the block meets a value it cannot take.
+
+    By hand: an interpreter of a tool environment, which reads such files too, may lack pydantic.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({error!r})") from error
 
 
 @dataclass(frozen=True)
@@ -186,12 +199,17 @@ class ModelArtifact:
 
     @classmethod
     def load(cls, folder: Path) -> "ModelArtifact":
-        """Read the manifest of ``folder``."""
-        value = json.loads((folder / MANIFEST).read_text())
-        return cls(
-            folder,
-            value["format"],
-            tuple(TensorSpec.from_dict(v) for v in value["inputs"]),
-            tuple(TensorSpec.from_dict(v) for v in value["outputs"]),
-            value["metadata"],
-        )
+        """Read the manifest of ``folder``.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        with naming_damage(folder / MANIFEST):
+            value = json.loads((folder / MANIFEST).read_text())
+            return cls(
+                folder,
+                value["format"],
+                tuple(TensorSpec.from_dict(v) for v in value["inputs"]),
+                tuple(TensorSpec.from_dict(v) for v in value["outputs"]),
+                value["metadata"],
+            )

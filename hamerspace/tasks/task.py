@@ -12,7 +12,7 @@ from hamerspace.tasks.data import Splits
 from hamerspace.tasks.judged import judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
-from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec, naming_damage
 
 TASK_FILE = "task.json"
 
@@ -47,7 +47,16 @@ class Task:
 
     @classmethod
     def load(cls, folder: Path) -> "Task":
-        """Read a prepared task."""
+        """Read a prepared task.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        with naming_damage(folder / TASK_FILE):
+            return cls._read(folder)
+
+    @classmethod
+    def _read(cls, folder: Path) -> "Task":
         value: Mapping[str, Any] = json.loads((folder / TASK_FILE).read_text())
         return cls(
             folder,

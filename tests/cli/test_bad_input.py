@@ -120,3 +120,20 @@ def test_a_pickled_module_needs_trust_and_then_works(call, tmp_path):
     ended = call("search", path, *flags, "--trust-pickle")
     assert ended.code == 0, ended.err
     assert "winner" in ended.out
+
+
+@pytest.mark.parametrize("damaged", ["task.json", "source/manifest.json", "data/splits.json"])
+def test_a_damaged_entry_of_the_store_is_named(call, tmp_path, onnx_task, monkeypatch, damaged):
+    monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path / "cache"))
+    plan = ("plan", onnx_task / "model.onnx", "--backends", "onnxruntime")
+    assert call(*plan).code == 0
+    entry = next((tmp_path / "cache").rglob("task.json")).parent
+    for content in ("{", "[]", '{"inputs": ["x"], "reads": {}}'):
+        (entry / damaged).unlink()
+        (entry / damaged).write_text(content)
+        ended = call(*plan)
+        assert ended.code == 2
+        assert ended.err.count("error: ") == 1
+        assert str(entry) in ended.err
+        assert "Traceback" not in ended.err
+        assert "delete" in ended.err
