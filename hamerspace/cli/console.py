@@ -37,6 +37,7 @@ def _console_type() -> "type[Console]":
     """A console to which names of models and words of tools can do nothing."""
     from rich.console import Console
     from rich.segment import Segment
+    from typer import Exit
 
     class VisibleConsole(Console):
         def render(
@@ -44,6 +45,10 @@ def _console_type() -> "type[Console]":
         ) -> "Iterable[Segment]":
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else visible(text), style, control)
+
+        def on_broken_pipe(self) -> None:
+            """End as ours: Rich's own exit would look like that of code that is not."""
+            raise Exit(1)
 
     return VisibleConsole
 
