@@ -220,3 +220,38 @@ def test_without_labels_sigmoids_are_taught_as_probabilities(folder):
     ]
     first, second = (np.asarray(student(images(8))) for student in students)
     assert not np.allclose(first, second, atol=1e-3)
+
+
+def net(ending, classes=3):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8,), name="x")
+    hidden = layers.Dense(32, activation="relu")(x)
+    return keras.Model(x, layers.Dense(classes, activation=ending, name="y")(hidden))
+
+
+FEATURES = 4 * np.random.default_rng(0).standard_normal((ROWS, 8)).astype(np.float32)
+LABELS_ALONE = {"distill.weight": 0.0, "student.epochs": 40}
+
+
+@pytest.mark.parametrize(("ending", "columns"), [("sigmoid", 1), (None, 3)])
+def test_zeros_and_ones_are_learnt_as_probabilities(tmp_path, ending, columns):
+    tags = (FEATURES[:, :columns] > 0).astype(np.int64)
+    labels = tags[:, 0] if columns == 1 else tags
+    given = TrainingData({"x": FEATURES, "labels": labels}, ("x",), "binary_cross_entropy", "y")
+    model = artifact(net(ending, columns), tmp_path / "source")
+    taught = load(teach(model, tmp_path / "taught", given, **LABELS_ALONE))
+    scores, before = (np.asarray(m(FEATURES)) for m in (taught, load(model)))
+    right, chance = (((s > (0.5 if ending else 0)) == tags).mean() for s in (scores, before))
+    assert right > chance + 0.15
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_one_hot_labels_and_those_of_no_class_are_learnt(tmp_path, one_hot):
+    labels = FEATURES[:, :3].argmax(axis=1)
+    given = np.eye(3, dtype=np.float32)[labels] if one_hot else labels.copy()
+    if not one_hot:
+        given[::7] = 255
+    data = TrainingData({"x": FEATURES, "labels": given}, ("x",), "cross_entropy", "y")
+    model = artifact(net("softmax"), tmp_path / "source")
+    taught = load(teach(model, tmp_path / "taught", data, **LABELS_ALONE))
+    assert (np.asarray(taught(FEATURES)).argmax(axis=1) == labels).mean() > 0.6
