@@ -21,6 +21,7 @@ from hamerspace.search.run_folder import RunFolder
 from hamerspace.tasks.data.splits import SPLITS, native
 
 Data = Mapping[str, Any] | tuple[Any, Any]
+_OURS = ("model-", "data-")
 
 
 def save_torch_module(module: Any, example: Mapping[str, Any], folder: Path) -> Path:
@@ -261,7 +262,7 @@ def inputs_of(folder: RunFolder) -> Iterator[None]:
             used = folder.run_file.read_text() if folder.run_file.is_file() else ""
             found = set(folder.inputs.iterdir()) if folder.inputs.is_dir() else set()
             for path in found - before:
-                if path.name not in used:
+                if path.name.startswith(_OURS) and path.name not in used:
                     remove(path)
         folder.remove_unused(made)
         raise

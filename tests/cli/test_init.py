@@ -11,7 +11,7 @@ from hamerspace.config.loading import load_study
 
 def searched(call, study):
     ended = call("search", study, "--space", "quick", "--trials", 3)
-    assert ended.code == 0, ended.err
+    assert ended.code in (0, 4), ended.err  # so few trials may find nothing better than the source
     return ended.out
 
 
@@ -23,7 +23,7 @@ def test_of_an_onnx_model(call, onnx_task, tmp_path):
     assert "RANDOM DATA STAND IN" in ended.out
     out = searched(call, "model-study/study.yaml")
     assert "warning: RANDOM DATA STAND IN: load_data in task.py" in out
-    assert "winner" in out
+    assert "3 trials; stopped because" in out
 
 
 @pytest.mark.slow
@@ -141,7 +141,9 @@ def test_bad_input_is_refused(refused, onnx_task, tmp_path):
     model = onnx_task / "model.onnx"
     assert "did you mean 'accuracy'" in refused("init", model, "--metric", "acuracy")
     assert "has no input 'state'" in refused("init", model, "--constant", "state")
-    assert "no module 'mine'" in refused("init", model, "--metric", "mine:judge")
+    assert "no module 'mine'" in refused(
+        "init", model, "--metric", "mine:judge", "--direction", "maximize"
+    )
     assert "--max-size-mb: must be above 0" in refused("init", model, "--max-size-mb", "0")
     odd = tmp_path / "odd.bin"
     odd.write_text("what is this")

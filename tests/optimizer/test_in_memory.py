@@ -1,5 +1,7 @@
 """Models and data in memory become files that say the same, and the same file each time."""
 
+import contextlib
+
 import numpy as np
 import onnx
 import pytest
@@ -9,12 +11,14 @@ from torch import nn
 from hamerspace.errors import ConfigError, RunFolderError, SourceError
 from hamerspace.optimizer.in_memory import (
     example_of,
+    inputs_of,
     names_of,
     save_data,
     save_keras,
     save_onnx,
     save_torch_module,
 )
+from hamerspace.search.run_folder import RunFolder
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module
@@ -198,3 +202,13 @@ def test_a_file_that_was_not_finished_is_not_taken_for_one(tmp_path, monkeypatch
 def test_python_objects_are_no_data(tmp_path):
     with pytest.raises(ConfigError, match="'labels' holds Python objects"):
         save_data((X, np.array(["a", None, 1, 2], dtype=object)), ("x",), tmp_path)
+
+
+def test_what_others_put_beside_the_inputs_is_not_taken_back(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with contextlib.suppress(KeyboardInterrupt), inputs_of(folder):
+        folder.inputs.mkdir(parents=True)
+        for name in ("model-00ff.onnx", "data-00ff.npz", "thesis.txt"):
+            (folder.inputs / name).write_text("precious")
+        raise KeyboardInterrupt
+    assert [path.name for path in folder.inputs.iterdir()] == ["thesis.txt"]

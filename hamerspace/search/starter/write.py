@@ -1,5 +1,6 @@
 """Write a study file and the code beside it for one model."""
 
+import importlib.util
 import json
 import os
 import tempfile
@@ -91,6 +92,7 @@ def write_starter(
             judged_output(loaded.config.task.quality.output, info).rows_first,
         )
         resolve_metric(loaded.config.task.quality, labels, judged.shape, loaded.root)
+        _refuse_absent(loaded.config.task.quality.metric, loaded.root)
     target = TARGETS.load(loaded.config.target.name)(1, 1.0)
     space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
     facts = _facts(loaded, folder, info, module, (space, why), SCHEMA_FILE if schema else "")
@@ -105,6 +107,17 @@ def write_starter(
                 texts[name](), encoding="utf-8"
             )
     return Starter(folder, tuple(files), info, space, why, data is None)
+
+
+def _refuse_absent(metric: str, root: Path) -> None:
+    """Refuse a function whose module nobody has; what is in it, the search will find out."""
+    module, function, _ = metric.partition(":")
+    if not function or reference_file(metric, root) is not None:
+        return
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        raise ConfigError(
+            f"task.quality.metric: no module '{module}' in {root} or among the installed packages"
+        )
 
 
 def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
