@@ -70,13 +70,7 @@ def prune_module(
         outputs = module(*example)
         fixed = output_layers(inner, outputs)
         attention = attention_layers(inner, outputs)
-        graph = tp.DependencyGraph().build_dependency(
-            inner,
-            example_inputs=example,
-            forward_fn=lambda _, inputs: module(*inputs),
-            output_transform=None,
-            verbose=False,
-        )
+        graph = _dependencies(module, example)
     shapes = [tuple(t.shape) for t in outputs]
     importance = tp.importance.GroupMagnitudeImportance(p=2)
 
@@ -113,6 +107,21 @@ def prune_module(
         for name, values in after.items()
         if values != before[name]
     }
+
+
+def _dependencies(module: NamedModule, example: tuple[Tensor, ...]) -> Any:
+    try:
+        return tp.DependencyGraph().build_dependency(
+            module.inner,
+            example_inputs=example,
+            forward_fn=lambda _, inputs: module(*inputs),
+            output_transform=None,
+            verbose=False,
+        )
+    except Exception as error:  # it raises anything, such as over recurrence in two directions
+        raise BuildError(
+            f"torch-pruning cannot follow the channels of this model: {error!r}"
+        ) from error
 
 
 def _groups(inner: nn.Module, graph: Any) -> Iterator[tuple[nn.Module, Any]]:

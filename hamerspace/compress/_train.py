@@ -146,6 +146,7 @@ class _Teacher:
     """The teacher's output for rows of the train split, each computed once where it fits."""
 
     def __init__(self, module: NamedModule, rows: TrainingRows, output: int) -> None:
+        module.widen()
         self._module = module
         self._output = output
         self._layout = _lay_out(module, rows)

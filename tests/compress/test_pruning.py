@@ -252,3 +252,31 @@ def test_ratio_zero_is_no_stage():
         "prune.round_to": 16,
         "prune.importance": "local",
     }
+
+
+def test_what_torch_pruning_cannot_follow_is_a_build_error(tmp_path):
+    code = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.LSTM(8, 16, batch_first=True, bidirectional=True)
+        self.second = nn.GRU(32, 16, batch_first=True)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.head(self.second(self.first(x)[0])[0][:, -1])
+
+def build():
+    return Net()
+"""
+    (tmp_path / "rnn.py").write_text(code)
+    for name in ("source", "out"):
+        (tmp_path / name).mkdir()
+    example = {"x": np.ones((2, 5, 8), np.float32)}
+    spec = SourceSpec(None, None, "rnn:build", None, tmp_path)
+    model = open_source(spec, example, tmp_path / "source")[0]
+    chosen = {"prune.ratio": 0.5, "prune.round_to": 8, "prune.importance": "local"}
+    with pytest.raises(BuildError, match="torch-pruning cannot follow"):
+        TECHNIQUE.apply(model, model, chosen, None, tmp_path / "out", 0)

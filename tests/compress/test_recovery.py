@@ -350,6 +350,16 @@ def test_a_forward_that_flattens_by_view_is_trained(tmp_path, method):
         assert accuracy(trained, given) > 0.6
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_trained_by_itself(tmp_path, dtype):
+    code = f"{CODE.rstrip()}.to(torch.{dtype})\n"
+    model = opened(tmp_path, code)
+    given = data(rows=640)
+    trained = recover(model, damaged(model, tmp_path / "damaged"), FULL, given, tmp_path / "out")
+    assert load_module(trained).inner[0].weight.dtype == getattr(torch, dtype)
+    assert np.isfinite(outputs(trained, given)).all()
+
+
 @pytest.mark.parametrize(
     ("loss", "inert"),
     [

@@ -57,25 +57,31 @@ def layers_of(module: NamedModule, example: tuple[Tensor, ...]) -> fx.GraphModul
         program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
     traced = program.module(check_guards=False)
     graph = traced.graph
+    root: dict[str, Any] = {**dict(module.named_modules()), **_constants(traced)}
+    layers: dict[str, nn.Module] = {n: m for n, m in root.items() if isinstance(m, _LAYERS)}
     for node in list(graph.nodes):
         if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001 - no public name
-            _as_torch_ao_knows_it(graph, node, module)
-    graph.eliminate_dead_code()
-    root: dict[str, Any] = {**dict(module.named_modules()), **_constants(traced)}
-    return fx.GraphModule(root, graph).eval()
+            _as_torch_ao_knows_it(graph, node, layers, root)
+    result = fx.GraphModule(root, graph)
+    result.graph.eliminate_dead_code()
+    result.recompile()
+    return result.eval()
 
 
-def _as_torch_ao_knows_it(graph: fx.Graph, node: fx.Node, module: NamedModule) -> None:
+def _as_torch_ao_knows_it(
+    graph: fx.Graph, node: fx.Node, layers: dict[str, nn.Module], root: dict[str, Any]
+) -> None:
     name = str(node.target).removeprefix("aten.")
     weight = node.args[1] if len(node.args) > 1 else None
     if name.partition(".")[0] in _LAYER_FUNCTIONS and isinstance(weight, fx.Node):
         owner = str(weight.target).rpartition(".")[0]
-        known = dict(module.named_modules())
-        if weight.op == "get_attr" and isinstance(known.get(owner), _LAYERS):
+        if weight.op == "get_attr" and layers.pop(owner, None) is not None:
             with graph.inserting_before(node):
                 call = graph.call_module(owner, (node.args[0],))
             node.replace_all_uses_with(call)
             graph.erase_node(node)
+        elif owner in root:
+            _with_weights_of_its_own(graph, node, root)
     elif name in _FUNCTIONS and not node.kwargs:
         node.target = _FUNCTIONS[name]
     elif name in _METHODS:
@@ -85,6 +91,15 @@ def _as_torch_ao_knows_it(graph: fx.Graph, node: fx.Node, module: NamedModule) -
             node.args = (*node.args[:-1], *node.args[-1])
     elif name.startswith(("_assert", "sym_constrain")):
         graph.erase_node(node)
+
+
+def _with_weights_of_its_own(graph: fx.Graph, node: fx.Node, root: dict[str, Any]) -> None:
+    """Keep another call of a layer in float: torch.ao fuses the first with what follows it."""
+    for part in [n for n in node.all_input_nodes if n.op == "get_attr"]:
+        target = f"again_{str(part.target).replace('.', '_')}"
+        root[target] = root[str(part.target)]
+        with graph.inserting_before(node):
+            node.replace_input_with(part, graph.get_attr(target))
 
 
 def _constants(traced: nn.Module) -> dict[str, Any]:

@@ -91,3 +91,30 @@ def test_what_depends_on_the_data_is_refused_by_both(tmp_path):
     source, example = opened(tmp_path, "", "if image.sum() > 0:")
     with pytest.raises(BuildError, match=r"fx: .*; export: "):
         build(source, example, tmp_path / "out")
+
+
+def test_a_layer_that_is_called_twice_computes_the_same(tmp_path):
+    code = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.middle = nn.Linear(8, 16), nn.Linear(16, 16)
+
+    def forward(self, image):
+        return self.middle(torch.relu(self.middle(self.first(image))))
+
+def build():
+    torch.manual_seed(0)
+    return Net()
+"""
+    (tmp_path / "net.py").write_text(code)
+    (tmp_path / "source").mkdir()
+    example = {"image": np.random.default_rng(0).standard_normal((16, 8)).astype(np.float32)}
+    spec = SourceSpec(None, None, "net:build", None, tmp_path)
+    source, _ = open_source(spec, example, tmp_path / "source")
+    found = build(source, example, tmp_path / "out").run(example)["output"]
+    wanted = load_module(source).run(example)["output"]
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
