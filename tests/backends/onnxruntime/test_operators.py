@@ -66,10 +66,11 @@ def upsampling(folder, opset=17):
     """As decoders of images have it, where a scale a channel does not fit the groups."""
     nodes = [
         node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
-        node("ConvTranspose", ["c", "u"], ["t"], name="up", group=4, strides=[2, 2]),
+        node("ConvTranspose", ["c", "u", "b"], ["t"], name="up", group=4, strides=[2, 2]),
         node("Conv", ["t", "v"], ["y"]),
     ]
     weights = [weight("w", 16, 3, 3, 3), weight("u", 16, 2, 2, 2), weight("v", 3, 8, 1, 1)]
+    weights.append(weight("b", 8))
     inputs = (TensorSpec("x", "float32", (None, 3, 8, 8)),)
     return _save(folder, nodes, weights, inputs, (None, 3, 16, 16), opset)
 
