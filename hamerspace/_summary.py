@@ -50,6 +50,7 @@ def summarize(study: "Study") -> RunData:
     """Collect a study's trials, confirmations and facts."""
     config = study.loaded.config
     facts = study.folder.read("facts.json") or {}
+    stored = facts.get("precisions", {})
     records, result, state = study.records(), study.result, study.folder.read("run.json") or {}
     metric = facts.get(
         "metric", {"name": "quality", "direction": "maximize", "drop_unit": "points"}
@@ -67,13 +68,13 @@ def summarize(study: "Study") -> RunData:
             drop_unit(metric["drop_unit"]),
         ),
         trials=tuple(
-            _trial(number, record, start, choices.get(number, {}))
+            _trial(number, record, start, choices.get(number, {}), stored)
             for number, record in records.items()
         ),
         confirmations=tuple(
             Confirmation(
                 c.number,
-                recipe_label(records[c.number].recipe),
+                recipe_label(records[c.number].recipe, stored),
                 c.recipe_id,
                 values_of(c.measurement),
                 c.verdicts,
@@ -99,7 +100,7 @@ def summarize(study: "Study") -> RunData:
         session_metric=(config.task.quality.metric or "").startswith(f"{SESSION}:"),
         stopped_because=result.get("stopped_because", ""),
         sensitivity={
-            recipe_label(Recipe(ranking.parameters)): ranking.layers
+            recipe_label(Recipe(ranking.parameters), stored): ranking.layers
             for ranking in kept_rankings(study.folder)
         },
         depends_on=_depends_on({name for chosen in choices.values() for name in chosen}),
@@ -142,7 +143,13 @@ def _depends_on(names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(parents & names)) for name, parents in found.items()}
 
 
-def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scalar]) -> TrialRecord:
+def _trial(
+    number: int,
+    record: Record,
+    start: float,
+    choices: Mapping[str, Scalar],
+    stored: Mapping[str, str],
+) -> TrialRecord:
     measurement = record.measurement
     reused = record.reused_from is not None
     reason = visible(measurement.reason) or "measured in full"
@@ -154,7 +161,7 @@ def _trial(number: int, record: Record, start: float, choices: Mapping[str, Scal
     return TrialRecord(
         number=number,
         recipe_id=record.recipe.id,
-        label=recipe_label(record.recipe),
+        label=recipe_label(record.recipe, stored),
         parameters=dict(record.recipe.parameters),
         ended_at="reused" if reused else _ended_at(measurement),
         reason=f"same recipe as trial {record.reused_from}" if reused else reason,
@@ -213,9 +220,10 @@ def _nearest(
     study: "Study", records: Mapping[int, Record], limits: Mapping[str, float]
 ) -> tuple[Nearest, ...]:
     """What comes nearest to the source model, or the built candidates that miss least in total."""
+    stored = (study.folder.read("facts.json") or {}).get("precisions", {})
     near = study.nearest_to_source
     if near is not None and near.number in records:
-        label = recipe_label(records[near.number].recipe)
+        label = recipe_label(records[near.number].recipe, stored)
         return (Nearest(label, near.number, {}),)
     ranked = []
     for number, record in _last_seen(records, study).items():
@@ -231,7 +239,7 @@ def _nearest(
             ranked.append((sum(over.values()), number, tuple(over), values))
     return tuple(
         Nearest(
-            recipe_label(records[number].recipe),
+            recipe_label(records[number].recipe, stored),
             number,
             {name: Miss(values[LIMITED[name]], limits[name]) for name in names},
         )

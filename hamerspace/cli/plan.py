@@ -93,7 +93,7 @@ def _table(found: "Plan", width: int) -> "RenderableType":
     from rich.table import Table
 
     from hamerspace._numbers import number
-    from hamerspace.space.describe import recipe_label
+    from hamerspace.space.describe import recipe_label, stored_precisions
 
     if width < _COLUMNS:
         return _stanzas(found)
@@ -106,7 +106,7 @@ def _table(found: "Plan", width: int) -> "RenderableType":
     if found.judged:
         table.add_column("expected to miss", overflow="fold")
     for position, entry in enumerate(found.first):
-        name, what = recipe_label(entry.recipe), _what(entry)
+        name, what = recipe_label(entry.recipe, stored_precisions(found.source)), _what(entry)
         table.add_row(
             str(position),
             f"{name} ({what})" if wide else f"{name}\n{what}",
@@ -125,7 +125,7 @@ def _stanzas(found: "Plan") -> "RenderableType":
     from rich.padding import Padding
 
     from hamerspace._numbers import number
-    from hamerspace.space.describe import recipe_label
+    from hamerspace.space.describe import recipe_label, stored_precisions
 
     parts: list[RenderableType] = []
     for position, entry in enumerate(found.first):
@@ -135,7 +135,8 @@ def _stanzas(found: "Plan") -> "RenderableType":
             f"loss {number(entry.drop_points, 2)}"
         )
         misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
-        parts.append(Padding(f"#{position} {recipe_label(entry.recipe)}", style=style))
+        label = recipe_label(entry.recipe, stored_precisions(found.source))
+        parts.append(Padding(f"#{position} {label}", style=style))
         below = (_what(entry), figures, *misses)
         parts += [Padding(line, (0, 0, 0, 4), style=style) for line in below]
     return Group(*parts)
@@ -160,7 +161,7 @@ def _misses(entry: "Planned") -> list[str]:
 def _document(found: "Plan") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from hamerspace.space.describe import recipe_label
+    from hamerspace.space.describe import recipe_label, stored_precisions
 
     return {
         "source": found.source.to_dict(),
@@ -173,7 +174,7 @@ def _document(found: "Plan") -> dict[str, Any]:
         "judged": list(found.judged),
         "first": [
             {
-                "label": recipe_label(entry.recipe),
+                "label": recipe_label(entry.recipe, stored_precisions(found.source)),
                 "recipe_id": entry.recipe.id,
                 "parameters": dict(entry.recipe.parameters),
                 "origin": entry.origin,

@@ -55,8 +55,9 @@ class PlainProgress(TerminalProgress):
 
     def trial_finished(self, number: int, record: Record) -> None:
         super().trial_finished(number, record)
+        label = recipe_label(record.recipe, self.stored)
         self._say(
-            f"trial {number} ({self.done}/{self.trials}) {recipe_label(record.recipe)}: "
+            f"trial {number} ({self.done}/{self.trials}) {label}: "
             f"{fate(record)}; front {len(self.on_front)}; {self.time_left()} left"
         )
 
@@ -118,7 +119,7 @@ class LiveProgress(TerminalProgress):
         table.add_column("gate", no_wrap=True)
         table.add_column("result", no_wrap=True, ratio=3)
         for number, record in self.latest:
-            row = map(Text, cells(number, record))
+            row = map(Text, cells(number, record, self.stored))
             table.add_row(*row, style="" if record.feasible else "dim")
         return table
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from hamerspace import _numbers
@@ -28,6 +29,8 @@ class Progress:
         text: The part of the work that is going on.
         current: The trial that is going on; empty between trials.
         latest: Number and record of the last trials that finished.
+        stored: The precisions of what is not quantised; see
+            :func:`~hamerspace.space.describe.stored_precisions`.
         on_front: Number and record of the trials on the front.
 
     Args:
@@ -52,6 +55,7 @@ class Progress:
         self._fresh = 0
         self._best: tuple[float, int, Record] | None = None
         self._goal: Goal | None = None
+        self.stored: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +69,7 @@ class Progress:
         if text == "searching":
             self._started = time.monotonic()
             self._goal = self._study.goal
+            self.stored = (self._study.folder.read("facts.json") or {}).get("precisions", {})
             records = self._study.records()
             self.done = len(records)
             for number, record in records.items():
@@ -73,7 +78,7 @@ class Progress:
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         """A recipe is about to be built and measured."""
         which = "" if number is None else f"#{number} "
-        self.current = f"{which}{recipe_label(recipe)} ({origin})"
+        self.current = f"{which}{recipe_label(recipe, self.stored)} ({origin})"
 
     def trial_finished(self, number: int, record: Record) -> None:
         """A trial has ended."""
@@ -110,13 +115,15 @@ class Progress:
         if self._best is None:
             return "none yet"
         _, number, record = self._best
-        return f"#{number} {recipe_label(record.recipe)}: {figures(record)}"
+        return f"#{number} {recipe_label(record.recipe, self.stored)}: {figures(record)}"
 
 
-def cells(number: int, record: Record) -> tuple[str, str, str, str]:
+def cells(
+    number: int, record: Record, stored: Mapping[str, str] | None = None
+) -> tuple[str, str, str, str]:
     """A finished trial as a row: number, recipe, where it ended, what it came to."""
     gate = "reused" if record.reused_from is not None else str(record.measurement.ended_at)
-    return f"#{number}", recipe_label(record.recipe), gate, fate(record)
+    return f"#{number}", recipe_label(record.recipe, stored), gate, fate(record)
 
 
 def fate(record: Record) -> str:

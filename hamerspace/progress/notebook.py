@@ -79,7 +79,7 @@ class NotebookProgress(Progress):
         if self.done:
             parts.append(_html.line(f"best {self.best_text()}"))
         if self.latest:
-            rows = [cells(number, record) for number, record in reversed(self.latest)]
+            rows = [cells(number, record, self.stored) for number, record in reversed(self.latest)]
             parts.append(_html.table(rows, ("trial", "recipe", "ended at", "result")))
         return _html.card(f"Study {self._name}", *parts)
 

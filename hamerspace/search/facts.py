@@ -8,6 +8,7 @@ from hamerspace.build.versions import installed_versions
 from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
 from hamerspace.search.workbench import Workbench
 from hamerspace.space import ARM_MACHINES
+from hamerspace.space.describe import stored_precisions
 from hamerspace.tasks.metrics import drop_unit
 
 _DEVICE = ("processor", "instructions", "gpu", "cuda")
@@ -47,6 +48,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "inputs": [str(spec) for spec in info.inputs],
             "outputs": [str(spec) for spec in info.outputs],
         },
+        "precisions": stored_precisions(info),
         "space": {"name": space.name, "recipes": space.count(), "why": bench.space_reason},
         "masks": [asdict(mask) for mask in space.masks],
         "versions": versions(),

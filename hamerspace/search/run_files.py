@@ -80,6 +80,7 @@ class Facts(BaseModel):
     choices: dict[str, str] = {}
     conditions: dict[str, str] = {}
     content: str = ""
+    precisions: dict[str, str] = {}
 
 
 class _Stopped(BaseModel):

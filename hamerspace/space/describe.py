@@ -1,5 +1,6 @@
 """Spaces in words, for people."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -7,6 +8,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter
 from hamerspace.recipe import Condition, Mask, Parameter, Recipe
+from hamerspace.tasks.model import SourceInfo
 
 
 def offered_parameters() -> dict[str, Parameter]:
@@ -29,15 +31,35 @@ def _offers() -> dict[str, Parameter]:
     return offered_parameters()
 
 
-def recipe_label(recipe: Recipe) -> str:
+def stored_precisions(source: SourceInfo) -> dict[str, str]:
+    """The precision of what is built without quantization, by backend, where it is not ``fp32``.
+
+    That of the source model, where the backend takes it without a conversion, which makes float32
+    of it.
+    """
+    if source.precision == "fp32":
+        return {}
+    return {
+        name: source.precision
+        for name in BACKENDS
+        if source.format in BACKENDS.load(name).model_formats
+    }
+
+
+def recipe_label(recipe: Recipe, stored: Mapping[str, str] | None = None) -> str:
     """A short name for people, such as ``openvino int8 performance, prune 0.3, distill``.
 
-    The backend, its quantization (``fp32`` where there is none), then what differs from the
-    defaults.
+    The backend, its quantization or the precision of the weights without one, then what differs
+    from the defaults.
+
+    Args:
+        recipe: What is named.
+        stored: What :func:`stored_precisions` says of the source model; default: ``fp32``.
     """
     own = f"{recipe.backend}."
     quantization = recipe.get(f"{own}quantization", "none")
-    words = [recipe.backend, "fp32" if quantization == "none" else str(quantization)]
+    plain = (stored or {}).get(recipe.backend, "fp32")
+    words = [recipe.backend, plain if quantization == "none" else str(quantization)]
     others: list[str] = []
     for name, value in recipe.parameters.items():
         offer = _offers().get(name)

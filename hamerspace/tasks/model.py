@@ -4,7 +4,8 @@ Light on purpose: the measuring process imports this module, and no framework wi
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -115,6 +116,21 @@ class Findings:
         return cls(value["unfit"], tuple(value["random"]), tuple(value["undefined"]))
 
 
+_SHORT = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "float64": "fp64"}
+
+
+def by_weights(sizes: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Types in the order of :attr:`SourceInfo.weight_dtypes`.
+
+    Args:
+        sizes: Type and number of elements of each tensor.
+    """
+    counts: Counter[str] = Counter()
+    for dtype, size in sizes:
+        counts[dtype] += size
+    return tuple(sorted(counts, key=lambda dtype: (-counts[dtype], dtype)))
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """What inspection found in a source model.
@@ -128,7 +144,8 @@ class SourceInfo:
         size_bytes: Bytes of its weights as they are stored.
         op_families: Of ``conv``, ``linear``, ``attention``, ``rnn``, ``norm``, ``embedding``;
             sorted.
-        weight_dtypes: numpy dtype names of the weights (bfloat16 included); sorted.
+        weight_dtypes: numpy dtype names of the weights (bfloat16 included), the one that most
+            weights have first.
         dynamic_batch: Whether the batch dimension is free.
         details: Facts of one format only, such as ``opset`` for ONNX.
         findings: What running it showed of its outputs.
@@ -148,9 +165,21 @@ class SourceInfo:
     matrices: int | None = None
 
     @property
+    def precision(self) -> str:
+        """What most of the weights are, as recipes are named: ``fp32``, ``bf16``, ``uint8``.
+
+        Integers are weights in a quantised model only, elsewhere sizes or tables.
+        """
+        quantized = self.details.get("quantized")
+        kinds = ("float", "int8", "int4", "int2") if quantized else ("float",)
+        found = [d for d in self.weight_dtypes if any(kind in d for kind in kinds)]
+        return _SHORT.get(found[0], found[0]) if found else "fp32"
+
+    @property
     def weights_text(self) -> str:
         """``weights``, with their precision where it is not float32: ``bfloat16 weights``."""
         floats = [dtype for dtype in self.weight_dtypes if "float" in dtype]
+        floats.sort()
         return "weights" if floats in ([], ["float32"]) else f"{' and '.join(floats)} weights"
 
     def to_dict(self) -> dict[str, Any]:

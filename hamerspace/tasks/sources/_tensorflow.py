@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from hamerspace.errors import SourceError
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.sources.base import SourceSpec, check_example, named, sample, sound
 from hamerspace.tasks.sources.probe import probe
 
@@ -99,4 +99,4 @@ def _merged(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
 
 
 def _dtypes(weights: Sequence[npt.NDArray[Any]]) -> tuple[str, ...]:
-    return tuple(sorted({str(array.dtype) for array in weights if array.ndim}))
+    return by_weights((str(array.dtype), array.size) for array in weights if array.ndim)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hamerspace.errors import SourceError
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, by_weights
 from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample, sound
 from hamerspace.tasks.sources.probe import probe
 from hamerspace.tasks.torch_module import NamedModule
@@ -80,7 +80,7 @@ def inspect_module(
         parameter_count=model.parameter_count,
         size_bytes=sum(t.numel() * t.element_size() for t in distinct.values()),
         op_families=model.families,
-        weight_dtypes=tuple(sorted({_dtype(t) for t in distinct.values() if t.ndim})),
+        weight_dtypes=by_weights((_dtype(t), t.numel()) for t in distinct.values() if t.ndim),
         dynamic_batch=found.dynamic_batch,
         findings=found.findings,
         matrices=sum(t.ndim > 1 and t.is_floating_point() for t in distinct.values()),

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from hamerspace.errors import BuildError, SourceError
 from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES, check_onnx, save_onnx
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.onnx_graph import (
     QUANTIZED_OPERATORS,
     foldable,
@@ -119,7 +119,7 @@ class OnnxSource(SourceFormat):
             parameter_count=sum(a.size for a in weights.values()),
             size_bytes=size_bytes,
             op_families=tuple(sorted(onnx_families(nodes, inner))),
-            weight_dtypes=tuple(sorted({str(a.dtype) for a in weights.values() if a.ndim})),
+            weight_dtypes=by_weights((str(a.dtype), a.size) for a in weights.values() if a.ndim),
             dynamic_batch=found.dynamic_batch,
             findings=replace(found.findings, unfit={**others, **found.findings.unfit}),
             matrices=sum(a.ndim > 1 for a in weights.values()),

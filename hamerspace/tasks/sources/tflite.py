@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 from hamerspace.errors import BuildError, SourceError
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.sources.op_families import tflite_families
-from hamerspace.tasks.tflite import SIGNATURE, TfliteModel
+from hamerspace.tasks.tflite import SIGNATURE, TfliteModel, weights_by_type
 
 _FILE = "model.tflite"
 _OPERATORS = {
@@ -62,7 +63,10 @@ class TfliteSource(SourceFormat):
                 "quantized": any(quantized for _, quantized, _ in constants),
             },
         )
-        return inspect_model(self.name, found, spec, example, folder)
+        artifact, info = inspect_model(self.name, found, spec, example, folder)
+        # Values of less than a byte stay packed above.
+        dtypes = by_weights(weights_by_type(model).items())
+        return artifact, replace(info, weight_dtypes=dtypes or info.weight_dtypes)
 
 
 def _interface(file: Path, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
