@@ -431,7 +431,8 @@ class Study:
         if self._ledger is None:
             config = self.loaded.config
             shared = self._shared_url is not None
-            choices = (self.folder.read(FACTS_FILE) or {}).get("choices") if shared else None
+            facts = (self.folder.read(FACTS_FILE) or {}) if shared else {}
+            compare = [facts.get(name) for name in ("choices", "conditions", "content")]
             seed = own_seed() if shared else config.search.seed
             self._ledger = Ledger(
                 self._storage_url,
@@ -440,7 +441,7 @@ class Study:
                 [objective.label for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, seed + trials),
                 identity=self._identity_key,
-                choices=content_key(choices=choices) if choices else "",
+                choices=content_key(compare=compare) if any(compare) else "",
                 shared=shared,
             )
         return self._ledger

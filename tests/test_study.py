@@ -17,6 +17,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.worker import Worker
 from hamerspace.errors import ConfigError, HamerspaceError, RunFolderError
+from hamerspace.targets.local import LocalTarget
 from tests import onnx_models
 
 LIMITS = {"max_size_mb": 1.0, "max_accuracy_drop": 60.0}
@@ -242,6 +243,19 @@ def test_figures_of_another_machine_or_runtime_are_not_mixed_with_those_of_today
     study.optimize(n_trials=1, force=True)
     assert len(study.records()) == 1
     assert len(Study.load(tmp_path / "run.before-1").records()) == len(finished.records())
+
+
+def test_processes_on_other_machines_do_not_share_trials(study_file, tmp_path, monkeypatch):
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    one, other = (
+        Study.from_yaml(study_file, out=tmp_path / name, storage=storage) for name in "ab"
+    )
+    one.optimize(n_trials=1)
+    here = LocalTarget.environment
+    monkeypatch.setattr(LocalTarget, "environment", lambda t: {**here(t), "processor": "Another"})
+    with pytest.raises(RunFolderError, match=r"would not compare.*another processor"):
+        other.optimize(n_trials=2)
+    assert len(one.records()) == 1
 
 
 def test_time_that_ends_before_a_trial_is_an_error_that_says_so(study_file, tmp_path):

@@ -117,8 +117,8 @@ class Ledger:
             return "with another model, data, space or limits;"
         if choices and attributes.get(_CHOICES, choices) != choices:
             return (
-                "in which other recipes can be built: its processes have other runtimes or another "
-                "processor; install what they have ('hamerspace backends' tells), or"
+                "whose figures would not compare: its processes have other runtimes, another "
+                "processor or other data; install what they have ('hamerspace backends' tells), or"
             )
         return ""
 
