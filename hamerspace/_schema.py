@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SCALARS = ("str", "int", "float", "bool")
+
 
 def from_json(kind: type[T], text: str | bytes) -> T:
     """Read JSON as a dataclass or a pydantic model, without converting one kind into another.
@@ -45,8 +47,9 @@ def first_problem(error: "ValidationError") -> str:
     """The first of what pydantic found wrong, with its key."""
     first, *others = error.errors(include_url=False)
     where, said = first["loc"], [_said(first)]
-    # Of a union, every member says what it wants, under a location of its own.
-    union = [e for e in others if e["loc"][:-1] == where[:-1] and e["input"] == first["input"]]
+    # Of a union of scalars, every member says what it wants, under its own name.
+    union = [e for e in others if e["loc"][:-1] == where[:-1] and e["loc"][-1:] != where[-1:]]
+    union = union if where and where[-1] in _SCALARS else []
     if union:
         where, said = (
             where[:-1],

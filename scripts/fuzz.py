@@ -136,7 +136,7 @@ def _call(case: Case, environment: dict[str, str]) -> NoReturn:
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if case.runs_task and code == 0:
+        if case.runs_task and code == 0 and (case.work / "out").exists():  # not --help
             yaml.safe_load((case.work / "out" / "study.yaml").read_text(encoding="utf-8"))
             if (case.work / "out" / "task.py").is_file():
                 runpy.run_path(str(case.work / "out" / "task.py"))

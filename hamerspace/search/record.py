@@ -105,7 +105,10 @@ class Record:
         Raises:
             ValueError: It is damaged; the message names the key.
         """
-        return from_json(cls, text)
+        record = from_json(cls, text)
+        if not isinstance(record.recipe.get("backend"), str):
+            raise ValueError("'evaluation.recipe.parameters' names no 'backend'")  # noqa: TRY004
+        return record
 
     @classmethod
     def of_trial(cls, trial: FrozenTrial) -> "Record":

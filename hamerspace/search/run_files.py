@@ -3,9 +3,9 @@
 Further keys are passed over, so that runs of other versions can be read.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, RootModel
+from pydantic import AfterValidator, BaseModel, RootModel
 
 from hamerspace.config.study import LoadedStudy
 from hamerspace.measure.measurement import Measurement
@@ -106,8 +106,14 @@ class _Layer(BaseModel):
     error: float
 
 
+def _with_backend(parameters: dict[str, Scalar]) -> dict[str, Scalar]:
+    if not isinstance(parameters.get("backend"), str):
+        raise ValueError("names no 'backend'")  # noqa: TRY004 - pydantic takes it
+    return parameters
+
+
 class _Ranking(BaseModel):
-    parameters: dict[str, Scalar]
+    parameters: Annotated[dict[str, Scalar], AfterValidator(_with_backend)]
     layers: list[_Layer]
 
 

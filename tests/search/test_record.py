@@ -22,6 +22,24 @@ def test_a_record_survives_json(failing):
     assert Record.from_json(record.to_json()) == record
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (
+            ('"backend": "onnxruntime"', '"backend": 3'),
+            "'evaluation.recipe.parameters' names no 'backend'",
+        ),
+        (('"ended_at": "complete"', '"ended_at": "lunch"'), "'evaluation.measurement.ended_at'"),
+        (('"violations": {', '"violations": {"x": "y", '), "'violations.x' should be"),
+    ],
+)
+def test_a_damaged_record_is_named_by_its_key(damage, said):
+    text = Record(_whole(), "known", {"builds": 0.0}, {}).to_json().replace(*damage)
+    with pytest.raises(ValueError, match=r"'[\w.]+'") as told:
+        Record.from_json(text)
+    assert said in str(told.value)
+
+
 def test_a_reuse_points_to_the_trial_that_measured():
     record = Record(_whole(), "known", {"builds": 0.0}, {})
     reuse = record.as_reuse(3, "sampled", 10.0)
