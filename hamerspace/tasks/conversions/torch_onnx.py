@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions._onnx_file import OPSET, SINGLE_FILE_BYTES, check_onnx
+from hamerspace.tasks.conversions._onnx_file import OPSET, SINGLE_FILE_BYTES, check_onnx, rename
 from hamerspace.tasks.conversions.base import Conversion, in_float32, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
@@ -106,6 +106,7 @@ def _script(
     model: ModelArtifact, module: Any, arguments: tuple[Any, ...], path: Path, *, dynamic: bool
 ) -> None:
     """The older exporter, which traces; it takes what ``torch.export`` cannot follow."""
+    import onnx
     import torch
 
     specs = (*model.inputs, *model.outputs)
@@ -123,6 +124,13 @@ def _script(
         dynamo=False,
         dynamic_axes=axes if dynamic else None,
     )
+    # An output that is constant loses its name where the exporter folds it.
+    proto = onnx.load(path, load_external_data=False)
+    pairs = zip(proto.graph.output, model.outputs, strict=True)
+    lost = {value.name: spec.name for value, spec in pairs if value.name != spec.name}
+    if lost:
+        rename(proto.graph, lost)
+        onnx.save(proto, path)
 
 
 def _weight_bytes(module: Any) -> int:

@@ -36,6 +36,19 @@ class Random(nn.Module):
     def forward(self, x):
         return torch.nn.functional.dropout(x, 0.5, training=True)
 
+class Recogniser(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.register_buffer("places", torch.ones(2, 3))
+
+    def forward(self, frames):
+        return self.places * 2, self.layer(frames.transpose(0, 1))
+
+def recogniser():
+    torch.manual_seed(0)
+    return Recogniser()
+
 def net():
     torch.manual_seed(0)
     return Net()
@@ -176,3 +189,20 @@ def test_half_precision_becomes_float32(tmp_path, dtype, kind):
     wanted = load_module(model).run(batch)["output"]
     limit = {"float16": 0.004, "bfloat16": 0.03}[dtype] * np.abs(wanted).max()
     assert 0 < np.abs(found - wanted).max() < limit
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_the_batch_is_free_along_the_axis_of_the_rows(tmp_path, scripted):
+    example = {"frames": np.ones((2, 6, 4), np.float32)}
+    model = source(tmp_path, "recogniser", example)
+    if scripted:
+        traced = torch.jit.trace(load_module(model).inner, torch.ones(2, 6, 4))
+        traced.save(str(tmp_path / "model.pt"))
+        spec = SourceSpec(None, tmp_path / "model.pt", None, None, tmp_path)
+        model, _ = open_source(spec, example, tmp_path / "source")
+    assert [spec.row_axis for spec in model.outputs] == [None, 1]
+    artifact = convert(model, "onnx", example, tmp_path / "onnx")
+    compare(artifact, model, {"frames": np.full((5, 6, 4), 2, np.float32)})
+    places, steps = ort.InferenceSession(artifact.file("model")).get_outputs()
+    assert (places.shape, steps.shape[0], steps.shape[2]) == ([2, 3], 6, 3)
+    assert isinstance(steps.shape[1], str)
