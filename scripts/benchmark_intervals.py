@@ -17,8 +17,8 @@ import numpy as np
 
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.loading import load_study
+from hamerspace.measure.latency import timed_in_pairs
 from hamerspace.measure.measurement import Latency
-from hamerspace.search.benchmark import beside_itself
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 
@@ -42,7 +42,7 @@ def main() -> None:
             stack.callback(spinning.wait)
             stack.callback(spinning.kill)
         for number in range(given.runs):
-            latency = beside_itself(plain, lambda pair: bench.time_afresh(None, pair, 2.0)).latency
+            latency = timed_in_pairs(plain, lambda pair: bench.time_afresh(None, pair, 2.0)).latency
             found.append(latency)
             print(
                 f"{number:3} {latency.ratio.estimate:.4f} "

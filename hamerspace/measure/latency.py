@@ -7,14 +7,14 @@ no other measuring goes on.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
 
-from hamerspace.measure.measurement import Latency
+from hamerspace.measure.measurement import Latency, Measurement
 from hamerspace.measure.process import ModelProcess
-from hamerspace.measure.statistics import CONFIDENCE, Interval, ratio_interval
+from hamerspace.measure.statistics import CONFIDENCE, Interval, process_ratios, ratio_interval
 
 BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02
@@ -190,3 +190,18 @@ def over_processes(found: Sequence[Latency], ratio: Interval) -> Latency:
         throughput_per_s=first.throughput_per_s * first.latency_ms.estimate / latency_ms.estimate,
         processes=len(found),
     )
+
+
+def timed_in_pairs(
+    measurement: Measurement, time_pair: Callable[[int], Latency], pairs: int = 5
+) -> Measurement:
+    """A measurement with the latency of several pairs of processes, whose spread is in it.
+
+    Args:
+        measurement: Of the model.
+        time_pair: Latency in one pair, told how many there were.
+        pairs: How many are timed.
+    """
+    found = [time_pair(pair) for pair in range(pairs)]
+    (ratio,) = process_ratios([[latency.ratio for latency in found]])
+    return replace(measurement, latency=over_processes(found, ratio))

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from hamerspace import _numbers
 from hamerspace.build.store import Store
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BuildError, ConfigError, DataError
+from hamerspace.measure.latency import timed_in_pairs
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Verdict, verdicts_of
@@ -123,6 +125,8 @@ def apply_recipe(
         measurement = bench.confirm(recipe) if measure else None
         if measurement is not None and measurement.failed:
             raise BuildError(f"the built model does not run: {measurement.reason}")
+        if measurement is not None:
+            measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
         deployment = Deployment(task.batch_size, loaded.config.target.threads)
         export_candidate(built.candidate, recipe, measurement, deployment, folder)
         applied = Applied(

@@ -1,8 +1,8 @@
 """Measure one model by the protocol of a search."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,8 @@ from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
-from hamerspace.measure.latency import LatencyPlan, over_processes
-from hamerspace.measure.measurement import Latency, Measurement
-from hamerspace.measure.statistics import process_ratios
+from hamerspace.measure.latency import LatencyPlan, timed_in_pairs
+from hamerspace.measure.measurement import Measurement
 from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
 from hamerspace.search.run_folder import RunFolder
@@ -26,7 +25,6 @@ from hamerspace.tasks.inputs import array_problems
 from hamerspace.tasks.model import MANIFEST, TensorSpec
 
 _PLAN = LatencyPlan(0.01, 2.0, 0.5)
-_PAIRS = 5
 _BATCHES = 32
 
 
@@ -48,7 +46,7 @@ def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
         tempfile.TemporaryDirectory() as scratch,
         Workbench(loaded, RunFolder(Path(scratch)), Store(default_store_folder())) as bench,
     ):
-        measurement = beside_itself(
+        measurement = timed_in_pairs(
             bench.source_measurement, lambda pair: bench.time_afresh(None, pair, _PLAN.max_s)
         )
         return BenchmarkResult(
@@ -113,7 +111,7 @@ def benchmark_candidate(
             plain = target.measure_reference(candidate, inputs, rows, _PLAN)
             assert plain.latency is not None
             own_ms = plain.latency.latency_ms.estimate
-            measurement = beside_itself(
+            measurement = timed_in_pairs(
                 plain, lambda pair: target.time_afresh(None, _PLAN, pair, own_ms)
             )
         finally:
@@ -122,13 +120,6 @@ def benchmark_candidate(
     return BenchmarkResult(
         measurement, candidate.backend, deployment, target.environment(), notes=notes
     )
-
-
-def beside_itself(measurement: Measurement, time: Callable[[int], Latency]) -> Measurement:
-    """With the ratio to itself over several pairs of processes, whose interval is the noise."""
-    pairs = [time(pair) for pair in range(_PAIRS)]
-    (ratio,) = process_ratios([[latency.ratio for latency in pairs]])
-    return replace(measurement, latency=over_processes(pairs, ratio))
 
 
 def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:

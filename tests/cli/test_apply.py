@@ -47,7 +47,9 @@ def test_the_result_is_measured_and_runs(call, recipe, onnx_task, tmp_path):
     assert ended.code == 0, ended.err
     assert "latency " in ended.out
     assert "accuracy " in ended.out
-    assert json.loads((tmp_path / "new" / "measurement.json").read_text())["size_mb"] > 0
+    measurement = json.loads((tmp_path / "new" / "measurement.json").read_text())
+    assert measurement["size_mb"] > 0
+    assert measurement["latency"]["processes"] == 5
     with np.load(onnx_task / "data.npz") as data:
         np.savez(tmp_path / "in.npz", image=data["image"][:2])
     subprocess.run(
