@@ -112,7 +112,7 @@ def test_trials_are_a_table(finished):
 
 def test_only_finished_trials_are_in_the_storage(finished):
     assert {t.state.name for t in finished.optuna_study.trials} == {"COMPLETE"}
-    assert finished.optuna_study.metric_names == ["quality", "latency_ms", "size_mb"]
+    assert finished.optuna_study.metric_names == ["quality", "size_mb"]
 
 
 def test_a_finished_search_builds_and_measures_nothing_again(finished, study_file, monkeypatch):
