@@ -73,3 +73,12 @@ def test_nothing_built_and_nothing_run(run):
 def test_small_misses_are_told_in_percent(run):
     nearest = Nearest("x", 1, {"max_latency_ms": Miss(62.0, 50.0), "max_accuracy_drop": Miss(1, 1)})
     assert misses(run, nearest)[0] == "latency 62 ms, at most 50 ms: 24 % over"
+
+
+def test_rows_too_few_to_show_it_of_any_candidate_are_said(run):
+    unsure = with_fates(run, max_accuracy_drop="not shown")
+    limit = run.constraints["max_accuracy_drop"]
+    told = verdict(replace(unsure, smallest_drop=2 * limit))
+    assert "rows so few show no drop under" in told.headline
+    assert "rows so few" not in verdict(replace(unsure, smallest_drop=limit / 2)).headline
+    assert "rows so few" not in verdict(replace(run, smallest_drop=2 * limit)).headline
