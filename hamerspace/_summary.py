@@ -253,7 +253,7 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
     if space.get("why"):
         found.append(f"The space is '{space['name']}', since {space['why']}.")
     found += [
-        f"{', '.join(mask['values'])} is left out: {mask['reason']}."
+        f"{', '.join(map(str, mask['values']))} is left out: {mask['reason']}."
         for mask in facts.get("masks", [])
         if mask["parameter"] == "backend"
     ]
