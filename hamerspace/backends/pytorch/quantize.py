@@ -55,13 +55,13 @@ def quantize(
     Raises:
         BuildError: The module cannot be traced symbolically, or nothing in it was quantised.
     """
+    _widen_for(module, kind)
     if kind == "none":
         return module
     if kind in _HALF:
         return _around(module, module.inner.to(_HALF[kind]))
     layers = quantizable_layers(module, kind)
     check_known(keep, layers, kind)
-    _widen_for(module, kind)
     if kind == "static_int8":
         return _static(module, example, calibration, dict.fromkeys(keep, False))
     wanted = [name for name in layers if name not in keep]
@@ -118,8 +118,8 @@ def quantize_one(
 
 
 def _widen_for(module: NamedModule, kind: str) -> None:
-    """torch.ao quantises float32 only."""
-    if kind in ("static_int8", "dynamic_int8"):
+    """torch.ao quantises float32 only; what is not quantised is called fp32, so it is that."""
+    if kind in ("none", "static_int8", "dynamic_int8"):
         module.widen()
 
 

@@ -335,3 +335,24 @@ def test_bitsandbytes_is_stored_without_python_code(uneven, tmp_path, kind):
     weights = (uneven.folder / "weights.safetensors").stat().st_size
     assert built.size_bytes < weights
     assert error_of(built, uneven, {"input": images(3)["image"]}) < 0.2
+
+
+@pytest.mark.parametrize("execution", ["eager", "frozen"])
+def test_what_is_called_fp32_is_float32_whatever_the_source_is(tmp_path, execution):
+    code = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 4)).bfloat16()
+"""
+    example = {"input": np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)}
+    source, info = opened(tmp_path, code, example)
+    chosen = {"quantization": "none", "execution": execution}
+    (tmp_path / "out").mkdir()
+    candidate = PytorchBackend().build(source, chosen, None, tmp_path / "out")
+    assert candidate.size_bytes > 4 * info.parameter_count
+    found = PytorchBackend().load(candidate, 1).run(example)["output"]
+    wanted = load_module(source).run(example)["output"]
+    assert 0 < np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
