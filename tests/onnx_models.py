@@ -169,8 +169,8 @@ def stateful(folder: Path) -> ModelArtifact:
     )
 
 
-def recogniser(folder: Path) -> ModelArtifact:
-    """Frames read in order, the time first: frames[?, 6, 8] to logits[6, ?, 5], and two places.
+def recogniser(folder: Path, *, batch: int | None = None) -> ModelArtifact:
+    """Frames read in order: frames[batch, 6, 8] to logits[6, batch, 5], and two places.
 
     ``places`` are the same two for whatever rows.
     """
@@ -192,10 +192,10 @@ def recogniser(folder: Path) -> ModelArtifact:
         folder,
         nodes,
         weights,
-        (TensorSpec("frames", "float32", (None, 6, 8)),),
+        (TensorSpec("frames", "float32", (batch, 6, 8)),),
         (
             TensorSpec("places", "float32", (2, 4), row_axis=None),
-            TensorSpec("logits", "float32", (6, None, 5), row_axis=1),
+            TensorSpec("logits", "float32", (6, batch, 5), row_axis=1),
         ),
     )
 

@@ -36,6 +36,7 @@ _FIXED_BATCH = (
 _BATCHED = '''
 BATCH = {batch}  # rows at a time that the model is fixed at
 VARYING = {varying!r}  # the inputs that have rows
+ROW_AXES = {axes!r}  # for each output its axis of the rows
 _load = load
 
 
@@ -54,12 +55,15 @@ def load(folder, threads=1):
             parts.append({{name: np.array(result) for name, result in run(batch).items()}})
         found = {{}}
         for name in parts[0]:
+            results, axis = [part[name] for part in parts], ROW_AXES[name]
             if rows == BATCH:
-                found[name] = parts[0][name]
-            elif parts[0][name].shape[:1] == (BATCH,):
-                found[name] = np.concatenate([part[name] for part in parts])[:rows]
+                found[name] = results[0]
+            elif axis is not None and results[0].shape[axis] == BATCH:
+                found[name] = np.concatenate(results, axis).take(range(rows), axis)
+            elif results[1:] and all(np.array_equal(results[0], r) for r in results[1:]):
+                found[name] = results[0]
             else:
-                raise ValueError(f"output {{name!r}} has no rows first: give {{BATCH}} at a time")
+                raise ValueError(f"output {{name!r}} has no entry a row: give {{BATCH}} at a time")
         return found
 
     return batched
@@ -183,7 +187,8 @@ def _predict(candidate: Candidate) -> str:
     fixed = fixed_batch(candidate)
     if fixed is not None:
         varying = [spec.name for spec in candidate.inputs if not spec.constant]
-        body += "\n" + _BATCHED.format(batch=fixed, varying=varying)
+        axes = {spec.name: spec.row_axis for spec in candidate.outputs}
+        body += "\n" + _BATCHED.format(batch=fixed, varying=varying, axes=axes)
     return _PREDICT.format(
         modules=config.title,
         inputs=[str(spec) for spec in candidate.inputs],

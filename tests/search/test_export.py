@@ -79,3 +79,21 @@ def test_any_number_of_rows_can_be_predicted(tmp_path, fixed):
         )
     assert json.loads((folder / "manifest.json").read_text())["fixed_batch"] == fixed
     assert ("fixed at a batch of" in (folder / "README.md").read_text()) == (fixed is not None)
+
+
+def test_rows_are_put_together_along_their_own_axis(tmp_path):
+    # As many steps as rows in a batch, so that either axis may be taken for the rows.
+    source = onnx_models.recogniser(tmp_path / "source", batch=6)
+    (tmp_path / "built").mkdir()
+    candidate = BACKENDS.load("onnxruntime").create().build(source, {}, None, tmp_path / "built")
+    folder = tmp_path / "best"
+    export_candidate(candidate, Recipe({"backend": "onnxruntime"}), None, Deployment(6, 1), folder)
+    free = onnx_models.recogniser(tmp_path / "free")
+    frames = onnx_models.inputs(free, 15)
+    np.savez(tmp_path / "in.npz", **frames)
+    files = [tmp_path / "in.npz", tmp_path / "out.npz"]
+    subprocess.run([sys.executable, folder / "predict.py", *files], check=True)
+    wanted = onnx_models.reference(free)(frames)
+    with np.load(tmp_path / "out.npz") as found:
+        np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found["places"], wanted["places"])
