@@ -118,13 +118,21 @@ def in_float32(module: "NamedModule", model: ModelArtifact, batch: Arrays) -> "N
         batch: Inputs by name.
 
     Raises:
-        BuildError: It answers otherwise than rounding explains.
+        BuildError: It answers otherwise than rounding explains, or cannot, as TorchScript that
+            turns numbers into half precision itself.
     """
     own = module.run(batch)
     dtype = module.widen()
     if dtype is not None:
         tolerance = HALF_TOLERANCE[str(dtype).removeprefix("torch.")]
-        check_agreement(model.outputs, own, module.run(batch), "float32", tolerance)
+        try:
+            found = module.run(batch)
+        except Exception as error:
+            raise BuildError(
+                f"the model cannot be computed in float32, as it names {dtype} itself: "
+                f"{one_line(error)}"
+            ) from error
+        check_agreement(model.outputs, own, found, "float32", tolerance)
     return module
 
 

@@ -206,3 +206,18 @@ def test_the_batch_is_free_along_the_axis_of_the_rows(tmp_path, scripted):
     places, steps = ort.InferenceSession(artifact.file("model")).get_outputs()
     assert (places.shape, steps.shape[0], steps.shape[2]) == ([2, 3], 6, 3)
     assert isinstance(steps.shape[1], str)
+
+
+def test_half_precision_that_cannot_be_widened_is_told(tmp_path):
+    class Casts(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.to(torch.bfloat16))
+
+    torch.jit.trace(Casts(4, 2).bfloat16(), torch.ones(2, 4)).save(str(tmp_path / "casts.pt"))
+    for name in ("source", "onnx"):
+        (tmp_path / name).mkdir()
+    batch = {"x": np.ones((2, 4), np.float32)}
+    spec = SourceSpec(None, tmp_path / "casts.pt", None, None, tmp_path)
+    model = open_source(spec, batch, tmp_path / "source")[0]
+    with pytest.raises(BuildError, match="cannot be computed in float32"):
+        convert(model, "onnx", batch, tmp_path / "onnx")
