@@ -119,3 +119,18 @@ def test_one_operator_that_cannot_be_taken_stays_in_float(tmp_path, monkeypatch)
     assert candidate.metadata["left_in_float"] == ["up"]
     assert 0.5 < candidate.metadata["lowered"] < 1
     assert error(source, candidate) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["static_int8", "dynamic_int8", "weights_int8", "weights_int4"])
+def test_weights_beyond_one_message_are_quantised_from_beside_the_file(tmp_path, monkeypatch, kind):
+    """With the limit that a message has lowered to what a test can hold."""
+    from hamerspace.backends.onnxruntime import scheme
+    from hamerspace.tasks.conversions import _onnx_file
+
+    monkeypatch.chdir(tmp_path)
+    for module in (scheme, _onnx_file):
+        monkeypatch.setattr(module, "SINGLE_FILE_BYTES", 8_000)
+    source = tiny.encoder(tmp_path / "source")
+    candidate = build(source, tmp_path / "built", kind)
+    assert candidate.metadata["lowered"] > 0.5
+    assert candidate.size_bytes < 0.6 * source.file("model").stat().st_size
