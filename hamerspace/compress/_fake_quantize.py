@@ -15,6 +15,7 @@ from torch.fx.experimental.optimization import fuse
 from hamerspace.compress._rows import TrainingRows
 from hamerspace.compress._structure import attention_layers
 from hamerspace.errors import BuildError
+from hamerspace.tasks.channels import differing_channel
 from hamerspace.tasks.quiet_nncf import quiet_nncf
 from hamerspace.tasks.torch_module import NamedModule
 
@@ -76,6 +77,7 @@ def _folded(inner: nn.Module, module: NamedModule, inputs: tuple[Tensor, ...]) -
         return plain
     same = all(
         torch.allclose(a, b, rtol=_FUSION_TOLERANCE, atol=_FUSION_TOLERANCE * float(a.abs().max()))
+        and not differing_channel(a.cpu().numpy(), b.cpu().numpy(), _FUSION_TOLERANCE)
         for a, b in zip(wanted, found, strict=True)
         if a.is_floating_point()
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.process import ModelProcess
+from hamerspace.tasks.channels import differing_channel
 from hamerspace.tasks.model import TensorSpec
 
 _TIMES = 16
@@ -18,6 +19,7 @@ _LARGE_BYTES = 64_000_000
 """Of the inputs of a larger batch, and of the outputs of one request."""
 _REQUEST_S = 2.0
 """What a request may take before the next is made smaller: each has a limit of its own."""
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,11 @@ def _row_bytes(readable: Readable, specs: Sequence[TensorSpec]) -> int:
 
 
 def outputs_agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
-    """Whether outputs differ by rounding at most."""
+    """Whether outputs differ by rounding at most, as a whole and in each channel."""
     finite = np.isfinite(exact)  # infinities must be the same; NaN agrees with nothing
     scale = float(np.abs(exact[finite]).max(initial=0.0))
-    return exact.shape == batched.shape and np.allclose(
-        exact, batched, rtol=1e-4, atol=1e-5 * scale
+    return (
+        exact.shape == batched.shape
+        and np.allclose(exact, batched, rtol=_ROUNDING, atol=1e-5 * scale)
+        and differing_channel(exact, batched, _ROUNDING) is None
     )

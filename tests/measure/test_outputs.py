@@ -194,3 +194,12 @@ def test_rounding_agrees_and_more_does_not():
     assert not outputs_agree(exact, exact + 0.01)
     assert not outputs_agree(exact, exact[:1])
     assert not outputs_agree(exact * np.nan, exact * np.nan)
+
+
+def test_other_scores_beside_pixels_do_not_agree():
+    draws = np.random.default_rng(0)
+    boxes, scores = 640 * draws.random((16, 4, 50)), draws.random((16, 2, 50))
+    exact = np.concatenate([boxes, scores], axis=1).astype(np.float32)
+    assert outputs_agree(exact, exact * (1 + 1e-6))
+    scaled = np.concatenate([boxes, scores + 0.004], axis=1).astype(np.float32)
+    assert not outputs_agree(exact, scaled)

@@ -10,13 +10,14 @@ import numpy as np
 
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BuildError
+from hamerspace.tasks.channels import differing_channel
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 
 if TYPE_CHECKING:
     from hamerspace.tasks.torch_module import NamedModule
 
 RELATIVE_TOLERANCE = 1e-3
-"""Largest difference of an output, as a share of the largest magnitude in that output."""
+"""Largest difference in a channel of an output, as a share of its largest magnitude."""
 HALF_TOLERANCE = {"float16": 1 / 64, "bfloat16": 1 / 8}
 """The same between half precision and float32: 16 times the gap between 1 and the next number."""
 # What is left of a sum that cancels is rounding of its terms.
@@ -84,7 +85,8 @@ def check_agreement(
 ) -> None:
     """Compare what a converted model returns with what the model itself returned.
 
-    The tolerance is a share of the scale of the whole tensor: its entries near zero carry rounding
+    The tolerance is a share of the scale of the whole tensor, and of each channel in it, see
+    :func:`~hamerspace.tasks.channels.differing_channel`: single entries near zero carry rounding
     only.
 
     Raises:
@@ -105,6 +107,15 @@ def check_agreement(
                 f"output '{name}' differs in {target} by {difference:.3g}, "
                 f"at a scale of {scale:.3g}"
             )
+        if a.ndim == 0:
+            continue
+        rows = spec.row_axis or 0
+        half = HALF_TOLERANCE.get(np.asarray(wanted[name]).dtype.name, 0.0)
+        channel = differing_channel(
+            np.moveaxis(a, rows, 0), np.moveaxis(b, rows, 0), max(tolerance, half)
+        )
+        if channel is not None:
+            raise BuildError(f"output '{name}' differs in {target}: {channel}")
 
 
 def in_float32(module: "NamedModule", model: ModelArtifact, batch: Arrays) -> "NamedModule":

@@ -11,32 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from hamerspace.errors import MetricError
+from hamerspace.tasks.channels import FLOAT32_NOISE, MOST_GROUPS, channel_axes
 from hamerspace.tasks.metrics.base import Array, PerSample
 
 _BLOCK_VALUES = 2**22
-_MOST_GROUPS = 1024
 _SHARED_FLOOR = 0.1
-_NOISE = 1e-6  # of float32, from sums
 _DEAD = 1e-6
-
-
-def channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of an output that may hold channels: what stands in a place has its own scale.
-
-    They are the second and the last. Of two one is left out where it looks like a position: it has
-    the size of its neighbour, as height and width have, or more than 1,024 places, as anchors.
-
-    Args:
-        shape: Of the output, rows first, of two dimensions or more.
-    """
-    axes = tuple(dict.fromkeys((1, len(shape) - 1)))
-    if len(axes) == 1:
-        return axes
-    left = axes
-    if len(shape) > 3:
-        neighbours = {axes[0]: shape[2], axes[1]: shape[-2]}
-        left = tuple(a for a in axes if shape[a] != neighbours[a]) or axes
-    return tuple(a for a in left if shape[a] <= _MOST_GROUPS) or left
 
 
 @dataclass(frozen=True)
@@ -47,7 +27,7 @@ class Spread:
     shown has lost all of it, however much places differ.
 
     Attributes:
-        axes: Of the channels, see :func:`channel_axes`.
+        axes: Of the channels, see :func:`~hamerspace.tasks.channels.channel_axes`.
         variance: For each axis that of each channel.
         low: The least value of each.
         high: The greatest.
@@ -84,7 +64,10 @@ class Spread:
     def constant(self) -> tuple[Array, ...]:
         """Whether each channel is the same in all rows, but for noise of float32."""
         noise = [
-            np.maximum(_NOISE * np.maximum(abs(low), abs(high)), 0.1 * _NOISE * self._greatest)
+            np.maximum(
+                FLOAT32_NOISE * np.maximum(abs(low), abs(high)),
+                0.1 * FLOAT32_NOISE * self._greatest,
+            )
             for low, high in zip(self.low, self.high, strict=True)
         ]
         return tuple(v <= np.square(n) for v, n in zip(self.variance, noise, strict=True))
@@ -114,7 +97,7 @@ class Spread:
         self, variance: PerSample, low: PerSample, high: PerSample, constant: Array
     ) -> PerSample:
         magnitude = np.maximum(abs(low), abs(high))
-        own = np.where(magnitude > _NOISE * self._greatest, magnitude, self._greatest)
+        own = np.where(magnitude > FLOAT32_NOISE * self._greatest, magnitude, self._greatest)
         scale = np.where(constant, np.square(own), variance)
         shares = (low >= 0) & (high <= 1)
         if (shares & ~constant).any():
@@ -152,7 +135,7 @@ def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
         for axis, scale in zip(spread.axes, spread.scale, strict=True):
             others = tuple(a for a in range(1, len(shape)) if a != axis)
             errors = squares.mean(axis=others) / scale
-            together = -(-len(scale) // _MOST_GROUPS)
+            together = -(-len(scale) // MOST_GROUPS)
             if together > 1:
                 starts = np.arange(0, len(scale), together)
                 counts = np.diff(starts, append=len(scale))

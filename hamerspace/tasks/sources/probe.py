@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import DataError, HamerspaceError, SourceError
+from hamerspace.tasks.channels import differing_channel
 from hamerspace.tasks.example import resized
 from hamerspace.tasks.model import Arrays, Findings, TensorSpec
 from hamerspace.tasks.sources.base import describe
@@ -20,7 +21,7 @@ _REPORT_END = 250
 """Characters kept of either end of a long report."""
 _COUNTS = (1, 2, 3)
 _ROUNDING = 1e-4
-"""As a share of the largest magnitude in an output; what sums in another order differ by."""
+"""As a share of the largest magnitude in a channel; what sums in another order differ by."""
 
 
 @dataclass(frozen=True)
@@ -277,11 +278,14 @@ def _equal(one: Array, other: Array) -> bool:
 
 
 def _near(one: Array, other: Array) -> bool:
-    """Whether two outputs differ by rounding at most."""
+    """Whether two outputs differ by rounding at most, as a whole and in each channel."""
     if one.shape != other.shape or not _floats(one):
         return _equal(one, other)
     scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
-    return np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING * scale, equal_nan=True)
+    return (
+        np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING * scale, equal_nan=True)
+        and differing_channel(one, other, _ROUNDING) is None
+    )
 
 
 def _floats(array: Array) -> bool:

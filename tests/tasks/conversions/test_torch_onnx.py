@@ -45,6 +45,31 @@ class Recogniser(nn.Module):
     def forward(self, frames):
         return self.places * 2, self.layer(frames.transpose(0, 1))
 
+class Detector(nn.Module):
+    # Boxes in pixels beside scores; these may come out otherwise where it is exported.
+    def __init__(self, exported):
+        super().__init__()
+        self.exported = exported
+        self.boxes, self.scores = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 3, 3)
+
+    def forward(self, image):
+        boxes, scores = 640 * self.boxes(image).sigmoid(), self.scores(image).sigmoid() / 2
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+            scores = {"kept": scores, "dead": scores * 0, "swapped": scores.flip(1)}[self.exported]
+        return torch.cat([boxes.flatten(2), scores.flatten(2)], 1)
+
+def detector():
+    torch.manual_seed(0)
+    return Detector("kept")
+
+def dead():
+    torch.manual_seed(0)
+    return Detector("dead")
+
+def swapped():
+    torch.manual_seed(0)
+    return Detector("swapped")
+
 def recogniser():
     torch.manual_seed(0)
     return Recogniser()
@@ -125,6 +150,22 @@ def test_disagreement_with_the_source_is_an_error(tmp_path):
     with pytest.raises(BuildError, match=r"dynamo exporter.*script exporter"):
         convert(model, "onnx", example, tmp_path / "onnx")
     assert list((tmp_path / "onnx").iterdir()) == []
+
+
+IMAGES = {"image": np.random.default_rng(0).standard_normal((2, 3, 12, 12)).astype(np.float32)}
+
+
+def test_scores_beside_pixels_are_converted(tmp_path):
+    model = source(tmp_path, "detector", IMAGES)
+    artifact = convert(model, "onnx", IMAGES, tmp_path / "onnx")
+    compare(artifact, model, {"image": IMAGES["image"][:1]})
+
+
+@pytest.mark.parametrize("exported", ["dead", "swapped"])
+def test_wrong_scores_beside_pixels_are_an_error(tmp_path, exported):
+    model = source(tmp_path, exported, IMAGES)
+    with pytest.raises(BuildError, match=r"differs in ONNX: channel [456] of axis 1 by 0\."):
+        convert(model, "onnx", IMAGES, tmp_path / "onnx")
 
 
 def test_unknown_conversions_are_refused(tmp_path):

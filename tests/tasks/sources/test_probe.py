@@ -138,6 +138,17 @@ def test_two_answers_to_one_row_are_seen_and_rounding_is_not():
     assert found.findings.random == ("noisy",)
 
 
+def test_two_answers_in_scores_beside_pixels_are_seen():
+    draws = np.random.default_rng(3)
+    found = probed(
+        lambda x: {
+            "noisy": np.stack([640 + x, 0.04 * draws.random(x.shape)], axis=2),
+            "rounded": np.stack([640 + x, x * (1 + 1e-6 * draws.random())], axis=2),
+        }
+    )
+    assert found.findings.random == ("noisy",)
+
+
 def test_nan_is_seen_and_is_no_second_answer():
     found = probed(lambda x: {"y": np.where(x > 0, x, np.nan), "z": np.where(x > 0, x, np.inf)})
     assert found.findings.undefined == ("y",)
