@@ -177,7 +177,7 @@ class BudgetSection(Section):
         description="Resident MB of one build; default: three quarters of the machine's.",
     )
     measure_timeout_s: Positive = Field(
-        default=300.0, description="Wall seconds of one measuring step."
+        default=300.0, description="Wall seconds of one measuring step, or one call of your metric."
     )
 
 

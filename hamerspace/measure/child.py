@@ -1,7 +1,7 @@
 """The bare process in which one model is run: it imports its runtime, numpy and nothing more.
 
 It answers requests over an inherited socket until that closes. Replies are ``("ok", value)`` or
-``("error", text)``.
+``("error", text)``; a host may send ``(GOING_ON, None)`` before, whenever a part is done.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Session, batches
 
+GOING_ON = "going on"
 _TIMED_BATCHES = 32
 
 

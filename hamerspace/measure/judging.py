@@ -10,6 +10,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ import numpy.typing as npt
 
 from hamerspace import errors
 from hamerspace.errors import MetricError, SessionError
-from hamerspace.measure.child import connect, serve
+from hamerspace.measure.child import GOING_ON, connect, serve
 from hamerspace.measure.measurement import Quality
 from hamerspace.measure.process import ChildProcess, surviving_a_kill
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.statistics import CONFIDENCE, Floats
+from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.reads import digests, noted_reads
 
 
@@ -31,7 +33,7 @@ class JudgeLimits:
     """Of the process that judges.
 
     Attributes:
-        timeout_s: Wall seconds that one judgement may take.
+        timeout_s: Wall seconds that one call of the metric may take.
         memory_mb: Resident MB that the process may take.
         log: Receives what the metric prints.
     """
@@ -117,14 +119,18 @@ class _JudgeProcess(ChildProcess):
             ) from error
         variables = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
         super().__init__(command, variables, limits.timeout_s, limits.memory_mb, limits.log)
-        self._call("path", entries=sys.path)
-        self._call(
-            "open",
-            metric=metric,
-            labels=_by_path(judge.labels),
-            source_outputs=_by_path(judge.source_outputs),
-            rows_together=judge.rows_together,
-        )
+        try:
+            self._call("path", entries=sys.path)
+            self._call(
+                "open",
+                metric=metric,
+                labels=_by_path(judge.labels),
+                source_outputs=_by_path(judge.source_outputs),
+                rows_together=judge.rows_together,
+            )
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, name: str, *arguments: Any) -> Any:
         refused, value = self._call("ask", method=name, values=arguments)
@@ -134,7 +140,10 @@ class _JudgeProcess(ChildProcess):
 
 
 class _JudgeHost:
-    """Holds the judge in its process."""
+    """Holds the judge in its process, and tells of every call of the metric that ended."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def path(self, entries: list[str]) -> None:
         """Find modules where the caller finds them."""
@@ -146,6 +155,8 @@ class _JudgeHost:
         self._noting = ExitStack()
         self._reads = self._noting.enter_context(noted_reads())
         loaded = pickle.loads(metric)  # noqa: S301 - from our own caller
+        if isinstance(loaded, FunctionMetric):
+            loaded = loaded.telling(lambda: self._connection.send((GOING_ON, None)))
         self._judge = Judge(loaded, _read(labels), _read(source_outputs), rows_together)
 
     def ask(self, method: str, values: tuple[Any, ...]) -> tuple[str, Any]:
@@ -173,4 +184,5 @@ def _read(array: Any) -> Any:
 
 
 if __name__ == "__main__":
-    serve(_JudgeHost(), connect(int(sys.argv[1])))
+    _connection = connect(int(sys.argv[1]))
+    serve(_JudgeHost(_connection), _connection)

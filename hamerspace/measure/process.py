@@ -20,11 +20,14 @@ from hamerspace.backends.base import Candidate
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import SessionError
+from hamerspace.measure.child import GOING_ON
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _POLL_S = 0.2
+_ENDING_S = 5.0
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -61,7 +64,8 @@ class ChildProcess:
     Args:
         command: What is run; the number of its end of a socket is added.
         variables: Its environment.
-        timeout_s: Wall seconds that one request may take.
+        timeout_s: Wall seconds that one request may take, or each part of it that the process
+            tells the end of.
         memory_mb: Resident MB that the process may take.
         log: Receives what the process prints.
     """
@@ -92,7 +96,7 @@ class ChildProcess:
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process.poll() is None
+        return self._process.returncode is None and not self._has_ended()
 
     def close(self) -> None:
         """End the process."""
@@ -110,8 +114,7 @@ class ChildProcess:
     def _call(self, name: str, **arguments: Any) -> Any:
         try:
             self._connection.send((name, arguments))
-            self._wait(name)
-            status, value = self._connection.recv()
+            status, value = self._answer(name)
         except (EOFError, OSError) as error:
             raise SessionError(f"{name}: {self._end()}") from error
         except BaseException:
@@ -122,10 +125,15 @@ class ChildProcess:
             raise SessionError(f"{name}: {value}")
         return value
 
-    def _wait(self, name: str) -> None:
+    def _answer(self, name: str) -> tuple[str, Any]:
         deadline = time.monotonic() + self._timeout_s
-        while not self._connection.poll(_POLL_S):
-            if time.monotonic() > deadline:
+        while True:
+            if self._connection.poll(_POLL_S):
+                status, value = self._connection.recv()
+                if status != GOING_ON:
+                    return status, value
+                deadline = time.monotonic() + self._timeout_s
+            elif time.monotonic() > deadline:
                 raise SessionError(f"{name}: took longer than {self._timeout_s:g} s")
             with contextlib.suppress(psutil.Error):
                 resident_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
@@ -134,13 +142,26 @@ class ChildProcess:
                         f"{name}: took more than {self._memory_mb:,.0f} MB of memory"
                     )
 
+    def _has_ended(self) -> bool:
+        # Left to be waited for: until then nobody else's process can get its number.
+        return os.waitid(os.P_PID, self._process.pid, _LOOK) is not None
+
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        """End the process and those that it started; once it is waited for, nothing."""
+        if self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            self._process.wait()
 
     def _end(self) -> str:
-        code = self._process.wait()
+        """How a process ended that has closed its connection."""
+        deadline = time.monotonic() + min(self._timeout_s, _ENDING_S)
+        while self.alive and time.monotonic() < deadline:
+            time.sleep(0.01)
+        went_on = self.alive
+        self._kill()
+        code = self._process.returncode
+        if went_on:
+            return "the process closed its connection and went on"
         if code < 0:
             return f"the process was killed by {signal.Signals(-code).name}"
         return f"the process exited with code {code}"

@@ -1,6 +1,7 @@
 """Quality of a candidate against the source model, paired row by row."""
 
 import math
+import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ from hamerspace.tasks.metrics.spread import Spread
 FIRST_LOOK = 100
 FIRST_LOOK_OF_NO_MEAN = 200
 GROWTH = 4.0
+RESAMPLES, RESAMPLES_OF_SLOW = 200, 50
+_SLOW_S = 0.5
 _MOST_EXCHANGED = 256
 _EXCHANGES = 32
 _FEW, _ROUNDING = 5, 0.1
@@ -216,7 +219,21 @@ class Judge:
         if limit is not None and (found := drop(np.arange(rows), 0)) <= limit:
             return Interval(found, -math.inf, math.inf)
         stray = float(self._reach[0]) * self.rows_together / rows
-        return bootstrap_interval(drop, rows, confidence, together=self.rows_together, stray=stray)
+        return bootstrap_interval(
+            drop,
+            rows,
+            confidence,
+            self._resamples,
+            together=self.rows_together,
+            stray=stray,
+        )
+
+    @cached_property
+    def _resamples(self) -> int:
+        """Fewer where the metric takes long, of which every resample asks it twice."""
+        began = time.monotonic()
+        self._metric.value(self.source_outputs, self._truth)
+        return RESAMPLES if time.monotonic() - began < _SLOW_S else RESAMPLES_OF_SLOW
 
     @cached_property
     def _reach(self) -> Floats:

@@ -236,7 +236,9 @@ def bootstrap_interval(
     spread = float(np.std(draws, ddof=1)) * math.sqrt(count / (count - 1))
     if 0.0 in draws or np.ptp(draws) == 0:
         spread = math.hypot(spread, stray)
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread
+    # Nor do few resamples know the error better than as many rows would.
+    freedom = min(count, len(draws)) - 1
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * spread
     return Interval(estimate, estimate - half, estimate + half)
 
 

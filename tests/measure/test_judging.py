@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import MetricError, SessionError
-from hamerspace.measure.judging import JudgeLimits, RemoteJudge
+from hamerspace.measure.judging import JudgeLimits, RemoteJudge, _JudgeProcess
 from hamerspace.measure.quality import Judge
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 
@@ -112,6 +112,38 @@ def test_whatever_it_does_is_an_error_and_the_next_one_is_judged(remote, functio
         judge.judge(WORSE)
 
 
+def test_the_time_limit_is_of_each_call(remote):
+    def slow(outputs, labels):
+        time.sleep(0.004)
+        return right(outputs, labels)
+
+    judge = remote(slow)
+    judge.judge(WORSE[:200])  # starts the process, whose imports take their time
+    judge._running[0]._timeout_s = 1.0
+    quality = judge.judge(WORSE)
+    assert quality.drop.low < 10 < quality.drop.high
+
+
+def test_a_slow_metric_is_asked_for_fewer_resamples(monkeypatch):
+    calls = []
+
+    def counted(outputs, labels):
+        calls.append(1)
+        return right(outputs, labels)
+
+    found = []
+    for slow_s in (1000.0, 0.0):
+        monkeypatch.setattr("hamerspace.measure.quality._SLOW_S", slow_s)
+        judge = Judge(FunctionMetric("session:theirs", counted, "maximize"), LABELS, SOURCE)
+        calls.clear()
+        drop = judge.judge(WORSE).drop
+        found.append((len(calls), drop))
+    (many, narrow), (few, wide) = found
+    assert few < many / 2
+    assert narrow.estimate == wide.estimate
+    assert 0.5 < wide.half_width / narrow.half_width < 2
+
+
 def test_what_it_prints_goes_to_the_log(remote, tmp_path, capfd):
     def talk(outputs, labels):
         sys.stdout.write("from the metric")
@@ -120,6 +152,22 @@ def test_what_it_prints_goes_to_the_log(remote, tmp_path, capfd):
     remote(talk).check()
     assert capfd.readouterr().out == ""
     assert "from the metric" in (tmp_path / "metric.log").read_text()
+
+
+@pytest.mark.parametrize("moment", ["path", "open"])
+def test_a_process_that_cannot_take_the_judge_is_ended(remote, monkeypatch, moment):
+    begun, call = [], _JudgeProcess._call
+
+    def fail(process, name, **arguments):
+        begun.append(process)
+        if name == moment:
+            raise SessionError("no room")
+        return call(process, name, **arguments)
+
+    monkeypatch.setattr(_JudgeProcess, "_call", fail)
+    with pytest.raises(SessionError, match="no room"):
+        remote(right).check()
+    assert not begun[0].alive
 
 
 def test_what_cannot_be_handed_over_is_told(remote, tmp_path):

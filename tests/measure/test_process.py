@@ -1,12 +1,13 @@
 import os
 import signal
+import sys
 
 import numpy as np
 import psutil
 import pytest
 
 from hamerspace.errors import SessionError
-from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.process import ChildProcess, ModelProcess
 
 
 @pytest.fixture
@@ -97,6 +98,44 @@ def test_a_killed_process_is_told(start):
     with pytest.raises(SessionError, match="killed by SIGKILL"):
         process.block(1)
     assert not process.alive
+
+
+CLOSES = """
+import os, subprocess, sys, time
+subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
+if "ends" in sys.argv:
+    sys.exit(3)
+os.close(int(sys.argv[-1]))
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("how", "why"), [("ends", "exited with code 3"), ("on", "went on")])
+def test_what_closes_its_connection_is_ended_with_all_that_it_started(tmp_path, how, why):
+    command = [sys.executable, "-c", CLOSES, how]
+    with ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log") as process:
+        with pytest.raises(SessionError, match=f"ask: the process .*{why}"):
+            process._call("ask")
+        assert not process.alive
+        group = [p for p in psutil.process_iter() if _group(p) == process._process.pid]
+        psutil.wait_procs(group, timeout=5)
+        assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in group)
+
+
+def _group(process):
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_what_has_ended_is_not_signalled_by_its_number(start, monkeypatch):
+    process, _ = start("none")
+    os.kill(process._process.pid, signal.SIGKILL)
+    with pytest.raises(SessionError, match="killed by SIGKILL"):
+        process.block(1)
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("the number is anybody's by now"))
+    process.close()
 
 
 def test_closing_ends_the_process(start):

@@ -1,6 +1,7 @@
 """Choose the metric that a study names, or the one that suits its labels and output."""
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -41,6 +42,20 @@ class FunctionMetric(Metric):
         self.name = name.rpartition("_")[0] if module == SESSION else reference
         self.direction = direction
         self._function = function
+
+    def telling(self, tell: Callable[[], None]) -> "FunctionMetric":
+        """The same metric, which calls ``tell`` whenever a call of the function has ended."""
+        function = self._function
+
+        def told(outputs: Array, reference: Array) -> Any:
+            try:
+                return function(outputs, reference)
+            finally:
+                tell()
+
+        same = copy(self)
+        same._function = told  # noqa: SLF001 - our own class
+        return same
 
     def compute(self, outputs: Array, reference: Array) -> Any:
         result = self._function(outputs, reference)
