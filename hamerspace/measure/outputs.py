@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.process import ModelProcess
-from hamerspace.tasks.channels import differing_channel
+from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.model import TensorSpec
 
 _TIMES = 16
@@ -131,8 +131,8 @@ def _row_bytes(readable: Readable, specs: Sequence[TensorSpec]) -> int:
 
 def outputs_agree(exact: npt.NDArray[Any], batched: npt.NDArray[Any]) -> bool:
     """Whether outputs differ by rounding at most, as a whole and in each channel."""
-    finite = np.isfinite(exact)  # infinities must be the same; NaN agrees with nothing
-    scale = float(np.abs(exact[finite]).max(initial=0.0))
+    # Infinities must be the same; NaN agrees with nothing.
+    scale = float(np.abs(exact[unmasked(exact)]).max(initial=0.0))
     return (
         exact.shape == batched.shape
         and np.allclose(exact, batched, rtol=_ROUNDING, atol=1e-5 * scale)

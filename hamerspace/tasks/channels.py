@@ -13,6 +13,8 @@ MOST_GROUPS = 1024
 FLOAT32_NOISE = 1e-6
 """Of sums in float32, as a share of their largest terms."""
 _LARGE = 0.1
+_MASK = 1e9
+_MASK_GAP = 1e3
 
 
 def channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -34,10 +36,27 @@ def channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a for a in left if shape[a] <= MOST_GROUPS) or left
 
 
+def unmasked(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which values tell a scale.
+
+    Not what is infinite, nor numbers from 1e9 on that stand far apart from all others: what a model
+    masks, it often sets to ``-1e9`` or to the least number of its type.
+    """
+    finite = np.isfinite(values)
+    magnitudes = np.abs(values, dtype=np.result_type(values, np.float32))
+    masks = finite & (magnitudes >= _MASK)
+    others = magnitudes[finite & ~masks]
+    apart = others.size and magnitudes[masks].min(initial=np.inf) > _MASK_GAP * others.max()
+    counted: npt.NDArray[np.bool_] = finite & ~masks if apart else finite
+    return counted
+
+
 def differing_channel(
     wanted: npt.NDArray[Any], found: npt.NDArray[Any], tolerance: float
 ) -> str | None:
     """The channel that differs most beyond what it may, in words; ``None`` where all agree.
+
+    It is for outputs that agree as a whole, so that large channels differ little.
 
     A channel may differ by a share of its own largest magnitude. Beside that it may differ by
     rounding of what it was summed from, of which large channels tell: twice what those above a
@@ -45,7 +64,7 @@ def differing_channel(
     that happens to be near 0 among others, or what is left where large terms cancel, agrees.
 
     Args:
-        wanted: Numbers, rows first; where they are not finite nothing is compared.
+        wanted: Numbers, rows first; what :func:`unmasked` leaves out is not compared.
         found: Of the same shape.
         tolerance: Largest difference as a share of the largest magnitude in the channel.
     """
@@ -53,10 +72,10 @@ def differing_channel(
         return None
     dtype = np.result_type(wanted, found, np.float32)
     a, b = wanted.astype(dtype, copy=False), found.astype(dtype, copy=False)
-    finite = np.isfinite(a)
+    counted = unmasked(a)
     with np.errstate(invalid="ignore"):
-        differences = np.where(finite, np.abs(a - b), 0.0)
-    magnitudes = np.where(finite, np.abs(a), 0.0)
+        differences = np.where(counted, np.abs(a - b), 0.0)
+    magnitudes = np.where(counted, np.abs(a), 0.0)
     greatest = magnitudes.max(initial=0.0)
     for axis in channel_axes(a.shape):
         others = tuple(i for i in range(a.ndim) if i != axis)

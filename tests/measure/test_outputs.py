@@ -203,3 +203,10 @@ def test_other_scores_beside_pixels_do_not_agree():
     assert outputs_agree(exact, exact * (1 + 1e-6))
     scaled = np.concatenate([boxes, scores + 0.004], axis=1).astype(np.float32)
     assert not outputs_agree(exact, scaled)
+
+
+def test_other_scores_beside_masks_do_not_agree():
+    exact = np.random.default_rng(0).random((16, 50)).astype(np.float32)
+    exact[:, 9:20] = np.finfo(np.float32).min
+    assert outputs_agree(exact, exact * np.float32(1 - 1e-6))
+    assert not outputs_agree(exact, np.where(exact > 0, exact + np.float32(0.1), exact))

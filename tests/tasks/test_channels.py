@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hamerspace.tasks.channels import differing_channel
+from hamerspace.tasks.channels import differing_channel, unmasked
 
 RNG = np.random.default_rng(7)
 BOXES = 640 * RNG.random((2, 4, 300))
@@ -110,3 +110,23 @@ def test_places_without_numbers_are_left_out():
 @pytest.mark.parametrize("shape", [(), (3,), (0, 4), (2, 0, 3), (2, 3, 0)])
 def test_outputs_without_channels_or_rows_have_none_that_differs(shape):
     assert differing_channel(np.zeros(shape), np.zeros(shape), TOLERANCE) is None
+
+
+@pytest.mark.parametrize("mask", [-np.inf, -1e9, -1e30, float(np.finfo(np.float32).min)])
+def test_masks_tell_no_scale(mask):
+    wanted = detector().astype(np.float32)
+    wanted[0, :, 9:] = mask
+    np.testing.assert_array_equal(unmasked(wanted), wanted > -1)
+    found = wanted * np.float32(1 - 1e-6)
+    assert differing_channel(wanted, found, TOLERANCE) is None
+    found[1, 5] = 0
+    told = differing_channel(wanted, found, TOLERANCE)
+    assert told is not None
+    assert told.startswith("channel 5 of axis 1 ")
+
+
+def test_large_numbers_among_their_like_are_no_masks():
+    values = 1e11 * RNG.standard_normal((4, 500))
+    assert unmasked(values).all()
+    assert unmasked(np.full((2, 3), -1e12)).all()
+    assert unmasked(np.array([[2**40, 2**31]])).all()

@@ -10,7 +10,7 @@ import numpy as np
 
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BuildError
-from hamerspace.tasks.channels import differing_channel
+from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 
 if TYPE_CHECKING:
@@ -99,9 +99,14 @@ def check_agreement(
         a, b = np.asarray(wanted[name], np.float64), np.asarray(found[name], np.float64)
         if a.shape != b.shape:
             raise BuildError(f"output '{name}' is {list(b.shape)} in {target}, not {list(a.shape)}")
-        finite = np.isfinite(a)
-        scale = float(np.abs(a[finite]).max(initial=0.0))
-        difference = float(np.abs(a - b)[finite].max(initial=0.0))
+        counted, infinite = unmasked(a), np.isinf(a)
+        masked = ~counted & np.isfinite(a)
+        if (np.sign(a) != np.sign(b))[infinite].any() or not np.allclose(
+            b[masked], a[masked], rtol=tolerance
+        ):
+            raise BuildError(f"output '{name}' differs in {target} where it is masked or infinite")
+        scale = float(np.abs(a[counted]).max(initial=0.0))
+        difference = float(np.abs(a[counted] - b[counted]).max(initial=0.0))
         if not difference <= tolerance * scale + _ABSOLUTE_TOLERANCE:
             raise BuildError(
                 f"output '{name}' differs in {target} by {difference:.3g}, "

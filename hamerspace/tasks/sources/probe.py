@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import DataError, HamerspaceError, SourceError
-from hamerspace.tasks.channels import differing_channel
+from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.example import resized
 from hamerspace.tasks.model import Arrays, Findings, TensorSpec
 from hamerspace.tasks.sources.base import describe
@@ -281,7 +281,7 @@ def _near(one: Array, other: Array) -> bool:
     """Whether two outputs differ by rounding at most, as a whole and in each channel."""
     if one.shape != other.shape or not _floats(one):
         return _equal(one, other)
-    scale = float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
+    scale = float(np.abs(one[unmasked(one)]).max(initial=0.0))
     return (
         np.allclose(one, other, rtol=_ROUNDING, atol=_ROUNDING * scale, equal_nan=True)
         and differing_channel(one, other, _ROUNDING) is None

@@ -58,6 +58,33 @@ class Detector(nn.Module):
             scores = {"kept": scores, "dead": scores * 0, "swapped": scores.flip(1)}[self.exported]
         return torch.cat([boxes.flatten(2), scores.flatten(2)], 1)
 
+class Masked(nn.Module):
+    def __init__(self, exported):
+        super().__init__()
+        self.exported = exported
+        self.layer = nn.Linear(4, 6)
+
+    def forward(self, x):
+        y, mask = self.layer(x), torch.finfo(torch.float32).min
+        if self.exported == "infinite":
+            mask = -torch.inf
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+            y = y * (self.exported != "dead")
+            mask = 0.0 if self.exported in ("unmasked", "infinite") else mask
+        return torch.where(torch.arange(6) % 3 == 0, mask, y)
+
+def masked():
+    return Masked("kept")
+
+def masked_dead():
+    return Masked("dead")
+
+def masked_unmasked():
+    return Masked("unmasked")
+
+def masked_infinite():
+    return Masked("infinite")
+
 def detector():
     torch.manual_seed(0)
     return Detector("kept")
@@ -166,6 +193,20 @@ def test_wrong_scores_beside_pixels_are_an_error(tmp_path, exported):
     model = source(tmp_path, exported, IMAGES)
     with pytest.raises(BuildError, match=r"differs in ONNX: channel [456] of axis 1 by 0\."):
         convert(model, "onnx", IMAGES, tmp_path / "onnx")
+
+
+def test_what_is_masked_is_converted(tmp_path):
+    example = {"x": np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)}
+    model = source(tmp_path, "masked", example)
+    compare(convert(model, "onnx", example, tmp_path / "onnx"), model, example)
+
+
+@pytest.mark.parametrize("exported", ["dead", "unmasked", "infinite"])
+def test_what_differs_beside_masks_or_in_them_is_an_error(tmp_path, exported):
+    example = {"x": np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)}
+    model = source(tmp_path, f"masked_{exported}", example)
+    with pytest.raises(BuildError, match="differs in ONNX"):
+        convert(model, "onnx", example, tmp_path / "onnx")
 
 
 def test_unknown_conversions_are_refused(tmp_path):
