@@ -1,7 +1,7 @@
 """What must stay the same for the trials of a study to be comparable, and what is kept of it."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hamerspace._secrets import without_passwords
@@ -28,18 +28,16 @@ _VERSION = 1
 
 
 def identity_of(
-    loaded: LoadedStudy, backends: Sequence[str] | None, known: Collection[str] | None = None
+    loaded: LoadedStudy, backends: Sequence[str] | None, parts: Mapping[str, str]
 ) -> dict[str, Any]:
     """What must stay the same for the trials of a study to be comparable, by section.
 
     Args:
         loaded: The study.
         backends: The backends that it is restricted to.
-        known: Files behind the task as it began; ``None`` where it begins now.
+        parts: Digests of the files behind the task, of those that were there as it began.
     """
-    config, parts = loaded.config, part_digests(loaded)
-    if known is not None:
-        parts = {name: parts.get(name, "") for name in known}
+    config = loaded.config
     return {
         "task (model, data or metric)": study_identity(loaded, parts),
         "space": content_key(text=space_texts(config.space, loaded.root), goal=config.goal),
@@ -50,7 +48,7 @@ def identity_of(
     }
 
 
-def details_of(loaded: LoadedStudy) -> dict[str, dict[str, str]]:
+def details_of(loaded: LoadedStudy, parts: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What is behind the digests of an identity, to tell later what of it has changed.
 
     Returns:
@@ -61,7 +59,7 @@ def details_of(loaded: LoadedStudy) -> dict[str, dict[str, str]]:
     if loaded.config.space != AUTO_SPACE:
         declared = parse_space_file(find_space_file(loaded.config.space, loaded.root)).parameters
     return {
-        "files": part_digests(loaded),
+        "files": dict(parts),
         "space": {name: str(parameter) for name, parameter in declared.items()},
     }
 
@@ -90,7 +88,10 @@ def begin(
     if found is None:
         folder.refuse_strangers()
         run = {"storage": storage, "command": without_passwords(command)}
-        folder.write(RUN_FILE, {**_kept(loaded, identity_of(loaded, backends)), **run})
+        parts = part_digests(loaded)
+        folder.write(
+            RUN_FILE, {**_kept(loaded, identity_of(loaded, backends, parts), parts), **run}
+        )
         return
     changes = changes_since(found, loaded, backends) + changes_of_storage(
         found.get("storage"), storage
@@ -112,10 +113,12 @@ def changes_since(
         backends: The backends that it is restricted to.
     """
     details, reads = found.get("details", {}), found.get("reads", {})
-    identity = identity_of(loaded, backends, details.get("files"))
+    parts = part_digests(loaded)
+    known = {name: parts.get(name, "") for name in details.get("files", parts)}
+    identity = identity_of(loaded, backends, known)
     changes = changes_of_reads(reads, digests_of(reads, loaded.root))
     if found.get("identity") != identity:
-        changes += changes_of_study(found, _kept(loaded, identity))
+        changes += changes_of_study(found, _kept(loaded, identity, parts))
     return list(dict.fromkeys(changes))
 
 
@@ -127,13 +130,15 @@ def keep_reads(folder: RunFolder, reads: Mapping[str, str]) -> None:
         folder.write(RUN_FILE, {**run, "reads": {**known, **reads}})
 
 
-def _kept(loaded: LoadedStudy, identity: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(
+    loaded: LoadedStudy, identity: Mapping[str, Any], parts: Mapping[str, str]
+) -> dict[str, Any]:
     """What the run folder keeps of a study."""
     return {
         "version": _VERSION,
         "name": loaded.config.name,
         "identity": identity,
-        "details": details_of(loaded),
+        "details": details_of(loaded, parts),
         "study": loaded.model_dump(mode="json"),
     }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from hamerspace.tasks.user_code import reference_file
 
 _NO_INPUT = frozenset({".log", ".txt", ".md", ".out", ".err", ".yaml", ".yml", ".html", ".ipynb"})
 """Suffixes of files beside user code that people write during a study, not code that reads them."""
-_BIG_BYTES = 100_000_000
+BIG_BYTES = 100_000_000
+"""Data of more than this count with their size and time."""
 NOT_OURS = frozenset({"runs", "venv", "env", "__pycache__", "site-packages", "node_modules"})
+_SETTLED_NS = 2 * 10**9
+"""A file that was changed less than this ago may change again without another time."""
+_known: dict[tuple[Path, int, int, int], bytes] = {}
 
 
 def study_fingerprint(loaded: LoadedStudy) -> str:
@@ -24,21 +29,17 @@ def study_fingerprint(loaded: LoadedStudy) -> str:
     time. Hidden files, notes, logs and YAML files, the study file among them, do not; where they
     are read all the same, and in folders below, :mod:`hamerspace.tasks.reads` knows of them.
     """
-    digest = hashlib.sha256()
-    digest.update(json.dumps(_decides(loaded), sort_keys=True).encode())
-    for path in (loaded.source_path, loaded.weights_path, loaded.data_path):
-        if path is not None:
-            _update_with_named(digest, path)
-    files = _user_code(loaded)
-    for file in files:
-        _update(digest, file, loaded.root)
-    if files or loaded.trust_pickle:
-        update_with_code(digest, loaded.root)
-    if files:
-        for path in sorted(loaded.root.iterdir()):
-            if is_data(path):
-                _update(digest, path, loaded.root)
-    return digest.hexdigest()
+    return study_identity(loaded, part_digests(loaded))
+
+
+def named_paths(loaded: LoadedStudy) -> dict[str, Path]:
+    """The files and folders that a study names, by key."""
+    named = {
+        "task.source.path": loaded.source_path,
+        "task.source.weights": loaded.weights_path,
+        "task.data.path": loaded.data_path,
+    }
+    return {key: path for key, path in named.items() if path is not None}
 
 
 def part_digests(loaded: LoadedStudy) -> dict[str, str]:
@@ -48,27 +49,21 @@ def part_digests(loaded: LoadedStudy) -> dict[str, str]:
         The key of the study file that names a file or folder to its digest, and the path of each
         file beside the study that counts, relative to its folder, to that file's.
     """
-    named = {
-        "task.source.path": loaded.source_path,
-        "task.source.weights": loaded.weights_path,
-        "task.data.path": loaded.data_path,
-    }
+    named, root = named_paths(loaded), loaded.root
     found = {}
     for key, path in named.items():
-        if path is not None:
-            digest = hashlib.sha256()
-            _update_with_named(digest, path)
-            found[key] = digest.hexdigest()
+        digest = hashlib.sha256()
+        _update_with_named(digest, path)
+        found[key] = digest.hexdigest()
     files = _user_code(loaded)
     beside = set(files)
     if files or loaded.trust_pickle:
-        beside.update(_code_files(loaded.root))
+        beside.update(_code_files(root))
     if files:
-        beside.update(path for path in loaded.root.iterdir() if is_data(path))
+        beside.update(path for path in root.iterdir() if is_data(path))
     for path in sorted(beside - set(named.values())):
-        digest = hashlib.sha256()
-        _update(digest, path, loaded.root)
-        found[path.relative_to(loaded.root).as_posix()] = digest.hexdigest()
+        name = path.relative_to(root).as_posix()
+        found[name] = hashlib.sha256(name.encode() + content_or_stamp(path)).hexdigest()
     return found
 
 
@@ -84,8 +79,7 @@ def _user_code(loaded: LoadedStudy) -> list[Path]:
 def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:
     """Add a file that the study names, or every file of a folder."""
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(file.relative_to(path).as_posix().encode() + _content(file))
+        _update_with_folder(digest, path)
         return
     digest.update(_content(path))
     for sibling in _external_data(path):
@@ -105,11 +99,13 @@ def update_with_code(digest: "hashlib._Hash", root: Path) -> None:
 def folder_fingerprint(folder: Path) -> str:
     """Digest of the names and contents of a folder's files."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(_content(path))
+    _update_with_folder(digest, folder)
     return digest.hexdigest()
+
+
+def _update_with_folder(digest: "hashlib._Hash", folder: Path) -> None:
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + _content(file))
 
 
 def _code_files(folder: Path) -> Iterator[Path]:
@@ -164,11 +160,6 @@ def is_data(path: Path) -> bool:
     )
 
 
-def _update(digest: "hashlib._Hash", path: Path, root: Path) -> None:
-    digest.update(path.relative_to(root).as_posix().encode())
-    digest.update(file_stamp(path) if path.stat().st_size > _BIG_BYTES else _content(path))
-
-
 def _external_data(model: Path) -> Iterator[Path]:
     """Files beside an ONNX model that may hold its weights."""
     if model.suffix == ".onnx" and model.parent.is_dir():
@@ -177,14 +168,28 @@ def _external_data(model: Path) -> Iterator[Path]:
                 yield path
 
 
+def content_or_stamp(path: Path) -> bytes:
+    """Digest of a file's content; of a large one its name, size and time."""
+    return file_stamp(path) if path.stat().st_size > BIG_BYTES else _content(path)
+
+
 def _content(path: Path) -> bytes:
+    """Digest of a file's content, which is read once as long as it stays as it is."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+        status = path.stat()
+        key = (path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        found = _known.get(key)
+        if found is None:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").digest()
+            if time.time_ns() - status.st_ctime_ns > _SETTLED_NS:
+                _known[key] = found
     except OSError:  # reported, with its key, when the task is prepared
         return b"absent"
+    return found
 
 
 def file_stamp(path: Path) -> bytes:
+    """Name, size and time of a file."""
     status = path.stat()
     return f"{path.name}:{status.st_size}:{status.st_mtime_ns}".encode()

@@ -19,7 +19,7 @@ from hamerspace.tasks.data import (
     read_data,
 )
 from hamerspace.tasks.data.splits import Array
-from hamerspace.tasks.fingerprint import folder_fingerprint, update_with_code
+from hamerspace.tasks.fingerprint import folder_fingerprint, named_paths, update_with_code
 from hamerspace.tasks.inputs import rows_not_finite
 from hamerspace.tasks.judged import judged_notes, judged_output
 from hamerspace.tasks.metrics import Metric
@@ -62,7 +62,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     spec = _source_spec(task.source, loaded)
     with noted_reads() as of_source:
         _, info = open_source(spec, example, folder / "source")
-    read = digests(reads | of_source, loaded.root)
+    named = tuple(named_paths(loaded).values())
+    own = {path for path in reads | of_source if not any(map(path.is_relative_to, named))}
+    read = digests(own, loaded.root)
     output = judged_output(task.quality.output, info).rows_first
     if raw is None:
         varying = tuple(spec for spec in info.inputs if not spec.constant)

@@ -4,15 +4,21 @@ Python reports every file that is opened and every folder that is listed (PEP 57
 open themselves it does not; the folder that it was found in often is.
 """
 
+import contextlib
 import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hamerspace.tasks.fingerprint import NOT_OURS, file_stamp, is_data
+from hamerspace.tasks.fingerprint import (
+    BIG_BYTES,
+    NOT_OURS,
+    content_or_stamp,
+    file_stamp,
+    is_data,
+)
 
 _IMPORTING = ("importlib", "pkgutil")
 
@@ -20,7 +26,7 @@ _noted: set[Path] | None = None
 _hooked = False
 
 
-@contextmanager
+@contextlib.contextmanager
 def noted_reads() -> Iterator[set[Path]]:
     """Collect the files that are opened for reading in a block, and the folders listed."""
     global _noted, _hooked  # noqa: PLW0603 - an audit hook lasts as long as the process
@@ -38,7 +44,8 @@ def noted_reads() -> Iterator[set[Path]]:
 def digests(paths: Iterator[Path] | set[Path], root: Path) -> dict[str, str]:
     """Digest of each file or folder below ``root``, by its path from there.
 
-    Hidden ones are left out, and compiled code, virtual environments and ``runs``.
+    Hidden ones are left out, and compiled code, virtual environments and ``runs``; so is ``root``
+    itself, as what lies in it counts apart, and what is written there later was not read.
     """
     inside = (p for p in paths if p.is_relative_to(root) and p != root / "runs")
     names = {p.relative_to(root).as_posix() for p in inside}
@@ -52,31 +59,35 @@ def digests_of(names: set[str] | Mapping[str, str], root: Path) -> dict[str, str
 
 def _left_out(name: str) -> bool:
     parts = name.split("/")
-    return any((p.startswith(".") and p != ".") or p in NOT_OURS for p in parts)
+    return any(p.startswith(".") or p in NOT_OURS for p in parts)
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         if path.is_dir():
-            # Of what lies in it C libraries may read anything.
-            for entry in sorted(path.iterdir()):
-                if is_data(entry):
-                    digest.update(file_stamp(entry))
-                elif entry.is_dir() and not _left_out(entry.name):
-                    digest.update(entry.name.encode())
-        elif path.is_file():
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256")
-        else:
-            return ""
+            return _folder_digest(path)
+        return hashlib.sha256(content_or_stamp(path)).hexdigest() if path.is_file() else ""
     except OSError:
         return ""
+
+
+def _folder_digest(folder: Path) -> str:
+    """Of names and contents: of what lies in it C libraries may read anything."""
+    digest, entries = hashlib.sha256(), sorted(folder.iterdir())
+    data = {entry for entry in entries if is_data(entry)}
+    large = sum(entry.stat().st_size for entry in data) > BIG_BYTES
+    for entry in entries:
+        if entry in data:
+            content = file_stamp(entry) if large else content_or_stamp(entry)
+            digest.update(entry.name.encode() + content)
+        elif entry.is_dir() and not _left_out(entry.name):
+            digest.update(entry.name.encode())
     return digest.hexdigest()
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if _noted is None or event not in ("open", "os.listdir", "os.scandir") or not arguments:
+    noted = _noted  # another thread may end the noting meanwhile
+    if noted is None or event not in ("open", "os.listdir", "os.scandir") or not arguments:
         return
     path, caller = arguments[0], sys._getframe(1).f_code.co_filename  # noqa: SLF001
     if event == "open":
@@ -85,4 +96,5 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
     elif any(name in caller for name in _IMPORTING):
         return  # the folder is on the path of modules, where plug-ins are looked for too
     if isinstance(path, str | bytes | os.PathLike):
-        _noted.add(Path(os.path.abspath(os.fsdecode(path))))  # noqa: PTH100 - links stay as they are
+        with contextlib.suppress(Exception):  # what is raised here would fail the user's call
+            noted.add(Path(os.path.abspath(os.fsdecode(path))))  # noqa: PTH100 - links stay

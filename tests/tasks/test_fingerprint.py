@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -69,10 +70,29 @@ def test_code_and_data_beside_the_users_function_are_part_of_it(folder, name):
 
 
 def test_big_data_count_with_their_time(folder, monkeypatch):
-    monkeypatch.setattr(fingerprint, "_BIG_BYTES", 2)
+    monkeypatch.setattr(fingerprint, "BIG_BYTES", 2)
     before = digest(folder)
     os.utime(folder / "weights.bin", (1, 1))
     assert digest(folder) != before
+
+
+def test_a_file_is_read_once_while_it_stays_as_it_is(folder, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", -(10**18))
+    read, content = [], fingerprint.hashlib.file_digest
+    monkeypatch.setattr(
+        fingerprint.hashlib,
+        "file_digest",
+        lambda stream, name: read.append(stream.name) or content(stream, name),
+    )
+    first = digest(folder)
+    times = len(read)
+    assert digest(folder) == first
+    assert len(read) == times > 0
+    old = (folder / "weights.bin").stat().st_mtime_ns
+    time.sleep(0.02)
+    write(folder, "weights.bin", "two")
+    os.utime(folder / "weights.bin", ns=(old, old))
+    assert digest(folder) != first
 
 
 def test_external_data_count_with_their_content(folder):

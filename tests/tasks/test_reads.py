@@ -1,13 +1,16 @@
 """What a study's code reads is behind it, wherever it lies; what nothing reads is not."""
 
+import os
 import pkgutil
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hamerspace import Study
 from hamerspace.errors import RunFolderError
+from hamerspace.tasks import fingerprint
 from hamerspace.tasks.reads import digests, digests_of, noted_reads
 
 CODE = """
@@ -18,6 +21,7 @@ import yaml
 HERE = Path(__file__).parent
 
 def load():
+    assert list(HERE.glob("*.yaml"))
     rows = yaml.safe_load((HERE / "own.yaml").read_text())["rows"]
     names = (HERE / "names.txt").read_text().split()
     parts = sorted((HERE / "parts").glob("*.npz"))
@@ -82,10 +86,61 @@ def test_what_is_read_may_not_change(study, name, content, told):
 
 
 def test_what_nothing_reads_is_no_hindrance(study):
-    for name in ("new.npz", "new.py", "lists/new.txt", "notes.txt"):
+    for name in ("new.npz", "new.py", "lists/new.txt", "notes.txt", "exported.tflite"):
         (study.parent / name).write_text("1")
+    for path in (study.parent / "names.txt", *(study.parent / "parts").iterdir()):
+        os.utime(path, (1, 1))
     found = Study.from_yaml(study, out=study.parent / "runs" / "own", trials=2).optimize()
     assert len(found.records()) == 2
+
+
+def test_what_the_study_names_is_noted_by_its_key_alone(write_study, onnx_task, tmp_path):
+    (tmp_path / "task.py").write_text(CODE)
+    (tmp_path / "model.onnx").write_bytes((onnx_task / "model.onnx").read_bytes())
+    (tmp_path / "data.npz").write_bytes((onnx_task / "data.npz").read_bytes())
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "weight.txt").write_text("1.0")
+    file = write_study(
+        tmp_path,
+        {"backend": ["onnxruntime"]},
+        task={
+            "source": {"path": "model.onnx"},
+            "data": {"path": "data.npz", "labels": "labels"},
+            "quality": {"metric": "task:right", "direction": "maximize"},
+        },
+    )
+    study = Study.from_yaml(file, out=tmp_path / "runs" / "own", trials=1)
+    study.optimize()
+    reads = study.folder.read("run.json")["reads"]
+    assert "lists/weight.txt" in reads
+    assert not {"model.onnx", "data.npz"} & reads.keys()
+
+
+def test_a_folder_of_large_data_is_told_by_sizes_and_times(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0.raw").write_bytes(b"one")
+    monkeypatch.setattr("hamerspace.tasks.reads.BIG_BYTES", 2)
+    monkeypatch.setattr(fingerprint, "_content", lambda path: pytest.fail(f"{path} was read"))
+    before = digests_of({"images"}, tmp_path)
+    os.utime(tmp_path / "images" / "0.raw", (1, 1))
+    assert digests_of({"images"}, tmp_path) != before
+
+
+def test_a_large_file_that_is_read_is_told_by_size_and_time(tmp_path, monkeypatch):
+    (tmp_path / "data.raw").write_bytes(b"one")
+    monkeypatch.setattr(fingerprint, "BIG_BYTES", 2)
+    before = digests_of({"data.raw"}, tmp_path)
+    os.utime(tmp_path / "data.raw", (1, 1))
+    assert digests_of({"data.raw"}, tmp_path) != before
+
+
+def test_noting_never_fails_what_reads(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with noted_reads() as reads:
+        assert list(Path().iterdir()) == []
+    assert not reads
 
 
 def test_reading_is_noted_and_writing_or_importing_is_not(tmp_path):
