@@ -167,9 +167,10 @@ class _Session(Session):
 
     def run(self, batch: Arrays) -> Arrays:
         request = self._request
-        for name, array in batch.items():
-            given = np.ascontiguousarray(array, self._dtypes[name])
-            request.set_tensor(name, self._tensor(given, shared_memory=True))
+        # Held until the end: a tensor does not keep the memory alive that it shares.
+        given = {n: np.asarray(a, self._dtypes[n], order="C") for n, a in batch.items()}
+        for name, array in given.items():
+            request.set_tensor(name, self._tensor(array, shared_memory=True))
         request.infer()
         results = {name: request.get_tensor(name).data.copy() for name in self._outputs}
         for name in self._halves:

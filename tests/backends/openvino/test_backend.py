@@ -230,3 +230,28 @@ def test_an_unknown_runtime_option_is_refused(tmp_path):
     candidate = build(tiny.conv_net(tmp_path / "source"), tmp_path / "c")
     with pytest.raises(BuildError, match="did you mean 'precision'"):
         run(candidate, {}, precison="f32")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_inputs_that_are_converted_outlive_the_run(tmp_path, dtype):
+    """Each conversion makes an array of its own, which nothing else holds."""
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(rng.standard_normal((256, 8)).astype(dtype), name)
+        for name in ("v", "w")
+    ]
+    nodes = [
+        graphs.node("MatMul", ["a", "v"], ["m"]),
+        graphs.node("MatMul", ["b", "w"], ["n"]),
+        graphs.node("Sub", ["m", "n"], ["y"]),
+    ]
+    specs = tuple(TensorSpec(name, dtype, (None, 256)) for name in "ab")
+    outputs = (TensorSpec("y", dtype, (None, 8)),)
+    source = graphs.save(tmp_path / "source", nodes, weights, specs, outputs)
+    session = OpenVinoBackend().load(build(source, tmp_path / "a", quantization="weights_int8"), 1)
+    for _ in range(20):
+        batch = {name: rng.standard_normal((1, 256)).astype(dtype) for name in "ab"}
+        v, w = map(numpy_helper.to_array, weights)
+        wanted = batch["a"].astype(float) @ v - batch["b"].astype(float) @ w
+        found = session.run(batch)["y"]
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99
