@@ -114,11 +114,16 @@ def fold_constants(proto: Any) -> Any:
 def in_float32(proto: Any) -> bool:
     """Make a model of another floating-point type compute in float32, in place.
 
-    Inputs and outputs keep their types.
+    Inputs and outputs keep their types; weights are no inputs any more, as IR version 3 had them.
 
     Returns:
         Whether anything lost digits: there were doubles.
     """
+    held = {tensor.name for tensor in proto.graph.initializer}
+    fed = [value for value in proto.graph.input if value.name not in held]
+    del proto.graph.input[:]
+    proto.graph.input.extend(fed)
+    proto.ir_version = max(proto.ir_version, 4)  # the first in which that is allowed
     renamed: dict[str, str] = {}
     before, after, narrower = [], [], False
     for value in (*proto.graph.input, *proto.graph.output):

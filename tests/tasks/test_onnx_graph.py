@@ -76,7 +76,7 @@ def opened(model, folder):
     folder.mkdir()
     onnx.save(model, folder / "model.onnx")
     (folder / "source").mkdir()
-    dtype = "float64" if model.graph.input[0].type.tensor_type.elem_type == 11 else "float32"
+    dtype = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
     example = {"x": np.random.default_rng(1).standard_normal((4, 16)).astype(dtype)}
     spec = SourceSpec(None, folder / "model.onnx", None, None, folder)
     return *open_source(spec, example, folder / "source"), example
@@ -123,3 +123,17 @@ def test_what_would_grow_or_is_random_stays_a_node(tmp_path):
     onnx.save(_model(nodes, weights), tmp_path / "model.onnx")
     found = read_onnx(ModelArtifact(tmp_path, "onnx", (), (), {"model": "model.onnx"}))
     assert {n.op_type for n in found.graph.node} >= {"ConstantOfShape", "RandomNormalLike"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_weights_that_are_inputs_too_are_quantised(tmp_path, monkeypatch, dtype):
+    """As IR version 3 has them, in another precision than float32."""
+    monkeypatch.chdir(tmp_path)
+    weights = {"w1": FIRST.astype(dtype), "w2": SECOND.astype(dtype)}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    model = _model(plain(), weights, kind=kind, opset=12)
+    held = [helper.make_tensor_value_info(n, kind, a.shape) for n, a in weights.items()]
+    model.graph.input.extend(held)
+    model.ir_version = 3
+    source, _, example = opened(model, tmp_path / "model")
+    size_of(source, "weights_int8", example, tmp_path / "built")
