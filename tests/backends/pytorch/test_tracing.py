@@ -118,3 +118,29 @@ def build():
     found = build(source, example, tmp_path / "out").run(example)["output"]
     wanted = load_module(source).run(example)["output"]
     assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_large_outputs_may_differ_by_their_rounding(tmp_path):
+    """Convolutions that batch norms are fused into round otherwise, the more so the deeper."""
+    code = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    layers = []
+    for i in range(12):
+        layers += [nn.Conv2d(8 if i else 1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.SiLU()]
+    for norm in layers[1::3]:
+        norm.running_var.fill_(0.1)
+    net = nn.Sequential(*layers, nn.Conv2d(8, 8, 1))
+    net[-1].weight.data *= 640
+    return net
+"""
+    (tmp_path / "net.py").write_text(code)
+    (tmp_path / "source").mkdir()
+    rng = np.random.default_rng(0)
+    example = {"input": rng.standard_normal((16, 1, 8, 8)).astype(np.float32)}
+    spec = SourceSpec(None, None, "net:build", None, tmp_path)
+    source = open_source(spec, example, tmp_path / "source")[0]
+    build(source, example, tmp_path / "out")
