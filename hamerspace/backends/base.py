@@ -167,6 +167,8 @@ class BackendConfig(ABC):
         hardware: Kinds of device that it runs on: ``cpu``, ``gpu``.
         layers_a_weight: Layers, at most, that can be kept in higher precision for each weight with
             two dimensions or more: above 1 where sums and the like count as layers.
+        keeps_precision: Whether a build without quantization has the precision of the source,
+            where it is in one of ``model_formats``, rather than float32.
         model_suffixes: Of the model files that it builds, such as ``.onnx``; users ask for a file
             of a candidate by them.
         companion_suffixes: Of files that the runtime finds by the model file's own name.
@@ -184,6 +186,7 @@ class BackendConfig(ABC):
     environment: str | None = None
     hardware: tuple[str, ...] = ("cpu",)
     layers_a_weight: int = 1
+    keeps_precision: bool = True
     model_suffixes: tuple[str, ...] = ()
     companion_suffixes: tuple[str, ...] = ()
 

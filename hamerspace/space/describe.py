@@ -35,14 +35,15 @@ def stored_precisions(source: SourceInfo) -> dict[str, str]:
     """The precision of what is built without quantization, by backend, where it is not ``fp32``.
 
     That of the source model, where the backend takes it without a conversion, which makes float32
-    of it.
+    of it, and does not do so itself.
     """
     if source.precision == "fp32":
         return {}
+    configs = {name: BACKENDS.load(name) for name in BACKENDS}
     return {
         name: source.precision
-        for name in BACKENDS
-        if source.format in BACKENDS.load(name).model_formats
+        for name, config in configs.items()
+        if config.keeps_precision and source.format in config.model_formats
     }
 
 

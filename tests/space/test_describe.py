@@ -18,8 +18,8 @@ SPECS = (TensorSpec("x", "float32", (None, 4)),)
         ("onnx", ("int8", "float32"), True, "onnxruntime", "int8"),
         ("tflite", ("uint8", "int32"), True, "litert", "uint8"),
         ("tflite", ("int4", "float32"), True, "litert", "int4"),
-        ("pytorch", ("bfloat16", "float32"), False, "pytorch", "bf16"),
-        # A conversion computes it in float32.
+        # PyTorch is made to compute it in float32, as a conversion is.
+        ("pytorch", ("bfloat16", "float32"), False, "pytorch", "fp32"),
         ("pytorch", ("bfloat16", "float32"), False, "onnxruntime", "fp32"),
     ],
 )

@@ -26,6 +26,7 @@ class PytorchConfig(BackendConfig):
     model_suffixes = (".pt", ".pt2")
     build_modules = ("torch._dynamo", "torch.ao.quantization.quantize_fx")
     hardware = ("cpu", "gpu")
+    keeps_precision = False
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (
