@@ -85,10 +85,13 @@ def test_no_more_layers_are_kept_in_float_than_there_are(sources):
     backends = {name: BACKENDS.load(name) for name in ("openvino", "pytorch")}
     source = replace(sources.conv, matrices=3)
     masks = {m.parameter: m for m in judge_backends(source, HOST, "cpu", backends).masks}
-    for name in backends:
+    # OpenVINO ranks sums and normalisations, too.
+    for name, count in (("openvino", 12), ("pytorch", 3)):
         mask = masks[f"{name}.float_layers"]
-        assert [n for n in (0, 1, 2, 3, 4, 8) if mask.covers(n)] == [3, 4, 8]
-        assert mask.reason == "the model has no more than 3 layers"
+        assert [n for n in (0, 2, 3, 11, 12, 64) if mask.covers(n)] == [
+            n for n in (3, 11, 12, 64) if n >= count
+        ]
+        assert mask.reason == f"the model has no more than {count} layers"
     wide = judge_backends(replace(source, matrices=300), HOST, "cpu", backends).masks
     assert not any("float_layers" in mask.parameter for mask in wide)
 

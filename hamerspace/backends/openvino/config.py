@@ -22,6 +22,7 @@ class OpenVinoConfig(BackendConfig):
     extra = "openvino"
     model_formats = ("onnx", "tflite")
     implementation = "hamerspace.backends.openvino.backend:OpenVinoBackend"
+    layers_a_weight = 4
     model_suffixes = (".xml",)
     companion_suffixes = (".bin",)
     build_modules = ("nncf.torch", "nncf.openvino.quantization.quantize_model")
