@@ -44,23 +44,35 @@ def load(folder, threads=1):
     """As above, for any number of rows, which are run in batches of BATCH."""
     run = _load(folder, threads)
 
+    def once(arrays, start, repeated):
+        """The results of one batch, filled up with copies of its last row, or with zeros."""
+        batch = dict(arrays)
+        for name in VARYING:
+            given = np.asarray(arrays[name])[start : start + BATCH]
+            zeros = np.zeros((1, *given.shape[1:]), given.dtype)
+            row = given[-1:] if len(given) and repeated else zeros
+            batch[name] = np.concatenate([given, *[row] * (BATCH - len(given))])
+        return {{name: np.array(result) for name, result in run(batch).items()}}
+
+    def has_rows(name, result):
+        axis = ROW_AXES[name]
+        return axis is not None and result.shape[axis] == BATCH
+
     def batched(arrays):
         rows = len(arrays[VARYING[0]])
-        parts = []
-        for start in range(0, rows, BATCH):
-            batch = dict(arrays)
-            for name in VARYING:
-                given = np.asarray(arrays[name])[start : start + BATCH]
-                batch[name] = np.concatenate([given, *[given[-1:]] * (BATCH - len(given))])
-            parts.append({{name: np.array(result) for name, result in run(batch).items()}})
+        parts = [once(arrays, start, True) for start in range(0, max(rows, 1), BATCH)]
+        if rows < BATCH and not all(has_rows(*output) for output in parts[0].items()):
+            # What the filling changes is no result of these rows.
+            parts.append(once(arrays, 0, False))
         found = {{}}
         for name in parts[0]:
-            results, axis = [part[name] for part in parts], ROW_AXES[name]
+            results = [part[name] for part in parts]
             if rows == BATCH:
                 found[name] = results[0]
-            elif axis is not None and results[0].shape[axis] == BATCH:
-                found[name] = np.concatenate(results, axis).take(range(rows), axis)
-            elif results[1:] and all(np.array_equal(results[0], r) for r in results[1:]):
+            elif has_rows(name, results[0]):
+                axis = ROW_AXES[name]
+                found[name] = np.concatenate(results, axis).take(np.arange(rows), axis)
+            elif all(np.array_equal(results[0], r) for r in results):
                 found[name] = results[0]
             else:
                 raise ValueError(f"output {{name!r}} has no entry a row: give {{BATCH}} at a time")

@@ -3,13 +3,16 @@
 import ast
 import json
 import re
+import runpy
 import string
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import hamerspace
 from hamerspace.backends import BACKENDS
@@ -97,3 +100,62 @@ def test_rows_are_put_together_along_their_own_axis(tmp_path):
     with np.load(tmp_path / "out.npz") as found:
         np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(found["places"], wanted["places"])
+
+
+@pytest.fixture
+def fixed(tmp_path):
+    """``fixed(x)`` runs ``predict.py`` of a batch of 4: ``y`` has rows, ``anchors`` has none.
+
+    ``fixed(x, "top")`` gives the maximum of all values too.
+    """
+
+    def run(x, *more):
+        names = {"y": ("Relu", [4, 3], 0), "anchors": ("Shape", [2], None)}
+        names |= {name: ("ReduceMax", [], None) for name in more}
+        kinds = {name: np.int64 if name == "anchors" else np.float32 for name in names}
+        graph = helper.make_graph(
+            [
+                helper.make_node(operator, ["x"], [name], **({"keepdims": 0} if not shape else {}))
+                for name, (operator, shape, _) in names.items()
+            ],
+            "fixed",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 3])],
+            [
+                helper.make_tensor_value_info(
+                    name, helper.np_dtype_to_tensor_dtype(np.dtype(kinds[name])), shape
+                )
+                for name, (_, shape, _) in names.items()
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+        onnx.save(model, tmp_path / "model.onnx")
+        specs = tuple(
+            TensorSpec(name, np.dtype(kinds[name]).name, tuple(shape), row_axis=axis)
+            for name, (_, shape, axis) in names.items()
+        )
+        inputs, named = (TensorSpec("x", "float32", (4, 3)),), {"model": "model.onnx"}
+        built = Candidate(tmp_path, "onnxruntime", ("model.onnx",), inputs, specs, {}, named)
+        recipe, folder = Recipe({"backend": "onnxruntime"}), tmp_path / "best"
+        export_candidate(built, recipe, None, Deployment(4, 1), folder)
+        return runpy.run_path(str(folder / "predict.py"))["load"](folder)({"x": x})
+
+    return run
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 8])
+def test_an_output_without_rows_is_given_with_any_number_of_rows(fixed, rows):
+    x = np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
+    found = fixed(x)
+    np.testing.assert_array_equal(found["y"], x)
+    np.testing.assert_array_equal(found["anchors"], [4, 3])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5])
+def test_an_output_that_the_filling_changes_is_refused(fixed, rows):
+    x = -1 - np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
+    with pytest.raises(ValueError, match="'top' has no entry a row: give 4 at a time"):
+        fixed(x, "top")
+
+
+def test_an_output_of_all_rows_is_given_for_a_whole_batch(fixed):
+    assert fixed(np.full((4, 3), -2, np.float32), "top")["top"] == -2
