@@ -74,13 +74,5 @@ def read_exported(folder: Path) -> tuple[Candidate, Deployment]:
     if missing:
         raise SourceError(f"{folder}: a file of the candidate is missing: {folder / missing[0]}")
     given = found.deployment
-    candidate = Candidate(
-        folder.resolve(),
-        found.backend,
-        found.files,
-        found.inputs,
-        found.outputs,
-        found.runtime,
-        found.metadata,
-    )
+    candidate = Candidate.from_dict({**found.model_dump(), "folder": folder.resolve()})
     return candidate, Deployment(given.batch_size, given.threads) if given else Deployment(1, 1)

@@ -72,6 +72,8 @@ class Facts(BaseModel):
 
     metric: _Metric
     notes: list[str] = []
+    warnings: list[str] = []
+    smallest_drop: float | None = None
     rows: dict[str, int] = {}
     source: _Model
     space: _Space
@@ -96,6 +98,7 @@ class Result(BaseModel):
     stopped_because: str = ""
     stopped: _Stopped | None = None
     winner: int | None
+    nearest_to_source: int | None = None
     confirmed: list[Confirmed]
     search_s: float | None = None
     confirm_s: float | None = None

@@ -6,6 +6,15 @@ import pytest
 from hamerspace.errors import RunFolderError
 from hamerspace.search.run_folder import RunFolder, open_run
 
+FACTS = json.dumps(
+    {
+        "source": {"format": "onnx", "parameters": 1},
+        "space": {"name": "cpu"},
+        "metric": {"name": "accuracy", "direction": "maximize", "drop_unit": "points"},
+    }
+)
+RESULT = json.dumps({"trials": 1, "finished": 1, "confirmed": [], "winner": None})
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -98,6 +107,9 @@ def test_a_damaged_file_is_named(folder):
         ("run.json", '{"identity": 3}', "'identity' should be"),
         ("facts.json", '{"metric": "accuracy"}', "'metric' should be"),
         ("facts.json", '{"notes": [1]}', "'metric' is missing"),
+        ("facts.json", '{"warnings": 5, ' + FACTS[1:], "'warnings' should be"),
+        ("facts.json", '{"smallest_drop": "x", ' + FACTS[1:], "'smallest_drop' should"),
+        ("result.json", '{"nearest_to_source": "1", ' + RESULT[1:], "'nearest_to_source'"),
         ("result.json", "[]", "it should be"),
         ("result.json", '{"confirmed": [{"number": "3"}]}', "'trials' is missing"),
         ("source.json", '{"measurement": {"ended_at": "lunch"}}', "'measurement.ended_at'"),
