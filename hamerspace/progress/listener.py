@@ -1,6 +1,7 @@
 """Who is told how a search goes on."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,14 +25,20 @@ class StudyListener(Listener, Protocol):
 
 
 class LogListener:
-    """Logs at level INFO."""
+    """Logs at level INFO how a study goes on."""
+
+    def __init__(self, study: "Study") -> None:
+        self._study = study
+        self._stored: Mapping[str, str] = {}
 
     def phase(self, text: str) -> None:
         logger.info("%s", text)
+        if text == "searching":
+            self._stored = (self._study.folder.read("facts.json") or {}).get("precisions", {})
 
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         which = "a trial" if number is None else f"trial {number}"
-        logger.info("%s: %s (%s)", which, recipe_label(recipe), origin)
+        logger.info("%s: %s (%s)", which, recipe_label(recipe, self._stored), origin)
 
     def trial_finished(self, number: int, record: Record) -> None:
         logger.info("trial %d: %s", number, record.measurement.reason or "measured")
@@ -58,4 +65,4 @@ def listening(
         return nullcontext(listener)
     if display and in_notebook():
         return NotebookProgress(study, trials, timeout_s)
-    return nullcontext(LogListener())
+    return nullcontext(LogListener(study))
