@@ -26,7 +26,7 @@ from hamerspace.report.run_data import (
 )
 from hamerspace.search.facts import versions
 from hamerspace.search.rankings import kept_rankings
-from hamerspace.search.record import BUILDS, LIMITED, Record, observed
+from hamerspace.search.record import BUILDS, LIMITED, Record, left_in_float_text, observed
 from hamerspace.space.describe import offered_parameters, recipe_label
 from hamerspace.tasks.user_code import SESSION
 
@@ -87,10 +87,10 @@ def summarize(study: "Study") -> RunData:
         objectives=tuple(o.value for o in config.objectives),
         feasible_winner=best is not None,
         source_is_best=study.nearest_to_source is not None,
-        nearest=() if best is not None else _nearest(study, records, limits),
+        nearest=() if best is not None else _nearest(study, records, limits, stored),
         confirm_rows=facts.get("rows", {}).get("confirm"),
         warnings=_warnings(facts, study),
-        notes=_notes(facts),
+        notes=_notes(facts, study, records),
         smallest_drop=facts.get("smallest_drop"),
         environment=_environment(study, facts),
         command=without_passwords(state.get("command", "")),
@@ -152,7 +152,10 @@ def _trial(
 ) -> TrialRecord:
     measurement = record.measurement
     reused = record.reused_from is not None
-    reason = visible(measurement.reason) or "measured in full"
+    left = visible(left_in_float_text(record.evaluation.left_in_float))
+    reason = "; ".join(
+        [visible(measurement.reason) or "measured in full", *([left] if left else [])]
+    )
     seconds: dict[str, float] = {}
     if not reused:
         seconds = {"build": sum(record.evaluation.build_seconds.values()), **measurement.seconds}
@@ -217,10 +220,12 @@ def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Recor
 
 
 def _nearest(
-    study: "Study", records: Mapping[int, Record], limits: Mapping[str, float]
+    study: "Study",
+    records: Mapping[int, Record],
+    limits: Mapping[str, float],
+    stored: Mapping[str, str],
 ) -> tuple[Nearest, ...]:
     """What comes nearest to the source model, or the built candidates that miss least in total."""
-    stored = (study.folder.read("facts.json") or {}).get("precisions", {})
     near = study.nearest_to_source
     if near is not None and near.number in records:
         label = recipe_label(records[near.number].recipe, stored)
@@ -247,8 +252,10 @@ def _nearest(
     )
 
 
-def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    found = [note for note in facts.get("notes", []) if not _is_loud(note)]
+def _notes(
+    facts: Mapping[str, Any], study: "Study", records: Mapping[int, Record]
+) -> tuple[str, ...]:
+    found = list(facts.get("notes", []))
     space = facts.get("space", {})
     if space.get("why"):
         found.append(f"The space is '{space['name']}', since {space['why']}.")
@@ -257,17 +264,17 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
         for mask in facts.get("masks", [])
         if mask["parameter"] == "backend"
     ]
+    found += [
+        f"Trial {c.number}: {left}."
+        for c in study.confirmed
+        if c.number in records
+        and (left := left_in_float_text(records[c.number].evaluation.left_in_float))
+    ]
     return tuple(found)
-
-
-def _is_loud(note: str) -> bool:
-    """Whether a note shouts, such as that RANDOM DATA STAND IN for the user's."""
-    return note[:3].isupper()
 
 
 def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
     found = list(facts.get("warnings", []))
-    found += [note for note in facts.get("notes", []) if _is_loud(note)]
     found += [
         f"Trial {c.number}: {c.measurement.quality.note}"
         for c in study.confirmed

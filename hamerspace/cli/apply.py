@@ -69,13 +69,11 @@ def apply(
 
 def _print(applied: "Applied") -> None:
     from hamerspace._numbers import amount
-    from hamerspace.cli.console import console
-    from hamerspace.space.describe import recipe_label
+    from hamerspace.cli.console import console, print_notes
 
     out = console()
-    for note in applied.notes:
-        out.print(f"note: {note}", style="yellow")
-    out.print(f"{recipe_label(applied.recipe)}: {amount('size_mb', applied.size_mb)}")
+    print_notes(out, applied.warnings, applied.notes)
+    out.print(f"{applied.label}: {amount('size_mb', applied.size_mb)}")
     if applied.measurement is not None:
         for line in _figures(applied):
             out.print(line)
@@ -106,13 +104,11 @@ def _figures(applied: "Applied") -> list[str]:
 
 
 def _document(applied: "Applied") -> dict[str, Any]:
-    from hamerspace.space.describe import recipe_label
-
     measured = applied.measurement
     return {
         "folder": str(applied.folder),
         "files": list(applied.files),
-        "label": recipe_label(applied.recipe),
+        "label": applied.label,
         "recipe_id": applied.recipe.id,
         "parameters": dict(applied.recipe.parameters),
         "size_mb": applied.size_mb,
@@ -121,5 +117,6 @@ def _document(applied: "Applied") -> dict[str, Any]:
         "metric": applied.metric or None,
         "verdicts": dict(applied.verdicts),
         "environment": dict(applied.environment),
+        "warnings": list(applied.warnings),
         "notes": list(applied.notes),
     }

@@ -25,7 +25,7 @@ def benchmark(
 ) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
     given = locals()
-    from hamerspace.cli.console import console, print_json
+    from hamerspace.cli.console import console, print_json, print_notes
     from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
         benchmark_candidate,
@@ -61,6 +61,7 @@ def benchmark(
                 "metric": result.metric,
                 "environment": result.environment,
                 "notes": list(result.notes),
+                "warnings": list(result.warnings),
             }
         )
         return
@@ -70,8 +71,7 @@ def benchmark(
     for name, value in _rows(result.measurement, result.metric):
         table.add_row(name, value)
     out = console()
-    for note in result.notes:
-        out.print(f"note: {note}", style="yellow", highlight=False)
+    print_notes(out, result.warnings, result.notes)
     out.print(_how(result), highlight=False)
     out.print(table)
 

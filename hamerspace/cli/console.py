@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,16 @@ def show_warnings() -> None:
     """Have warnings of the log, which go to standard error, do nothing to the terminal."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_VisibleFormatter())
+
+
+def print_notes(out: "Console", warnings: Sequence[str], notes: Sequence[str]) -> None:
+    """Print what nobody may overlook, then what else there is to know."""
+    from rich.text import Text
+
+    for warning in warnings:
+        out.print(Text(f"warning: {warning}", style="bold red"))
+    for note in notes:
+        out.print(Text(f"note: {note}", style="yellow"))
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hamerspace.cli.console import console, print_json
+from hamerspace.cli.console import console, print_json, print_notes
 from hamerspace.cli.table import final_table
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def print_outcome(study: "Study", *, as_json: bool) -> None:
 
     run = study.run_data()
     out = console()
-    for warning in run.warnings:
-        out.print(Text(f"warning: {warning}", style="bold red"))
-    for note in run.notes:
-        out.print(Text(f"note: {note}", style="yellow"))
+    print_notes(out, run.warnings, run.notes)
     if run.source.values:
         out.print(final_table(run, out.width))
         out.print()

@@ -60,13 +60,11 @@ def plan(
 
 def _print(found: "Plan") -> None:
     from hamerspace._numbers import amount
-    from hamerspace.cli.console import console
+    from hamerspace.cli.console import console, print_notes
     from hamerspace.space.describe import mask_text
 
     out = console()
-    for note in found.notes:
-        loud = note[:3].isupper()
-        out.print(f"note: {note}", style="bold red" if loud else "yellow")
+    print_notes(out, found.warnings, found.notes)
     source = found.source
     made_of = ", ".join(source.op_families) or "no layers with weights"
     out.print(
@@ -189,5 +187,6 @@ def _document(found: "Plan") -> dict[str, Any]:
         ],
         "masked": [asdict(mask) for mask in found.masks],
         "judged_by": found.judged_by,
+        "warnings": list(found.warnings),
         "notes": list(found.notes),
     }

@@ -75,7 +75,8 @@ def study_note(run: RunData) -> str:
         f"**{escape(judged.headline)}**",
         "\n".join(checks or nearest),
         final_markdown(run).strip() if run.source.values else "",
-        "\n".join(f"> {escape(warning)}\n" for warning in (*run.warnings, *run.notes)),
+        "\n".join(f"> **Warning:** {escape(warning)}\n" for warning in run.warnings),
+        "\n".join(f"> {escape(note)}\n" for note in run.notes),
         stopped,
         _LEGEND,
     ]

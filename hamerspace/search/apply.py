@@ -15,9 +15,11 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Verdict, verdicts_of
 from hamerspace.search.export import Deployment, export_candidate, new_folder
+from hamerspace.search.record import left_in_float_text
 from hamerspace.search.run_folder import RUN_FILE, RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.space.check import calibrated_by, check_recipe
+from hamerspace.space.describe import recipe_label, stored_precisions
 from hamerspace.tasks.metrics import drop_unit
 from hamerspace.tasks.task import Task
 
@@ -33,7 +35,9 @@ class Applied:
         folder: Holds the model, ``recipe.json`` and ``predict.py``.
         files: Names of all files in it.
         size_mb: Of the files that the runtime needs, MB of 10^6 bytes.
-        notes: What nobody may overlook.
+        label: Its short name, with the precision of the source where nothing is quantised.
+        warnings: What nobody may overlook.
+        notes: What else to know of the data and the result.
         measurement: In full, on the confirm split; ``None`` where it was not asked for.
         source: The source model's own, beside it.
         metric: Name of the metric; empty without a measurement.
@@ -46,6 +50,8 @@ class Applied:
     folder: Path
     files: tuple[str, ...]
     size_mb: float
+    label: str
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     measurement: Measurement | None = None
     source: Measurement | None = None
@@ -127,6 +133,8 @@ def apply_recipe(
             raise BuildError(f"the built model does not run: {measurement.reason}")
         if measurement is not None:
             measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
+        left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
+        data_matter = measure or bool(calibrated_by(recipe))
         deployment = Deployment(task.batch_size, loaded.config.target.threads)
         export_candidate(built.candidate, recipe, measurement, deployment, folder)
         applied = Applied(
@@ -134,7 +142,12 @@ def apply_recipe(
             folder,
             tuple(sorted(path.name for path in folder.iterdir())),
             built.candidate.size_bytes / 1e6,
-            task.splits.notes if measure or calibrated_by(recipe) else (),
+            recipe_label(recipe, stored_precisions(task.info)),
+            task.splits.warnings if data_matter else (),
+            (
+                *(task.splits.notes if data_matter else ()),
+                *([f"Layers are {left}."] if left else []),
+            ),
         )
         if measurement is None:
             return applied

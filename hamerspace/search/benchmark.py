@@ -38,6 +38,7 @@ class BenchmarkResult:
     environment: dict[str, str]
     metric: str | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
@@ -56,6 +57,7 @@ def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
             bench.target.environment(),
             bench.metric.name,
             bench.task.splits.notes,
+            bench.task.splits.warnings,
         )
 
 

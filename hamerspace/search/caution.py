@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hamerspace import _numbers
 from hamerspace._numbers import number
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.statistics import paired_difference
@@ -9,9 +10,9 @@ from hamerspace.search.conclude import BEST_CONFIDENCE
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.metrics import Metric, drop_unit
 from hamerspace.tasks.metrics.base import Array
+from hamerspace.tasks.metrics.resolve import FunctionMetric
 
 _HITS = ("accuracy", "top5_accuracy", "agreement")
-_UNITS = {"points": "points", "relative": "percent"}
 
 
 def smallest_drop(bench: Workbench) -> float | None:
@@ -84,6 +85,8 @@ def too_few_rows(rows: int, limit: float, smallest: float, unit: str = "points")
 def chance_warnings(metric: Metric, value: float, labels: Array) -> list[str]:
     """That the source model is no better than one that does not look at its inputs, if so.
 
+    A user's function has a scale of its own, such as a log-likelihood, of which nothing is known.
+
     Args:
         metric: What quality means.
         value: The source model's.
@@ -91,7 +94,8 @@ def chance_warnings(metric: Metric, value: float, labels: Array) -> list[str]:
     """
     chance = metric.chance(labels)
     if chance is None:
-        useless = metric.maximize and value <= 0
+        named = not isinstance(metric, FunctionMetric)
+        useless = named and metric.maximize and value <= 0
         reached = "nothing"
     else:
         # Two standard errors of a share; r2 has none, as it compares with the mean itself.
@@ -110,4 +114,4 @@ def chance_warnings(metric: Metric, value: float, labels: Array) -> list[str]:
 
 
 def _unit(bench: Workbench) -> str:
-    return _UNITS[drop_unit(bench.metric, bench.source_values["quality"])]
+    return _numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"]))

@@ -37,7 +37,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "drop_unit": drop_unit(bench.metric, bench.source_values["quality"]),
         },
         "notes": [*task.splits.notes, *_notes(bench), *judging_notes(bench, smallest)],
-        "warnings": judging_warnings(bench, smallest),
+        "warnings": [*task.splits.warnings, *judging_warnings(bench, smallest)],
         "smallest_drop": smallest,
         "synthetic": task.splits.synthetic,
         "rows": dict(task.splits.rows),

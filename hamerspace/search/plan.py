@@ -58,7 +58,8 @@ class Plan:
         masks: What the space lists and this model or this machine rules out.
         constraints: The limits.
         judged: The limits of which the expectations say anything.
-        notes: What nobody may overlook, such as that there are no data.
+        warnings: What nobody may overlook, such as that there are no data.
+        notes: What else to know of the data.
         judged_by: The metric and the output.
     """
 
@@ -70,6 +71,7 @@ class Plan:
     masks: tuple[Mask, ...]
     constraints: Constraints
     judged: tuple[str, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     judged_by: str
 
@@ -102,7 +104,8 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
             tuple(m for m in space.masks if _is_listed(m, bench.space_config)),
             limits,
             tuple(name for name in limits.limits() if name in _FORESEEN),
-            (*bench.task.splits.notes, *_cautions(bench.task, limits.max_accuracy_drop)),
+            (*bench.task.splits.warnings, *_cautions(bench.task, limits.max_accuracy_drop)),
+            bench.task.splits.notes,
             f"{bench.task.metric.name} of output '{bench.task.output}'",
         )
 

@@ -1,7 +1,7 @@
 """What a trial came to, as it is kept in the study's storage."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from optuna.trial import FrozenTrial
@@ -13,6 +13,7 @@ from hamerspace.recipe import Recipe
 
 RECORD_KEY = "hamerspace"
 BUILDS = "builds"
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Evaluation:
         build_seconds: Wall seconds by build stage.
         reused_stages: Stages that came from the store.
         key: The store's key of the candidate.
+        left_in_float: Names of the layers that the tool could not quantise.
     """
 
     recipe: Recipe
@@ -32,6 +34,7 @@ class Evaluation:
     build_seconds: Mapping[str, float] = field(default_factory=dict)
     reused_stages: tuple[str, ...] = ()
     key: str = ""
+    left_in_float: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Record:
             "build_seconds": dict(self.evaluation.build_seconds),
             "reused_stages": list(self.evaluation.reused_stages),
             "key": self.evaluation.key,
+            "left_in_float": list(self.evaluation.left_in_float),
         }
         return json.dumps(value)
 
@@ -124,6 +128,14 @@ class Record:
             return cls.from_json(text)
         except ValueError as error:
             raise ValueError(f"the record of trial {trial.number}: {error}") from error
+
+
+def left_in_float_text(names: Sequence[str]) -> str:
+    """That layers are not quantised, though the recipe's name says so; empty for none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"left in float, as they cannot be quantised: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def judge(

@@ -297,7 +297,8 @@ class Workbench:
             return Evaluation(recipe, failed, seconds, built.reused, built.key)
         plan = self.plan(recipe, "search", gated=True, always_timed=always_timed)
         measurement = self._measure(built.candidate, recipe, plan)
-        return Evaluation(recipe, measurement, built.seconds, built.reused, built.key)
+        left = tuple(built.candidate.metadata.get("left_in_float", ()))
+        return Evaluation(recipe, measurement, built.seconds, built.reused, built.key, left)
 
     def build(self, recipe: Recipe) -> BuildResult:
         """Build ``recipe``, or take it from the store, which keeps it until the next build."""

@@ -54,9 +54,9 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     """
     task = loaded.config.task
     seed = loaded.config.search.seed
-    with noted_warnings(loaded.root) as notes, noted_reads() as reads:
+    with noted_warnings(loaded.root) as warned, noted_reads() as reads:
         raw, given, example = _read(loaded)
-    labels = None if task.data is None else task.data.labels
+    labels, left_out = None if task.data is None else task.data.labels, list[str]()
     (folder / "source").mkdir()
     (folder / "data").mkdir()
     spec = _source_spec(task.source, loaded)
@@ -74,7 +74,6 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         assert task.data is not None
         if not _is_users(task.quality):
             raw, left_out = without_ignored(raw, str(labels), output)
-            notes += left_out
         splits = prepare_data(
             raw,
             str(labels),
@@ -83,7 +82,8 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
             task.batch_size,
             whole_batches=task.data.whole_batches,
         )
-    splits = splits.with_notes((*notes, *info.details.get("notes", ()))).with_constants(
+    splits = splits.with_notes((*left_out, *info.details.get("notes", ())), tuple(warned))
+    splits = splits.with_constants(
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)

@@ -6,7 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests import onnx_models
+from tests.backends.onnxruntime.test_operators import upsampling
 
 
 @pytest.fixture
@@ -59,6 +64,33 @@ def test_the_result_is_measured_and_runs(call, recipe, onnx_task, tmp_path):
     )
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["logits"].shape == (2, 5)
+
+
+def test_what_stays_in_float_is_told(call, recipe, tmp_path):
+    source = upsampling(tmp_path / "source")
+    np.savez(tmp_path / "data.npz", **onnx_models.inputs(source, 80))
+    given = recipe(onnxruntime__quantization="static_int8")
+    model = ("apply", given, source.folder / "model.onnx", "--data", tmp_path / "data.npz")
+    ended = call(*model, "--output", tmp_path / "new")
+    assert ended.code == 0, ended.err
+    assert "note: Layers are left in float, as they cannot be quantised: up.\n" in ended.out
+
+
+def test_what_is_not_quantised_is_named_by_its_precision(call, recipe, tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["n", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, ["n", 3])],
+        [numpy_helper.from_array(np.ones((4, 3)), "w")],
+    )
+    model, opsets = tmp_path / "model.onnx", [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), model)
+    ended = call("apply", recipe(), model, "--output", tmp_path / "new", "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["label"] == "onnxruntime fp64"
+    assert document["warnings"] == []  # nothing was calibrated or measured with random inputs
 
 
 def test_a_drop_in_percent_of_the_source_is_told_as_one(call, recipe, onnx_task, tmp_path):

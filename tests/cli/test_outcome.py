@@ -4,8 +4,12 @@ import json
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
+import yaml
 
+from tests import onnx_models
+from tests.backends.onnxruntime.test_operators import upsampling
 from tests.cli.conftest import PROGRAM
 
 
@@ -79,6 +83,28 @@ def test_a_half_finished_run_shows_what_there_is(call, run):
     assert not (run / "study.db").exists()
     assert json.loads(call("show", run, "--json").out)["trials"] == []
     assert "search first" in call("export", run, "--output", run.parent / "new").err
+
+
+def test_what_stays_in_float_is_told_of_its_trial(call, tmp_path):
+    source = upsampling(tmp_path / "source")
+    np.savez(tmp_path / "data.npz", **onnx_models.inputs(source, 80))
+    parameters = {"backend": ["onnxruntime"], "onnxruntime.quantization": ["static_int8"]}
+    space = {"version": 1, "name": "small", "parameters": parameters}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    run, model = tmp_path / "run", source.folder / "model.onnx"
+    search = ("search", model, "--data", tmp_path / "data.npz", "--space", tmp_path / "space.yaml")
+    assert call(*search, "--trials", 1, "--out", run).code in (0, 3, 4)
+    shown = json.loads(call("show", run, "--json").out)
+    assert any("left in float, as they" in trial["reason"] for trial in shown["trials"])
+
+
+def test_only_what_warns_is_shown_as_a_warning(call, run):
+    facts = json.loads((run / "facts.json").read_text())
+    facts |= {"notes": ["ONNX opset 8 was raised."], "warnings": ["the data are a stand-in"]}
+    (run / "facts.json").write_text(json.dumps(facts))
+    told = call("show", run).out.splitlines()
+    assert "note: ONNX opset 8 was raised." in told
+    assert told[0] == "warning: the data are a stand-in"
 
 
 @pytest.mark.parametrize("where", ["head", "tail"])

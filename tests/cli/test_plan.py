@@ -41,7 +41,7 @@ def test_json_has_the_estimates_and_the_masks(call, onnx_task, tmp_path):
     assert document["first"][0]["origin"] == "baseline"
     assert all("max_size_mb" in entry["misses"] for entry in document["first"])
     assert any(entry["parameter"] == "recover.method" for entry in document["masked"])
-    assert any("THERE ARE NO DATA" in note for note in document["notes"])
+    assert any("THERE ARE NO DATA" in text for text in document["warnings"])
 
 
 def test_only_what_the_space_lists_is_told_to_be_left_out(call, study):
@@ -133,8 +133,8 @@ def test_what_is_judged_is_named_as_for_a_search(call, refused, onnx_task):
 
 def test_too_few_rows_are_told_before_the_search(call, onnx_task, tmp_path):
     arguments = ("plan", onnx_task / "model.onnx", "--data", onnx_task / "data.npz", "--json")
-    notes = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["notes"]
-    assert any("TOO FEW ROWS: on 160 rows" in note for note in notes)
+    told = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["warnings"]
+    assert any("TOO FEW ROWS: on 160 rows" in text for text in told)
     document = json.loads(call(*arguments, "--max-accuracy-drop", 5).out)
-    assert not any("TOO FEW ROWS" in note for note in document["notes"])
+    assert not any("TOO FEW ROWS" in text for text in document["warnings"])
     assert document["judged_by"] == "accuracy of output 'logits'"

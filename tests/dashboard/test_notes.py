@@ -77,7 +77,13 @@ def test_the_note_of_a_study_has_verdict_table_and_legend(run):
     assert f"| {escape(run.source.label)} |" in note
     assert "*Pruned*: a gate ended the trial" in note
     for warning in run.warnings:
-        assert f"> {escape(warning)}" in note
+        assert f"> **Warning:** {escape(warning)}" in note
+
+
+def test_warnings_come_first_and_apart_from_notes(run):
+    note = study_note(replace(run, warnings=("worth little",), notes=("halved at random",)))
+    lines = [line for line in note.splitlines() if line.startswith("> ")]
+    assert lines == ["> **Warning:** worth little", "> halved at random"]
 
 
 def test_the_note_of_a_study_without_a_winner_names_the_nearest():

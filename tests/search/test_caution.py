@@ -14,6 +14,7 @@ from hamerspace.search.facts import facts_of
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.metrics import METRICS
+from hamerspace.tasks.metrics.resolve import FunctionMetric
 
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 10, 400)
@@ -55,6 +56,13 @@ def test_a_source_no_better_than_chance_is_told(name, outputs, labels):
 )
 def test_a_better_one_is_left_in_peace(name, outputs, labels):
     assert warnings_of(name, outputs, labels) == []
+
+
+def test_a_function_s_own_scale_is_no_chance():
+    likelihood = FunctionMetric(
+        "task:log_likelihood", lambda o, _: -np.square(o).mean(), "maximize"
+    )
+    assert chance_warnings(likelihood, -3.0, CLASSES) == []
 
 
 def test_what_the_rows_can_show_is_what_a_candidate_equal_to_the_source_is_given():

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from hamerspace.constraints import Constraints, Objective
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation, Record, judge, observed
+from hamerspace.search.record import Evaluation, Record, judge, left_in_float_text, observed
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 RECIPE = Recipe({"backend": "onnxruntime", "onnxruntime.quantization": "none"})
@@ -38,6 +40,15 @@ def test_a_damaged_record_is_named_by_its_key(damage, said):
     with pytest.raises(ValueError, match=r"'[\w.]+'") as told:
         Record.from_json(text)
     assert said in str(told.value)
+
+
+def test_what_is_left_in_float_is_kept_and_told():
+    names = tuple(f"layer{i}" for i in range(7))
+    record = Record(replace(_whole(), left_in_float=names), "known", {}, {})
+    kept = Record.from_json(record.to_json()).evaluation.left_in_float
+    assert kept == names
+    assert left_in_float_text(kept).endswith("layer0, layer1, layer2, layer3, layer4 and 2 more")
+    assert left_in_float_text(()) == ""
 
 
 def test_a_reuse_points_to_the_trial_that_measured():

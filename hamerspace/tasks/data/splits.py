@@ -30,10 +30,11 @@ class Splits:
         rows: Split name to number of rows.
         fingerprints: Split name to the SHA-256 of names, dtypes, shapes and values.
         files: Split name to array name to file name within ``folder``.
-        notes: What was done to the user's data, and what to beware of, in sentences.
+        notes: What was done to the user's data, in sentences.
         batch_size: The deployment batch size that the data were prepared for.
         synthetic: Whether the inputs are random, because there were no data.
         constants: Input without rows to file name; it is part of the inputs of every split.
+        warnings: What makes every figure worth little, such as that the data are a stand-in.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Splits:
     batch_size: int
     synthetic: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,9 +112,11 @@ class Splits:
         }
         return replace(self, constants=files, fingerprints=fingerprints).save()
 
-    def with_notes(self, notes: tuple[str, ...]) -> "Splits":
-        """The same with further notes, which come first."""
-        return replace(self, notes=(*notes, *self.notes)).save() if notes else self
+    def with_notes(self, notes: tuple[str, ...], warnings: tuple[str, ...] = ()) -> "Splits":
+        """The same with further notes and warnings, which come first."""
+        return replace(
+            self, notes=(*notes, *self.notes), warnings=(*warnings, *self.warnings)
+        ).save()
 
     def save(self) -> "Splits":
         """Write ``splits.json`` into the folder, whole or not at all, and return self."""
@@ -131,7 +135,7 @@ class Splits:
         try:
             value = json.loads((folder / MANIFEST).read_text())
             value["inputs"] = tuple(value["inputs"])
-            value["notes"] = tuple(value["notes"])
+            value["notes"], value["warnings"] = tuple(value["notes"]), tuple(value["warnings"])
             return cls(folder=folder, **value)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(

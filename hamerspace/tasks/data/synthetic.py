@@ -14,7 +14,7 @@ MOST_BYTES = 256_000_000
 _LEAST_ROWS = 4
 
 WARNING = (
-    "WARNING: THERE ARE NO DATA. Every figure of quality is agreement with the source model on "
+    "THERE ARE NO DATA: every figure of quality is agreement with the source model on "
     "RANDOM inputs; on real data the compressed models may be much worse. Give task.data "
     "(--data FILE.npz) before any of them is used."
 )
@@ -29,7 +29,7 @@ def random_data(
     rows: int = 128,
     calibration_rows: int = 64,
 ) -> Splits:
-    """Draw seeded random inputs, see :meth:`TensorSpec.sample`, with a warning in the notes.
+    """Draw seeded random inputs, see :meth:`TensorSpec.sample`, with a warning.
 
     Args:
         inputs: Of the model. Free dimensions past the batch become 16.
@@ -47,7 +47,7 @@ def random_data(
             raise DataError(f"input '{spec.name}' has no batch dimension; random data need one")
     rng = np.random.default_rng(seed)
     fit = max(MOST_BYTES // max(_row_bytes(inputs), 1), _LEAST_ROWS)
-    notes: tuple[str, ...] = (WARNING,)
+    notes: tuple[str, ...] = ()
     if fit < rows:
         rows = fit // batch_size * batch_size or fit
         calibration_rows = min(calibration_rows, rows)
@@ -57,7 +57,8 @@ def random_data(
         split: {spec.name: spec.sample(count, rng) for spec in inputs}
         for split, count in counts.items()
     }
-    return write_splits(folder, splits, None, notes, batch_size, synthetic=True)
+    made = write_splits(folder, splits, None, notes, batch_size, synthetic=True)
+    return made.with_notes((), (WARNING,))
 
 
 def _row_bytes(inputs: Sequence[TensorSpec]) -> int:

@@ -14,8 +14,9 @@ def write(folder, search=SEARCH):
 
 
 def test_a_round_trip(tmp_path):
-    splits = write(tmp_path)
+    splits = write(tmp_path).with_notes(("first",), ("beware",))
     assert Splits.load(tmp_path) == splits
+    assert (splits.notes, splits.warnings) == (("first", "a note"), ("beware",))
     assert splits.names == ("search", "confirm")
     assert splits.inputs == ("in/a:0", "b")
     assert list(splits.inputs_of("search")) == ["in/a:0", "b"]

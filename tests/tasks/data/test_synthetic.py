@@ -15,7 +15,7 @@ def test_random_data_fit_the_model_and_warn(tmp_path):
     assert splits.rows == {"calibration": 4, "search": 8, "confirm": 8}
     assert splits.synthetic
     assert Splits.load(tmp_path).synthetic
-    assert "THERE ARE NO DATA" in splits.notes[0]
+    assert splits.warnings[0].startswith("THERE ARE NO DATA: every figure")
     check_fits(splits, SourceInfo("onnx", INPUTS, (), 1, 1, ()))
 
 
