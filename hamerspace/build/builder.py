@@ -295,12 +295,14 @@ class Builder:
                 stage = self._first_missing(group)
                 failure = (outcome.status, f"{stage.label}: {outcome.error}")
                 # Of a time-out only what had all the time; a kill may have been another's doing.
-                if stage == first if outcome.status == "timeout" else not outcome.killed:
+                whole = stage == first and left_s == self._timeout_s
+                if whole if outcome.status == "timeout" else not outcome.killed:
                     self._failed[stage.key] = failure
                 seconds = {**_seconds(records), stage.label: time.monotonic() - started}
                 return _Ran(seconds, failed=failure)
             records += outcome.value
-            left_s = max(left_s - (time.monotonic() - started), 1.0)
+            if not all(record["cached"] for record in outcome.value):
+                left_s = max(left_s - (time.monotonic() - started), 1.0)
             folder = _held(self._store, group[-1].key, self._holds)
         return _Ran(_seconds(records), tuple(r["label"] for r in records if r["cached"]))
 

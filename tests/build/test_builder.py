@@ -5,7 +5,8 @@ import pytest
 from hamerspace.backends.base import Host
 from hamerspace.build import builder
 from hamerspace.build.builder import Builder
-from hamerspace.build.store import Store
+from hamerspace.build.stages import BuildPlan, Stage
+from hamerspace.build.store import Store, content_key
 from hamerspace.build.worker import Outcome
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import QualitySection
@@ -43,15 +44,19 @@ class FailingWorker:
 
 
 @pytest.fixture
-def build(onnx_task, tmp_path):
+def task(onnx_task, tmp_path):
+    source = ModelArtifact.load(onnx_task)
+    info = SourceInfo("onnx", source.inputs, source.outputs, 100, 400, ("conv", "linear"))
+    splits = random_data(source.inputs, tmp_path, 0, 1)
+    (tmp_path / "task.json").touch()
+    return Task(tmp_path, source, info, splits, QualitySection(), Path(), 1, "fingerprint")
+
+
+@pytest.fixture
+def build(task, tmp_path):
     """``build(outcome, makes)`` builds two recipes that share a conversion; jobs that were run."""
 
     def build(outcome, makes=0):
-        source = ModelArtifact.load(onnx_task)
-        info = SourceInfo("onnx", source.inputs, source.outputs, 100, 400, ("conv", "linear"))
-        splits = random_data(source.inputs, tmp_path, 0, 1)
-        task = Task(tmp_path, source, info, splits, QualitySection(), Path(), 1, "fingerprint")
-        (tmp_path / "task.json").touch()
         store = Store(tmp_path / "store")
         worker = FailingWorker(outcome, store, makes)
         host = Host("x86_64", frozenset())
@@ -84,3 +89,24 @@ def test_a_kill_from_outside_says_nothing_of_the_stage(build):
 
 def test_a_time_out_of_a_stage_that_had_only_the_rest_of_the_time_is_tried_again(build):
     assert build(Outcome("timeout", error="took longer than 1 s"), makes=1) == 2
+
+
+@pytest.mark.parametrize(("cached", "tried"), [(False, 2), (True, 1)])
+def test_a_time_out_elsewhere_counts_where_it_had_all_the_time(
+    task, tmp_path, monkeypatch, cached, tried
+):
+    def stage(kind, environment):
+        return Stage(kind, "x", {}, content_key(kind=kind), environment)
+
+    plan = BuildPlan((stage("convert", None), stage("backend", "tool")), {})
+    monkeypatch.setattr(builder, "plan_build", lambda *_: plan)
+    store = Store(tmp_path / "store")
+    record = {"label": "x", "seconds": 1.0, "cached": cached}
+    here = FailingWorker(Outcome("ok", [record]), store, makes=1)
+    there = FailingWorker(Outcome("timeout", error="took too long"), store)
+    made = Builder(
+        task, store, lambda name: there if name else here, 0, lambda: None, timeout_s=9.0
+    )
+    for _ in range(2):
+        assert made.build(ONE, tmp_path / "build.log").status == "timeout"
+    assert there.jobs == tried
