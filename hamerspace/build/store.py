@@ -34,6 +34,12 @@ _SCRATCH = ".new-"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SCRATCH_OF_KEY = re.compile(r"\.new-[0-9a-f]{64}-\w+")
 _SPARED_S = 60.0
+_LEFT = {
+    "manifest.json": {"inputs", "outputs", "metadata"},
+    "task.json": {"info", "source_fingerprint"},
+    "sensitivity.json": {"layer", "error"},
+}
+"""What an entry of ours holds one of, and the keys in it; else the outputs of a source model."""
 
 
 def content_key(**parts: Any) -> str:
@@ -55,10 +61,14 @@ def file_digest(path: Path) -> str:
 
 def default_store_folder() -> Path:
     """``$HAMERSPACE_CACHE``, or the user's cache folder."""
+    chosen = os.environ.get("HAMERSPACE_CACHE")
+    return Path(chosen) if chosen else _users_folder()
+
+
+def _users_folder() -> Path:
     import platformdirs
 
-    chosen = os.environ.get("HAMERSPACE_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hamerspace")) / "store"
+    return Path(platformdirs.user_cache_dir("hamerspace")) / "store"
 
 
 class Store:
@@ -146,13 +156,17 @@ class Store:
         a cache that one may only read, nothing is.
         """
         if not (self.root / MARK).is_dir():
-            if self._entries():
-                logger.warning(
-                    "%s has no %s, so what lies there may be another's and nothing is deleted; "
-                    "choose an empty folder with HAMERSPACE_CACHE",
-                    self.root,
-                    MARK,
-                )
+            if not self._entries():
+                return 0
+            with contextlib.suppress(OSError):
+                self._mark()
+        if not (self.root / MARK).is_dir():
+            logger.warning(
+                "%s has no %s, so what lies there may be another's and nothing is deleted; "
+                "choose an empty folder with HAMERSPACE_CACHE",
+                self.root,
+                MARK,
+            )
             return 0
         self._drop_abandoned()
         entries = []
@@ -209,10 +223,15 @@ class Store:
         ]
 
     def _mark(self) -> None:
-        """Make the folder a store, unless entries that it holds may be another's."""
+        """Make the folder a store, unless entries that it holds may be another's.
+
+        Earlier versions made no mark, but the user's cache folder, and entries like ours.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         mark = self.root / MARK
-        if not mark.is_dir() and not self._entries():
+        if mark.is_dir():
+            return
+        if self.root.resolve() == _users_folder().resolve() or all(map(_is_ours, self._entries())):
             mark.mkdir(exist_ok=True)
 
     @contextlib.contextmanager
@@ -225,6 +244,21 @@ class Store:
                 f"the folder of build results {self.root} cannot be written ({error.strerror}); "
                 "choose another with HAMERSPACE_CACHE"
             ) from error
+
+
+def _is_ours(entry: Path) -> bool:
+    """Whether what lies in an entry is what build stages leave."""
+    if [path.name for path in entry.iterdir()] == ["outputs.npy"]:
+        return True
+    for name, keys in _LEFT.items():
+        try:
+            found = json.loads((entry / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        first = found[0] if isinstance(found, list) and found else found
+        if isinstance(first, dict) and keys <= first.keys():
+            return True
+    return False
 
 
 def _is_old(used_s: float) -> bool:

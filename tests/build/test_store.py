@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hamerspace.build.holds import Holds
-from hamerspace.build.store import Store, content_key, default_store_folder, file_digest
+from hamerspace.build.store import MARK, Store, content_key, default_store_folder, file_digest
 from hamerspace.errors import StoreError
 
 KEYS = [content_key(number=n) for n in range(5)]
@@ -254,6 +254,46 @@ def test_a_folder_that_looks_like_a_store_and_is_none_keeps_all(tmp_path, caplog
     assert _filled(tmp_path, 0).evict() == 0
     assert (blob / "data").is_file()
     assert "nothing is deleted; choose an empty folder" in caplog.text
+
+
+def _unmarked(root, contents):
+    """A store of an early version: an entry for each name and text, all of them old."""
+    store = Store(root, max_bytes=0)
+    for key, (name, text) in zip(KEYS, contents.items(), strict=False):
+        _age(store.make(key, _fill(text, name)))
+    (root / MARK).rmdir()
+    return store
+
+
+OURS = {
+    "manifest.json": '{"format": "onnx", "inputs": [], "outputs": [], "metadata": {}}',
+    "task.json": '{"info": {}, "source_fingerprint": ""}',
+    "sensitivity.json": '[{"layer": "a", "error": 0.1}]',
+    "outputs.npy": "x",
+}
+
+
+def test_a_store_of_an_early_version_keeps_its_bound(tmp_path, caplog):
+    store = _unmarked(tmp_path, OURS)
+    assert store.evict() > 0
+    assert not any(map(store.has, KEYS))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("others", [{"data": "x"}, {"manifest.json": '{"layers": []}'}])
+def test_one_entry_of_another_and_nothing_is_deleted(tmp_path, others):
+    store = _unmarked(tmp_path, {**others, "task.json": OURS["task.json"]})
+    assert store.evict() == 0
+    assert store.make(KEYS[4], _fill("x")).is_dir()
+    assert store.evict() == 0
+    assert all(map(store.has, KEYS[:2]))
+
+
+def test_the_default_folder_keeps_its_bound_whatever_made_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("HAMERSPACE_CACHE", raising=False)
+    store = _unmarked(default_store_folder(), {"model.bin": "x"})
+    assert store.evict() > 0
 
 
 def test_an_absent_store_evicts_nothing(tmp_path):
