@@ -54,8 +54,8 @@ class DynamicInt8(Scheme):
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         self._quantize(output, nodes_to_exclude=[*float_layers, *self._others] or None)
 
-    def quantize_only(self, output: Path, layer: str) -> None:
-        self._quantize(output, nodes_to_quantize=[layer])
+    def quantize_only(self, output: Path, layers: Collection[str]) -> None:
+        self._quantize(output, nodes_to_quantize=list(layers))
 
     def _quantize(self, output: Path, **nodes: list[str] | None) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic

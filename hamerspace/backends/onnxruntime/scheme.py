@@ -47,30 +47,42 @@ class Scheme(ABC):
         """
         try:
             self._run(output, float_layers)
+        except MemoryError:
+            raise
         except Exception as error:
+            self.calibrate()
             wanted = [name for name in self.layers() if name not in float_layers]
-            failing = [name for name in wanted if not self._takes(name, output)]
+            failing = self._failing(wanted, output)
             if not failing or len(failing) == len(wanted):
                 raise
             logger.info("left in float, as it cannot be quantised (%s): %s", error, failing)
             self._run(output, [*float_layers, *failing])
             self.metadata["left_in_float"] = failing
 
-    def _takes(self, layer: str, output: Path) -> bool:
+    def _failing(self, layers: list[str], output: Path) -> list[str]:
+        """Those that fail alone, found by halves."""
         try:
-            self.quantize_only(output, layer)
+            self.quantize_only(output, layers)
             load_session(output)
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001 - the quantisers raise anything
-            return False
-        return True
+            half = len(layers) // 2
+            if not half:
+                return layers
+            return self._failing(layers[:half], output) + self._failing(layers[half:], output)
+        return []
 
     def _run(self, output: Path, float_layers: Collection[str]) -> None:
         self.quantize(output, float_layers)
         load_session(output)
 
+    def calibrate(self) -> None:  # noqa: B027 - most need nothing
+        """Do what :meth:`quantize_only` needs and what fails for no single layer's sake."""
+
     @abstractmethod
-    def quantize_only(self, output: Path, layer: str) -> None:
-        """Write the model with one layer quantised and all else left as it is."""
+    def quantize_only(self, output: Path, layers: Collection[str]) -> None:
+        """Write the model with some layers quantised and all else left as it is."""
 
 
 def prepare(proto: Any, workdir: Path) -> Path:

@@ -17,7 +17,7 @@ def rank_layers(
 
     def quantize_only(layer: str) -> Run:
         path = workdir / "one-layer.onnx"
-        scheme.quantize_only(path, layer)
+        scheme.quantize_only(path, [layer])
         return _run(path, outputs)
 
     wanted = [expected(batch) for batch in batches]

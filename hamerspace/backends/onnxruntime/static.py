@@ -58,7 +58,7 @@ class StaticInt8(Scheme):
         if per_channel:
             proto = raise_opset(proto, PER_CHANNEL_OPSET, "static int8 with a scale per channel")
         self._per_channel = per_channel
-        self._options: dict[str, bool] | None = None
+        self._options: dict[str, bool] = {}
         self._calibration = calibration
         self._activation_type = activation_type
         self._large = is_large(proto)
@@ -80,13 +80,16 @@ class StaticInt8(Scheme):
             if isinstance(error, ValueError):
                 # ONNX Runtime widens weight scales that make a bias overflow, and raises over
                 # normalisations whose weights have a scale per channel.
-                self._options = {"QDQDisableWeightAdjustForInt32Bias": True}
+                remedy = "QDQDisableWeightAdjustForInt32Bias"
             elif "NOT_IMPLEMENTED" in str(error):
                 # The standard's operators of an opset newer than ONNX Runtime's kernels.
-                self._options = {"UseQDQContribOps": True}
+                remedy = "UseQDQContribOps"
             else:
                 raise
-            self._quantize(output, float_layers)
+            if remedy in self._options:
+                raise
+            self._options[remedy] = True
+            self.quantize(output, float_layers)
 
     def _quantize(self, output: Path, float_layers: Collection[str]) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
@@ -106,7 +109,10 @@ class StaticInt8(Scheme):
             extra_options=self._options,
         )
 
-    def quantize_only(self, output: Path, layer: str) -> None:
+    def calibrate(self) -> None:
+        _ = self._ranges
+
+    def quantize_only(self, output: Path, layers: Collection[str]) -> None:
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
         activations, weights = self._types
@@ -117,11 +123,11 @@ class StaticInt8(Scheme):
             weight_qType=weights,
             activation_qType=activations,
             tensors_range=self._ranges,
-            nodes_to_quantize=[layer],
+            nodes_to_quantize=list(layers),
             nodes_to_exclude=[],
             op_types_to_quantize=list(_LAYERS),
             # It raises over normalisations whose weights have a scale per channel.
-            extra_options={"QDQDisableWeightAdjustForInt32Bias": True, **(self._options or {})},
+            extra_options={"QDQDisableWeightAdjustForInt32Bias": True, **self._options},
         )
         quantizer.quantize_model()
         save_model(quantizer.model.model, output)

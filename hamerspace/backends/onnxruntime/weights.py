@@ -72,8 +72,8 @@ class BlockWeights(Scheme):
             entry.version = opsets.get(entry.domain, entry.version)
         save_model(quantizer.model.model, output)
 
-    def quantize_only(self, output: Path, layer: str) -> None:
-        self.quantize(output, self._layers.keys() - {layer})
+    def quantize_only(self, output: Path, layers: Collection[str]) -> None:
+        self.quantize(output, self._layers.keys() - set(layers))
 
 
 def _matrices(graph: Any, op_types: tuple[str, ...]) -> dict[str, int]:
