@@ -178,8 +178,6 @@ class Judge:
 
     @cached_property
     def _metric(self) -> Metric:
-        if not self.metric.uses_source_outputs:
-            return self.metric
         return self.metric.fitted(self.source_outputs)
 
     @cached_property

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from hamerspace.errors import ConfigError, SourceError, did_you_mean
+from hamerspace.tasks.metrics.base import is_number
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
 KEY = "task.quality.output"
@@ -21,7 +22,7 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
     fit = [spec for spec in info.outputs if _is_fit(spec, info)]
     if name is None:
         # One that gave the same for the few rows that were tried may not do so for all.
-        able = fit or [spec for spec in info.outputs if spec.row_axis is not None]
+        able = fit or [spec for spec in info.outputs if _could_be(spec)]
         if not able:
             raise SourceError(_none_fits(info))
         return able[0]
@@ -69,7 +70,11 @@ def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:
 
 
 def _is_fit(spec: TensorSpec, info: SourceInfo) -> bool:
-    return spec.row_axis is not None and spec.name not in info.findings.unfit
+    return _could_be(spec) and spec.name not in info.findings.unfit
+
+
+def _could_be(spec: TensorSpec) -> bool:
+    return spec.row_axis is not None and is_number(spec.dtype)
 
 
 def _why(name: str, info: SourceInfo) -> str:

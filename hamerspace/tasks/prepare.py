@@ -93,6 +93,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         metric = _checked_metric(task.quality, splits, output, loaded.root)
     except MetricError as error:
         raise MetricError("; ".join([str(error), *told])) from error
+    splits = splits.with_notes(tuple(_remarks(metric, splits)))
     splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
     value = {
         "info": info.to_dict(),
@@ -158,6 +159,15 @@ def _checked_metric(
 
 def _is_users(quality: QualitySection) -> bool:
     return quality.metric is not None and ":" in quality.metric
+
+
+def _remarks(metric: Metric | None, splits: Splits) -> Iterator[str]:
+    for split in ("search", "confirm"):
+        labels = splits.labels_of(split)
+        if metric is not None and metric.needs_labels and labels is not None:
+            remark = metric.remark(labels)
+            if remark:
+                yield f"In the labels of '{split}' {remark}."
 
 
 def _loss_notes(

@@ -61,6 +61,14 @@ def test_what_gave_the_same_for_few_rows_is_judged_where_it_is_all_there_is():
     assert judged_output(None, info(SCORES, unfit={"scores": "is the same"})) == SCORES
 
 
+def test_complex_numbers_are_never_judged_unasked():
+    spectrum = TensorSpec("spectrum", "complex64", (None, 9))
+    unfit = {"spectrum": "holds complex64, no numbers", "scores": "is the same"}
+    assert judged_output(None, info(spectrum, SCORES, unfit=unfit)) == SCORES
+    with pytest.raises(SourceError, match="holds complex64"):
+        judged_output(None, info(spectrum, unfit=unfit))
+
+
 def test_two_answers_to_one_row_are_refused_or_told():
     given = info(SCORES, replace(SCORES, name="sample"), unfit={}, random=("sample",))
     with pytest.raises(SourceError, match=r"two answers to one row: output 'sample'.*model\.eval"):

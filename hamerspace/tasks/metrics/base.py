@@ -79,11 +79,11 @@ class Metric(ABC):
         """
         return None
 
-    def fitted(self, reference: Array) -> "Metric":  # noqa: ARG002 - most need none of it
+    def fitted(self, source_outputs: Array) -> "Metric":  # noqa: ARG002 - most need none of it
         """The metric as it judges parts of these rows: what it scales by is that of all of them.
 
         Args:
-            reference: As for :meth:`compute`, all rows.
+            source_outputs: Of the judged output, all rows.
         """
         return self
 
@@ -94,6 +94,14 @@ class Metric(ABC):
             reference: Labels ``[N, ...]``.
         """
         return None
+
+    def remark(self, labels: Array) -> str:  # noqa: ARG002
+        """What of these labels does not count, in words; empty where all do.
+
+        Args:
+            labels: ``[N, ...]``.
+        """
+        return ""
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: B027 - most need not
         """Refuse an output or labels that :meth:`compute` would refuse, before there are outputs.
@@ -158,7 +166,12 @@ class Metric(ABC):
         Raises:
             MetricError: The metric cannot judge such an output, or not by such labels.
         """
-        if self.takes_ids and np.dtype(dtype).kind in "biu":
+        if not is_number(dtype):
+            raise MetricError(
+                f"metric '{self.name}': the outputs are {dtype}; choose another "
+                "task.quality.output, or write a metric (module:function)"
+            )
+        if self.takes_ids and may_be_ids(output_shape, dtype):
             return
         try:
             self.examine(output_shape, None if labels is None else _read_only(labels))
@@ -284,6 +297,22 @@ def same_rows(one: Shape, other: Shape) -> bool:
     return len(one) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(one[1:], other[1:], strict=True)
     )
+
+
+def is_number(dtype: str) -> bool:
+    """Whether it can be ordered and measured, as complex numbers and text cannot."""
+    return dtype.startswith(("bool", "int", "uint", "float", "bfloat"))
+
+
+def is_quantised(dtype: npt.DTypeLike) -> bool:
+    """Whether whole numbers are as small as those that stand for floats in quantised files."""
+    return np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize <= 2
+
+
+def may_be_ids(shape: Shape, dtype: npt.DTypeLike) -> bool:
+    """Whether an output may give out classes as whole numbers; quantised scores are others."""
+    scores = len(shape) == 2 and shape[1] != 1 and is_quantised(dtype)
+    return np.dtype(dtype).kind in "biu" and not scores
 
 
 def shape_text(shape: Shape) -> str:

@@ -10,6 +10,7 @@ from hamerspace.tasks.metrics.base import (
     Metric,
     PerSample,
     Shape,
+    may_be_ids,
     one_value_a_row,
     shape_text,
 )
@@ -39,7 +40,7 @@ class Agreement(_Fidelity):
         return self.compute_per_sample(outputs, reference).mean()
 
     def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
-        if outputs.dtype.kind in "biu":
+        if may_be_ids(reference.shape, reference.dtype):
             check_rows(outputs.shape, reference.shape, "source outputs")
             alike = outputs.reshape(reference.shape) == reference
             share: PerSample = alike.reshape(len(alike), -1).mean(axis=1, dtype=np.float64)
@@ -91,8 +92,8 @@ class FidelityR2(_Fidelity):
     def __init__(self, spread: Spread | None = None) -> None:
         self._spread = spread
 
-    def fitted(self, reference: Array) -> "FidelityR2":
-        return FidelityR2(Spread.of(reference))
+    def fitted(self, source_outputs: Array) -> "FidelityR2":
+        return FidelityR2(Spread.of(source_outputs))
 
     def compute(self, outputs: Array, reference: Array) -> Any:
         return self.compute_per_sample(outputs, reference).mean(axis=0).min()

@@ -6,13 +6,22 @@ import numpy as np
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.data.reading import ALL, RawData
-from hamerspace.tasks.metrics.base import Array, Shape, one_value_a_row, same_rows
+from hamerspace.tasks.metrics.base import (
+    Array,
+    Shape,
+    is_quantised,
+    may_be_ids,
+    one_value_a_row,
+    same_rows,
+)
 from hamerspace.tasks.model import TensorSpec
 
 Kind = Literal["classes", "ids", "binary", "tags", "masks", "numbers"]
 
 _NO_CLASS_OF_BYTES = 255
 _GAP = 50
+_MOST_IDS = 160
+"""Maps of small whole numbers with more values than this are pictures, not classes."""
 IGNORED = (_NO_CLASS_OF_BYTES, -1, -100)
 """What stands for 'no class' in labels, where it cannot be one."""
 
@@ -32,9 +41,12 @@ def kind_of(labels: Array, shape: Shape, dtype: str = "float32") -> Kind:
     whole = bool((labels == np.floor(labels)).all()) if labels.dtype.kind == "f" else True
     if not same_rows(labels.shape, shape):
         return "classes" if whole and class_axis(shape, labels.shape) is not None else "numbers"
-    if np.dtype(dtype).kind in "biu":
-        return "ids" if whole else "numbers"
-    if not whole or not bool(np.isin(labels, (0, 1)).all()):
+    binary = whole and bool(np.isin(labels, (0, 1)).all())
+    if may_be_ids(shape, dtype):
+        quantised = is_quantised(dtype)
+        if not (quantised and (binary or len(np.unique(labels)) > _MOST_IDS)):
+            return "ids" if whole else "numbers"
+    if not binary:
         return "numbers"
     if one_value_a_row(shape):
         return "binary"
@@ -121,9 +133,13 @@ def without_ignored(raw: RawData, name: str, output: TensorSpec) -> tuple[RawDat
         raw: Split name to array name to array.
         name: Of the labels.
         output: The output that is judged.
+
+    Raises:
+        MetricError: What is left is of one class only, so that any constant would be right.
     """
     kept: RawData = {}
     notes = []
+    left: set[int] = set()
     for split, arrays in raw.items():
         kept[split] = dict(arrays)
         labels = arrays.get(name)
@@ -131,10 +147,12 @@ def without_ignored(raw: RawData, name: str, output: TensorSpec) -> tuple[RawDat
             continue
         kind = kind_of(labels, output.shape, output.dtype)
         axis = class_axis(output.shape, labels.shape)
-        classes = None if axis is None or kind == "ids" else output.shape[axis]
-        if kind not in ("classes", "ids") or one_hot_axis(labels) is not None:
+        # What stands for no class among ids, the source model's own tell: see Accuracy.
+        if kind != "classes" or axis is None:
             continue
+        classes = output.shape[axis]
         none = ignored(labels, classes)
+        left |= set(np.unique(labels[~none]).tolist())
         if not none.any() or counts_from_minus_one(labels, classes):
             continue
         rows = ~none.reshape(len(labels), -1).all(axis=1)
@@ -146,6 +164,12 @@ def without_ignored(raw: RawData, name: str, output: TensorSpec) -> tuple[RawDat
         notes.append(
             f"{int(none.sum()):,} of {none.size:,} labels{place} are {which}, which is no class of "
             f"the model: they are left out{lost}."
+        )
+    if notes and len(left) < 2:
+        raise MetricError(
+            f"task.data.labels: {' '.join(notes)} What is left is one class at most "
+            f"({left or ''}), so any constant is right. If what is left out is a class, number the "
+            "classes from 0: labels // 255 of 0 and 255, (labels + 1) // 2 of -1 and 1"
         )
     return kept, notes
 

@@ -17,6 +17,8 @@ from hamerspace.tasks.metrics.base import (
     Metric,
     PerSample,
     Shape,
+    is_quantised,
+    may_be_ids,
     one_value_a_row,
     same_rows,
 )
@@ -81,8 +83,8 @@ def resolve_metric(
 
     Left out it is accuracy for labels that are classes, of a row or of each position, one-hot or
     not; roc_auc for 0 and 1 of one score a row, average_precision for several of these, rmse for
-    others; without labels agreement for an output ``[N, classes]`` and for whole numbers, and
-    fidelity_r2 for any other.
+    others; without labels agreement for an output ``[N, classes]`` of floats or of 8 bits, and for
+    whole numbers of 32 bits and more, which are classes themselves, and fidelity_r2 for any other.
 
     Args:
         quality: The study's section.
@@ -156,8 +158,10 @@ def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "floa
         ConfigError: There is none for such labels.
     """
     if labels is None:
-        scores = np.dtype(dtype).kind in "biu" or _is_classes(output_shape)
-        return "agreement" if scores else "fidelity_r2"
+        small = is_quantised(dtype)
+        ids = may_be_ids(output_shape, dtype) and not small
+        scores = _is_classes(output_shape) and not (small and np.dtype(dtype).itemsize > 1)
+        return "agreement" if ids or scores else "fidelity_r2"
     kind = kind_of(labels, output_shape, dtype)
     if kind == "masks":
         raise ConfigError(

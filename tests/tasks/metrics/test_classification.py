@@ -117,6 +117,45 @@ def test_accuracy_of_each_pixel_leaves_out_what_is_no_class(axis):
     assert value("accuracy", scores, np.moveaxis(one_hot, 3, 1)) == (found == labels % 3).mean()
 
 
+def test_an_outlier_detector_that_finds_none_is_not_right():
+    labels = np.where(np.arange(200) % 10, 1, -1)
+    constant = np.ones(200, np.int64)
+    for source in (labels, constant):
+        fitted = METRICS.load("accuracy").fitted(source)
+        assert fitted.value(constant, labels) == pytest.approx(0.9)
+        assert fitted.value(labels, labels) == 1.0
+    assert METRICS.load("accuracy").chance(labels) == pytest.approx(0.9)
+
+
+def test_what_is_no_class_among_ids_the_source_tells():
+    found = np.arange(60).reshape(4, 15) % 2 * 255
+    dead = np.zeros_like(found)
+    assert METRICS.load("accuracy").fitted(found).value(dead, found) == pytest.approx(0.5)
+    assert METRICS.load("accuracy").fitted(found % 2).value(found % 2, found) == pytest.approx(1.0)
+
+
+def test_quantised_scores_are_scores():
+    scores = np.round(255 * softmax(SCORES.astype(np.float64), axis=1)).astype(np.uint8)
+    one_hot = np.eye(7)[LABELS]
+    assert value("accuracy", scores, one_hot) == value("accuracy", scores, LABELS) > 0.5
+    tags = scores > 20
+    assert value("average_precision", scores, tags) == 1.0
+
+
+def test_two_tags_are_ranked_each_by_itself():
+    tags = np.random.default_rng(0).random((300, 2)) < 0.3
+    scores = SCORES[:, :2] + tags
+    METRICS.load("roc_auc").check((None, 2), tags)
+    expected = sk.roc_auc_score(tags, scores, average="macro")
+    assert value("roc_auc", scores, tags) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["fidelity_r2", "agreement", "average_precision", "rmse"])
+def test_complex_outputs_are_refused(name):
+    with pytest.raises(MetricError, match="complex64"):
+        METRICS.load(name).check((None, 7), None, "complex64")
+
+
 def test_accuracy_of_a_sequence_of_tags():
     scores = np.random.default_rng(0).standard_normal((8, 5, 7))
     labels = scores.argmax(axis=2)
@@ -135,8 +174,14 @@ def test_several_tags_a_row():
         assert value("average_precision", scores, tags) == pytest.approx(expected)
         expected = sk.roc_auc_score(tags, scores, average="macro")
         assert value("roc_auc", scores, tags) == pytest.approx(expected)
-    with pytest.raises(MetricError, match="no row has tag 3"):
-        METRICS.load("average_precision").check((None, 7), tags & (np.arange(7) != 3))
+    others = tags & (np.arange(7) != 3)
+    for name in ("average_precision", "roc_auc"):
+        METRICS.load(name).check((None, 7), others)
+        assert "1 of 7 tags (3) do not count" in METRICS.load(name).remark(others)
+        kept = np.arange(7) != 3
+        assert value(name, SCORES, others) == value(name, SCORES[:, kept], tags[:, kept])
+        with pytest.raises(MetricError, match="defined"):
+            METRICS.load(name).check((None, 7), tags & False)
     with pytest.raises(MetricError, match="choose 'average_precision'"):
         METRICS.load("accuracy").check((None, 7), tags)
 

@@ -195,3 +195,10 @@ def test_agreement_of_ids_that_the_model_gives_out():
     other = OUTPUTS.argmax(axis=1)
     agreement = METRICS.load("agreement")
     assert agreement.value(other, ids) == agreement.value(OUTPUTS, SOURCE)
+
+
+def test_quantised_scores_agree_by_the_greatest():
+    source = np.random.default_rng(0).integers(0, 250, (40, 6)).astype(np.uint8)
+    near = source + np.random.default_rng(1).integers(0, 2, (40, 6)).astype(np.uint8)
+    expected = (near.argmax(axis=1) == source.argmax(axis=1)).mean()
+    assert METRICS.load("agreement").value(near, source) == expected > 0.9

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hamerspace.errors import MetricError
 from hamerspace.tasks.data.reading import ALL
 from hamerspace.tasks.metrics.labels import class_axis, ignored, kind_of, without_ignored
 from hamerspace.tasks.model import TensorSpec
@@ -34,8 +35,38 @@ def test_what_can_be_a_class_or_a_number_is_kept(labels, output):
     assert without_ignored(raw, "labels", output) == (raw, [])
 
 
+@pytest.mark.parametrize(
+    ("labels", "shape"),
+    [
+        (255 * (np.arange(48).reshape(3, 4, 4) % 5 == 0), (None, 2, 4, 4)),
+        (np.array([-1, 1, 1, -1]), (None, 2)),
+    ],
+)
+def test_what_leaves_a_single_class_is_refused(labels, shape):
+    raw = {"search": {"labels": labels}, "confirm": {"labels": labels}}
+    with pytest.raises(MetricError, match=r"one class at most.*// 255.*// 2"):
+        without_ignored(raw, "labels", TensorSpec("s", "float32", shape))
+
+
+def test_ids_are_left_to_the_metric_which_knows_the_source():
+    raw = {"search": {"labels": np.array([-1, 1, 1, -1])}}
+    assert without_ignored(raw, "labels", TensorSpec("s", "int64", (None,))) == (raw, [])
+
+
+def test_small_whole_numbers_may_be_quantised_scores():
+    one_hot = np.eye(3)[[0, 1, 2, 1]]
+    assert kind_of(one_hot, (None, 3), "uint8") == "classes"
+    assert kind_of(one_hot[:, :1], (None, 1), "int8") == "binary"
+    assert kind_of(np.ones((4, 3), int), (None, 3), "uint8") == "tags"
+    sound = np.arange(4000).reshape(4, 1000)
+    assert kind_of(sound, (None, 1000), "int16") == "numbers"
+    assert kind_of(sound % 30, (None, 1000), "int64") == "ids"
+    maps = np.arange(4 * 6 * 6).reshape(4, 6, 6) % 21
+    assert kind_of(maps, (None, 6, 6), "uint8") == "ids"
+
+
 def test_of_maps_only_rows_without_any_class_are_left_out():
-    labels = np.zeros((3, 4, 4), int)
+    labels = np.arange(3)[:, None, None] * np.ones((1, 4, 4), int)
     labels[0, 0], labels[1] = -100, 255
     raw = {"search": {"labels": labels}}
     kept, notes = without_ignored(raw, "labels", TensorSpec("s", "float32", (None, 3, 4, 4)))

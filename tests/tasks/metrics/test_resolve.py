@@ -115,6 +115,20 @@ def test_ids_that_a_model_gives_out_are_compared_as_they_are(tmp_path):
     assert training_loss(METRICS.load("accuracy"), CLASSES, (None,), "int64") == "none"
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "name"),
+    [
+        ((None, 10), "uint8", "agreement"),
+        ((None, 16000), "int16", "fidelity_r2"),
+        ((None, 1), "uint8", "fidelity_r2"),
+        ((None, 8, 8, 3), "uint8", "fidelity_r2"),
+        ((None, 20), "int64", "agreement"),
+    ],
+)
+def test_small_whole_numbers_are_quantised_ones(tmp_path, shape, dtype, name):
+    assert resolve_metric(QualitySection(), None, shape, tmp_path, dtype).name == name
+
+
 def test_masks_have_no_default(tmp_path):
     with pytest.raises(ConfigError, match=r"masks of 0 and 1.*intersection over union"):
         resolve_metric(QualitySection(), np.ones((3, 4, 5), int), (None, 4, 5), tmp_path)
