@@ -38,24 +38,17 @@ QUANTIZED_OPERATORS = frozenset(
     }
 )
 
-# Random, larger than what they are made of, or the way in which a model stores few bits.
+# Random, or the way in which a model stores few bits.
 _KEPT = QUANTIZED_OPERATORS | {
     "Bernoulli",
-    "ConstantOfShape",
-    "Expand",
-    "EyeLike",
     "Multinomial",
-    "OneHot",
-    "Pad",
     "RandomNormal",
     "RandomNormalLike",
     "RandomUniform",
     "RandomUniformLike",
-    "Range",
-    "Resize",
-    "Tile",
-    "Upsample",
 }
+_SMALL_BYTES = 1024
+"""Shapes and scalars may grow by as much when they are computed."""
 _STANDARD = ("", "ai.onnx")
 _OTHER_FLOATS = (TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
@@ -76,31 +69,43 @@ def read_onnx(model: ModelArtifact) -> Any:
 
 
 def foldable(proto: Any) -> bool:
-    """Whether :func:`read_onnx` changes anything."""
-    return bool(proto.functions or _constant_nodes(proto.graph))
+    """Whether :func:`read_onnx` may change weights, and not only shapes and scalars."""
+    matrices = {name for name, tensor in named_tensors(proto.graph) if len(tensor.dims) > 1}
+    nodes = (n for n in _constant_nodes(proto.graph) if n.op_type not in ("Shape", "Size"))
+    return bool(proto.functions) or any(matrices.intersection(node.input) for node in nodes)
 
 
-def fold_constants(proto: Any) -> Any:
-    """Compute every node that depends on constants only, in place; where it fails, none.
+def fold_constants(proto: Any, *, untie: bool = False) -> Any:
+    """Compute the nodes that depend on constants only, in place, save those that fail.
 
-    Subgraphs are left alone, and so is what would grow.
+    Subgraphs are left alone, and so is what would grow: integers that become floating-point
+    numbers, or a tensor that other nodes read as it is. A floating-point number counts as one of
+    float32, whichever it is.
+
+    Args:
+        proto: An ``onnx.ModelProto`` with its weights in memory.
+        untie: Whether what other nodes read, too, may be copied.
     """
     graph = proto.graph
     nodes = _constant_nodes(graph)
     if not nodes:
         return proto
-    made = {name for node in nodes for name in node.output if name}
-    ids = {id(node) for node in nodes}
-    rest = [node for node in graph.node if id(node) not in ids]
-    wanted = sorted(made & (_read_by(rest)))
-    if wanted:
+    sizes = {name: _float32_bytes(t.data_type, t.dims) for name, t in named_tensors(graph)}
+    readers = Counter(name for node in graph.node for name in _read_by([node]))
+    folded: set[int] = set()
+    for group in _groups(nodes):
+        read = Counter(name for node in group for name in _read_by([node]))
+        made = [name for node in group for name in node.output if readers[name] > read[name]]
         try:
-            values = _computed(proto, nodes, wanted)
-        except Exception:  # noqa: BLE001 - a type or an operator that cannot be run alone
-            return proto
-        graph.initializer.extend(
-            numpy_helper.from_array(value, name) for name, value in values.items()
-        )
+            tensors = _computed(proto, group, read, made)
+        except Exception:  # noqa: BLE001, S112 - a type or an operator that cannot be run alone
+            continue
+        spared = sum(sizes.get(n, 0) for n in read if untie or readers[n] == read[n])
+        grown = sum(_float32_bytes(t.data_type, t.dims) for t in tensors) - spared
+        if grown <= _SMALL_BYTES:
+            graph.initializer.extend(tensors)
+            folded.update(map(id, group))
+    rest = [node for node in graph.node if id(node) not in folded]
     del graph.node[:]
     graph.node.extend(rest)
     used = _read_by(graph.node) | {value.name for value in (*graph.input, *graph.output)}
@@ -189,7 +194,7 @@ def weights_by_type(proto: Any) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for graph in graphs_of(proto.graph):
         readers = _readers(graph)
-        for name, tensor in _named_tensors(graph):
+        for name, tensor in named_tensors(graph):
             if len(tensor.dims) < 2:
                 continue
             dtype = helper.tensor_dtype_to_string(tensor.data_type)
@@ -228,6 +233,23 @@ def _constant_nodes(graph: Any) -> list[Any]:
     return found
 
 
+def _groups(nodes: list[Any]) -> list[list[Any]]:
+    """Nodes that read what others of them make, together."""
+    group_of: dict[str, list[Any]] = {}
+    for node in nodes:
+        group = [node]
+        for name in node.input:
+            before = group_of.get(name)
+            if before is not None and before is not group:
+                before += group
+                group = before
+                group_of.update((output, group) for other in group for output in other.output)
+        group_of.update((output, group) for output in node.output)
+    unique = {id(group): group for group in group_of.values()}
+    order = {id(node): position for position, node in enumerate(nodes)}
+    return [sorted(group, key=lambda node: order[id(node)]) for group in unique.values()]
+
+
 def _read_by(nodes: Any) -> set[str]:
     names = {name for node in nodes for name in node.input}
     for node in nodes:
@@ -238,16 +260,16 @@ def _read_by(nodes: Any) -> set[str]:
     return names
 
 
-def _computed(proto: Any, nodes: list[Any], wanted: list[str]) -> dict[str, Any]:
+def _computed(proto: Any, nodes: list[Any], read: Mapping[str, int], made: list[str]) -> list[Any]:
+    """What ``nodes`` make, as tensors, from the constants that they ``read``."""
     import onnxruntime as ort
 
-    read = _read_by(nodes)
     constants = [n for n in proto.graph.node if n.op_type == "Constant" and n.output[0] in read]
     graph = helper.make_graph(
         [*constants, *nodes],
         "constants",
         [],
-        [helper.make_empty_tensor_value_info(name) for name in wanted],
+        [helper.make_empty_tensor_value_info(name) for name in made],
         [tensor for tensor in proto.graph.initializer if tensor.name in read],
     )
     model = helper.make_model(
@@ -259,7 +281,8 @@ def _computed(proto: Any, nodes: list[Any], wanted: list[str]) -> dict[str, Any]
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return dict(zip(wanted, session.run(wanted, {}), strict=True))
+    values = session.run(made, {}) if made else []
+    return [numpy_helper.from_array(v, name) for name, v in zip(made, values, strict=True)]
 
 
 def _rewrite(node: Any, renamed: Mapping[str, str]) -> None:
@@ -289,11 +312,18 @@ def _tensors(graph: Any) -> Iterator[Any]:
                 yield attribute.t
 
 
-def _named_tensors(graph: Any) -> Iterator[tuple[str, Any]]:
+def named_tensors(graph: Any) -> Iterator[tuple[str, Any]]:
+    """Initializers and the values of ``Constant`` nodes, by name."""
     yield from ((tensor.name, tensor) for tensor in graph.initializer)
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].HasField("t"):
             yield node.output[0], node.attribute[0].t
+
+
+def _float32_bytes(kind: int, dims: Any) -> int:
+    """Bytes of a tensor, were its floating-point numbers float32."""
+    width = 4 if kind in _OTHER_FLOATS else helper.tensor_dtype_to_np_dtype(kind).itemsize
+    return int(math.prod(dims)) * int(width)
 
 
 def _bytes(tensor: Any) -> int:

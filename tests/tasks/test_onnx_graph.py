@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.tasks.model import ModelArtifact
-from hamerspace.tasks.onnx_graph import read_onnx
+from hamerspace.tasks.onnx_graph import read_onnx, weight_bytes
 from hamerspace.tasks.sources import SourceSpec, open_source
 
 node = helper.make_node
@@ -111,18 +111,106 @@ def test_the_file_stays_as_it_was_made(tmp_path):
     assert info.size_bytes == 2 * (FIRST.size + SECOND.size)
 
 
-def test_what_would_grow_or_is_random_stays_a_node(tmp_path):
+def tied():
+    """A table that is looked up and, turned, multiplied with."""
     nodes = [
-        node("ConstantOfShape", ["shape"], ["zeros"]),
+        node("MatMul", ["x", "w1"], ["m"]),
+        node("ArgMax", ["x"], ["largest"], axis=1, keepdims=0),
+        node("Mod", ["largest", "five"], ["row"]),
+        node("Gather", ["table", "row"], ["r"]),
+        node("Add", ["m", "r"], ["a"]),
+        node("Transpose", ["table"], ["turned"], perm=[1, 0]),
+        node("MatMul", ["a", "turned"], ["y"]),
+    ]
+    table = np.random.default_rng(2).standard_normal((5, 480)).astype(np.float32)
+    first = np.random.default_rng(3).standard_normal((16, 480)).astype(np.float32)
+    return _model(nodes, {"w1": first, "table": table, "five": np.array(5)})
+
+
+def in_int8():
+    """As quantisers that leave activations alone store weights for old runtimes."""
+    nodes = [
+        node("Cast", ["q"], ["c"], to=TensorProto.FLOAT),
+        node("Mul", ["c", "scale"], ["w1"]),
+        *plain(),
+    ]
+    scale = np.abs(FIRST).max() / 127
+    weights = {"q": np.rint(FIRST / scale).astype(np.int8), "scale": scale, "w2": SECOND}
+    return _model(nodes, weights)
+
+
+def spread():
+    nodes = [
+        node("Expand", ["row", "shape"], ["rows"]),
+        node("Add", ["rows", "tile"], ["w1"]),
+        *plain(),
+    ]
+    weights = {"shape": np.array([16, 48]), "row": FIRST[0], "tile": FIRST[:, :1], "w2": SECOND}
+    return _model(nodes, weights)
+
+
+def random():
+    nodes = [
         node("RandomNormalLike", ["w1"], ["noise"], seed=1.0),
-        node("Add", ["w1", "zeros"], ["a"]),
-        node("Add", ["a", "noise"], ["noisy"]),
+        node("Add", ["w1", "noise"], ["noisy"]),
         *plain("noisy"),
     ]
-    weights = {"shape": np.array([16, 48]), "w1": FIRST, "w2": SECOND}
+    return _model(nodes, {"w1": FIRST, "w2": SECOND})
+
+
+@pytest.mark.parametrize("make", [tied, in_int8, spread, random])
+def test_what_would_grow_or_is_random_stays_a_node(tmp_path, make):
+    onnx.save(make(), tmp_path / "model.onnx")
+    found = read_onnx(ModelArtifact(tmp_path, "onnx", (), (), {"model": "model.onnx"}))
+    assert [n.op_type for n in found.graph.node] == [n.op_type for n in make().graph.node]
+    assert weight_bytes(found) == weight_bytes(make())
+
+
+@pytest.mark.parametrize(("kind", "share"), [("weights_int4", 0.35), ("fp16", 0.55)])
+def test_a_tied_table_becomes_smaller_wherever_it_is_read(tmp_path, monkeypatch, kind, share):
+    monkeypatch.chdir(tmp_path)
+    source, _, example = opened(tied(), tmp_path / "model")
+    size = size_of(source, kind, example, tmp_path / "built")
+    assert size < share * source.file("model").stat().st_size
+
+
+def test_what_is_small_is_computed_though_it_grows(tmp_path):
+    """As shapes are."""
+    nodes = [
+        node("ConstantOfShape", ["one"], ["zeros"]),
+        node("Add", ["zeros", "five"], ["fives"]),
+        node("Concat", ["free", "fives"], ["shape"], axis=0),
+        node("MatMul", ["x", "w"], ["m"]),
+        node("Reshape", ["m", "shape"], ["y"]),
+    ]
+    weights = {"one": np.array([1]), "five": np.float32(5), "free": np.array([-1.0], np.float32)}
+    nodes.insert(3, node("Cast", ["shape"], ["sizes"], to=TensorProto.INT64))
+    nodes[-1].input[1] = "sizes"
+    weights["w"] = np.ascontiguousarray(SECOND[:16])
     onnx.save(_model(nodes, weights), tmp_path / "model.onnx")
     found = read_onnx(ModelArtifact(tmp_path, "onnx", (), (), {"model": "model.onnx"}))
-    assert {n.op_type for n in found.graph.node} >= {"ConstantOfShape", "RandomNormalLike"}
+    assert [n.op_type for n in found.graph.node] == ["MatMul", "Reshape"]
+
+
+def test_a_fixed_batch_is_looked_into_with_as_many_rows(tmp_path):
+    model = turned()
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    source, info, _ = opened(model, tmp_path / "model")
+    assert info.op_families == ("linear",)
+    assert "verbatim" not in source.metadata
+
+
+def test_scalars_that_are_folded_need_no_second_look(tmp_path, monkeypatch):
+    """A large model would be written and run once more for them."""
+    nodes = [node("Sqrt", ["four"], ["two"]), *plain()]
+    nodes[-1].output[0] = "z"
+    nodes.append(node("Mul", ["z", "two"], ["y"]))
+    monkeypatch.setattr("hamerspace.tasks.sources.onnx.check_onnx", None)
+    model = _model(nodes, {"w1": FIRST, "w2": SECOND, "four": np.float32(4)})
+    source, _, _ = opened(model, tmp_path / "model")
+    assert "verbatim" not in source.metadata
+    assert [n.op_type for n in read_onnx(source).graph.node] == ["MatMul", "Relu", "MatMul", "Mul"]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])

@@ -212,6 +212,7 @@ def _scheme(
     from hamerspace.backends.onnxruntime.dynamic import DynamicInt8
     from hamerspace.backends.onnxruntime.static import StaticInt8
     from hamerspace.backends.onnxruntime.weights import BlockWeights
+    from hamerspace.tasks.onnx_graph import fold_constants
 
     proto, kind = _float_model(source, chosen), chosen["quantization"]
     if kind == "static_int8":
@@ -226,6 +227,9 @@ def _scheme(
         op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
         return DynamicInt8(proto, str(op_types), str(weight_type), workdir)
     bits = 8 if kind == "weights_int8" else 4
+    if bits == 4 and not source.metadata.get("verbatim"):
+        # Both copies of a matrix that is looked up and multiplied with become small.
+        proto = fold_constants(proto, untie=True)
     return BlockWeights(proto, bits, int(chosen["block_size"]), workdir)
 
 

@@ -1,8 +1,9 @@
 """Source models in ONNX."""
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
-from hamerspace.errors import BuildError, SourceError
+from hamerspace.errors import SourceError
 from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES, check_onnx, save_onnx
+from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.onnx_graph import (
     QUANTIZED_OPERATORS,
     foldable,
     graphs_of,
+    named_tensors,
     read_onnx,
 )
 from hamerspace.tasks.sources.base import (
@@ -32,6 +35,8 @@ from hamerspace.tasks.sources.base import (
 from hamerspace.tasks.sources.onnx_outputs import take_out_others
 from hamerspace.tasks.sources.op_families import onnx_families
 from hamerspace.tasks.sources.probe import probe
+
+logger = logging.getLogger(__name__)
 
 _FILE = "model.onnx"
 
@@ -66,7 +71,11 @@ class OnnxSource(SourceFormat):
                 "scores before a ZipMap (zipmap=False)"
             )
         changed = _free_negative_dimensions(model.graph) or bool(others)
-        weights = {n: a for graph in graphs_of(model.graph) for n, a in _weights(graph)}
+        weights = {
+            name: numpy_helper.to_array(tensor)
+            for graph in graphs_of(model.graph)
+            for name, tensor in named_tensors(graph)
+        }
         _check_finite(weights, path)
         metadata: dict[str, Any] = {"model": _FILE}
         size_bytes = sum(a.nbytes for a in weights.values())
@@ -105,7 +114,7 @@ class OnnxSource(SourceFormat):
         if foldable(model):
             model, metadata = _looked_into(model, artifact, session, arrays, metadata)
         artifact = replace(artifact, metadata=metadata).save()
-        inner = {name for graph in graphs_of(model.graph) for name, _ in _weights(graph)}
+        inner = {name for graph in graphs_of(model.graph) for name, _ in named_tensors(graph)}
         nodes = [
             (node.op_type, tuple(node.input))
             for graph in graphs_of(model.graph)
@@ -199,16 +208,19 @@ def _looked_into(
 ) -> tuple[Any, dict[str, Any]]:
     """The model as builds read it, where that computes the same; else as it is."""
     names = [spec.name for spec in artifact.outputs]
+    batch = example_batch(artifact.inputs, arrays)
+    wanted = dict(zip(names, session.run(names, batch), strict=True))
     found = read_onnx(artifact)
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        # Beside the model: what is for temporary files may lie in memory.
+        with tempfile.TemporaryDirectory(dir=artifact.folder) as folder:
             path = Path(folder) / _FILE
             save_onnx(found, path)
-            wanted = dict(zip(names, session.run(names, dict(arrays)), strict=True))
-            check_onnx(path, artifact, arrays, wanted)
-    except (BuildError, TypeError, ValueError):
+            check_onnx(path, artifact, batch, wanted)
+    except Exception as error:  # noqa: BLE001 - whatever ONNX and its runtime raise
+        logger.info("%s is built from as it is: %s", artifact.file("model").name, error)
         return model, {**metadata, "verbatim": True}
-    return read_onnx(artifact), metadata
+    return found, metadata
 
 
 def _free_negative_dimensions(graph: Any) -> bool:
@@ -233,16 +245,6 @@ def _session(file: Path, origin: Path) -> Any:
             f"{origin} cannot be run by ONNX Runtime {ort.__version__}: "
             f"{text[0] if text else repr(error)}"
         ) from error
-
-
-def _weights(graph: Any) -> Iterator[tuple[str, Any]]:
-    for tensor in graph.initializer:
-        yield tensor.name, numpy_helper.to_array(tensor)
-    for node in graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    yield node.output[0], numpy_helper.to_array(attribute.t)
 
 
 def _check_finite(weights: dict[str, Any], path: Path) -> None:
