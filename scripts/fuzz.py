@@ -17,10 +17,8 @@ import multiprocessing
 import os
 import random
 import resource
-import runpy
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -44,23 +42,21 @@ AS_A_PROGRAM = 0.03
 MEMORY_BYTES = 16_000_000_000
 
 
-def fuzz(number: int, seed: int, root: Path, limit_s: float, *, keep: bool) -> dict[str, Any]:
+def fuzz(
+    number: int, seed: int, root: Path, limit_s: float, *, keep: bool = False
+) -> dict[str, Any]:
     """Make a case, run it, and tell what came of it."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - no secret
-    weights = [weight for weight, _ in FAMILIES.values()]
-    family = rng.choices(list(FAMILIES), weights)[0]
-    case = Case(rng, root / f"case-{number}", root / "seed" / "run")
-    for name in ("work", "elsewhere", "own", "own/tmp"):
-        (case.folder / name).mkdir(parents=True)
-    (case.folder / "elsewhere" / "precious").write_text("kept")
+    family = rng.choices(list(FAMILIES), [weight for weight, _ in FAMILIES.values()])[0]
+    case = Case(rng, root / f"case-{number}", root / "seed" / "work" / "run")
     FAMILIES[family][1](case)
     case.arguments = [argument.replace("\0", "") for argument in case.arguments]
     before, inside = _listing(case.folder / "elsewhere"), {p.name for p in case.work.iterdir()}
-    began = time.monotonic()
     code, said, hung = _run(case, limit_s, as_program=rng.random() < AS_A_PROGRAM)
     new = {path.name for path in case.work.iterdir()} - inside - set(case.may_write)
     left = {path.name for path in case.folder.iterdir()} - {"work", "elsewhere", "own"}
-    ran = Path(case.mark).exists() or b"\x1b]0;" in said or b"\x1b[31m" in said
+    marks = (case.mark, root / "seed" / "elsewhere" / "ran")
+    ran = any(Path(mark).exists() for mark in marks) or b"\x1b]0;" in said or b"\x1b[31m" in said
     bad = {
         "tracebacks": not hung and (code not in OUR_CODES or b"Traceback (most" in said),
         "hangs": hung,
@@ -76,7 +72,6 @@ def fuzz(number: int, seed: int, root: Path, limit_s: float, *, keep: bool) -> d
         "bad": [name for name, found in bad.items() if found],
         "said": said.decode(errors="replace"),
         "arguments": case.arguments,
-        "seconds": time.monotonic() - began,
     }
 
 
@@ -87,17 +82,11 @@ def _listing(folder: Path) -> dict[str, bytes]:
 
 def _run(case: Case, limit_s: float, *, as_program: bool) -> tuple[int, bytes, bool]:
     """The exit code, what was said on both streams, and whether it had to be killed."""
-    own = case.folder / "own"
-    told = own / "told"
-    environment = {
-        **os.environ,
-        "HAMERSPACE_CACHE": str(own / "cache"),
-        "HAMERSPACE_HISTORY": str(own / "history.json"),
-        "TMPDIR": str(own / "tmp"),
-        "HOME": str(own),
-        "COLUMNS": "160",
-        **case.environment,
-    }
+    own, told = case.folder / "own", case.folder / "own" / "told"
+    files = {"CACHE": "cache", "HISTORY": "history.json"}
+    environment = os.environ | {f"HAMERSPACE_{key}": str(own / files[key]) for key in files}
+    environment |= {"TMPDIR": str(own / "tmp"), "HOME": str(own), "COLUMNS": "160"}
+    environment |= case.environment
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -107,8 +96,7 @@ def _run(case: Case, limit_s: float, *, as_program: bool) -> tuple[int, bytes, b
         os.chdir(case.work)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         if as_program:
-            program = [*PROGRAM, *case.arguments]
-            os.execve(program[0], program, environment)  # noqa: S606 - our own interpreter
+            os.execve(PROGRAM[0], [*PROGRAM, *case.arguments], environment)  # noqa: S606 - our own interpreter
         _call(case, environment)
     deadline, status, hung = time.monotonic() + limit_s, 0, False
     while True:
@@ -136,10 +124,8 @@ def _call(case: Case, environment: dict[str, str]) -> NoReturn:
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if case.runs_task and code == 0 and (case.work / "out").exists():  # not --help
-            yaml.safe_load((case.work / "out" / "study.yaml").read_text(encoding="utf-8"))
-            if (case.work / "out" / "task.py").is_file():
-                runpy.run_path(str(case.work / "out" / "task.py"))
+        if code == 0 and (case.work / "out").exists():  # not --help
+            case.after(case)
     except BaseException:  # noqa: BLE001 - that is what is looked for
         traceback.print_exc()
         code = 1
@@ -150,30 +136,22 @@ def _call(case: Case, environment: dict[str, str]) -> NoReturn:
         os._exit(code)
 
 
-def _search_once(root: Path) -> None:
-    """A small search, whose folder the cases damage."""
-    folder = root / "seed"
-    folder.mkdir()
-    case = Case(random.Random(0), folder, folder / "run")  # noqa: S311 - no secret
-    case.work.mkdir()
+def _search_once(root: Path, seed: int) -> None:
+    """A small search of a model with hostile names, whose folder the cases damage."""
+    case = Case(random.Random(seed), root / "seed", root / "seed" / "work" / "run")  # noqa: S311
     rows = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
-    savez(folder / "data.npz", {"x": rows})
-    shutil.move(case.work / model(case), folder / "model.onnx")
-    (folder / "space.yaml").write_text(yaml.safe_dump(SPACE))
-    flags = ("--data", "data.npz", "--space", "./space.yaml", "--trials", "2", "--out", "run")
-    own = {"HAMERSPACE_CACHE": str(folder / "c"), "HAMERSPACE_HISTORY": str(folder / "h.json")}
-    search = ["search", "model.onnx", *flags]
-    for command in (search, ["export", "run", "--trial", "0", "--output", "best"]):
-        done = subprocess.run(  # noqa: S603 - our own program
-            [*PROGRAM, *command],
-            cwd=folder,
-            env={**os.environ, **own},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode not in OUR_CODES:
-            sys.exit(f"what all cases start from failed:\n{done.stderr}")
+    name = case.code()
+    savez(case.work / "data.npz", {name: rows})
+    (case.work / "space.yaml").write_text(yaml.safe_dump(SPACE))
+    search = ["search", model(case, name, f"y{case.code()}"), "--data", "data.npz"]
+    for arguments in (
+        [*search, "--space", "./space.yaml", "--trials", "2", "--out", "run"],
+        ["export", "run", "--trial", "0", "--output", "best"],
+    ):
+        case.arguments = arguments
+        code, said, _ = _run(case, 600, as_program=True)
+        if code not in OUR_CODES or not (case.work / arguments[-1]).exists():
+            sys.exit(f"what all cases start from failed:\n{said.decode(errors='replace')}")
 
 
 def _table(found: list[dict[str, Any]]) -> str:
@@ -200,7 +178,7 @@ def run() -> int:
     print(f"--seed {given.seed}")
     preload.reading = lambda _: ()  # a job imports what it needs and no more
     root = Path(tempfile.mkdtemp(prefix="hamerspace-fuzz-"))
-    _search_once(root)
+    _search_once(root, given.seed)
     if given.only is not None:
         found = [fuzz(given.only, given.seed, root, given.limit, keep=True)]
         print(f"{root}/case-{given.only}: {found[0]['arguments']}\n{found[0]['said']}")
@@ -208,18 +186,13 @@ def run() -> int:
         return int(bool(found[0]["bad"]))
     began = time.monotonic()
     with multiprocessing.get_context("fork").Pool(given.workers) as pool:
-        waiting = [
-            pool.apply_async(fuzz, (n, given.seed, root, given.limit), {"keep": False})
-            for n in range(given.cases)
-        ]
-        found = [each.get() for each in waiting]
+        jobs = [(n, given.seed, root, given.limit) for n in range(given.cases)]
+        found = pool.starmap(fuzz, jobs, chunksize=1)
     shutil.rmtree(root, ignore_errors=True)
     wrong = [case for case in found if case["bad"]]
     for case in wrong:
-        last = case["said"].strip().splitlines()[-1:] or [""]
-        print(
-            f"--only {case['number']} ({case['family']}, {', '.join(case['bad'])}): {last[0][:200]}"
-        )
+        last = (case["said"].strip().splitlines() or [""])[-1][:200]
+        print(f"--only {case['number']} ({case['family']}, {', '.join(case['bad'])}): {last}")
     print(_table(found))
     print(f"{time.monotonic() - began:.0f} s; {len(wrong)} of {len(found)} cases are wrong")
     return int(bool(wrong))

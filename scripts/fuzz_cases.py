@@ -1,10 +1,10 @@
 """The cases of fuzz.py: hostile models, data, YAML, JSON, names, run folders, storages."""
 
 import contextlib
-import io
 import json
 import os
 import random
+import runpy
 import shutil
 import sqlite3
 import zipfile
@@ -17,14 +17,13 @@ import numpy as np
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-SPACE = {
-    "version": 1,
-    "name": "small",
-    "parameters": {
-        "backend": ["onnxruntime"],
-        "onnxruntime.quantization": ["none", "dynamic_int8"],
-    },
-}
+_KINDS = {"backend": ["onnxruntime"], "onnxruntime.quantization": ["none", "dynamic_int8"]}
+SPACE = {"version": 1, "name": "small", "parameters": _KINDS}
+COLUMNS = """
+trial_user_attributes.value_json trial_user_attributes.value_json trial_user_attributes.key
+trial_system_attributes.value_json trial_params.distribution_json trial_params.param_value
+trial_values.value trials.state study_directions.direction studies.study_name
+"""
 
 
 @dataclass
@@ -37,16 +36,14 @@ class Case:
     arguments: list[str] = field(default_factory=list)
     may_write: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    runs_task: bool = False
+    after: Callable[["Case"], None] = lambda _: None
 
-    @property
-    def work(self) -> Path:
-        return self.folder / "work"
-
-    @property
-    def mark(self) -> str:
-        """A file that only code from the input would make."""
-        return str(self.folder / "elsewhere" / "ran")
+    def __post_init__(self) -> None:
+        self.work = self.folder / "work"
+        self.mark = str(self.folder / "elsewhere" / "ran")  # only code from the input makes it
+        for name in ("work", "elsewhere", "own/tmp"):
+            (self.folder / name).mkdir(parents=True)
+        (self.folder / "elsewhere" / "precious").write_text("kept")
 
     def copy(self, name: str) -> Path:
         """A file or folder of the finished run's surroundings, to be damaged here."""
@@ -54,8 +51,8 @@ class Case:
         shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
         return target
 
-    def text(self) -> str:
-        """Text that is code, a path or an escape sequence somewhere."""
+    def code(self) -> str:
+        """Text that is code somewhere."""
         mark = self.mark
         return self.rng.choice(
             [
@@ -65,10 +62,18 @@ class Case:
                 f"{{{{ cycler.__init__.__globals__.os.system('touch {mark}') }}}}",
                 f"$(touch {mark})`touch {mark}`; touch {mark}",
                 f"!!python/object/apply:os.system ['touch {mark}']",
+            ]
+        )
+
+    def text(self) -> str:
+        """Text that is code, a path or an escape sequence somewhere."""
+        return self.rng.choice(
+            [
+                *(self.code() for _ in range(6)),
                 "\x1b]0;owned\x07\x1b[31mred",
                 "```\n# heading <script>alert(1)</script>",
                 "../../elsewhere/precious",
-                mark,
+                self.mark,
                 *("", " ", "\0", "-", "--help", "a/b:0", "é\u202e\ud7ff", "no", "1e3", "x" * 3000),
                 "%s%n{0}{x!r}",
             ]
@@ -145,9 +150,8 @@ def run_folders(case: Case) -> None:
         if (run / f"{name}.json").is_file():
             case.spoil_json(run / f"{name}.json")
     if case.rng.random() < 0.2:
-        rank = {
-            "k": {"parameters": {"backend": "openvino"}, "layers": [{"layer": "x", "error": 1}]}
-        }
+        layers = [{"layer": "x", "error": 1}]
+        rank = {"k": {"parameters": {"backend": "openvino"}, "layers": layers}}
         (run / "sensitivity.json").write_text(json.dumps(case.twist(rank)))
     _look_at(case)
 
@@ -158,20 +162,7 @@ def storages(case: Case) -> None:
         case.damage(run / "study.db")
     else:
         with contextlib.closing(sqlite3.connect(run / "study.db")) as database, database:
-            table, column = case.rng.choice(
-                [
-                    ("trial_user_attributes", "value_json"),
-                    ("trial_user_attributes", "value_json"),
-                    ("trial_user_attributes", "key"),
-                    ("trial_system_attributes", "value_json"),
-                    ("trial_params", "distribution_json"),
-                    ("trial_params", "param_value"),
-                    ("trial_values", "value"),
-                    ("trials", "state"),
-                    ("study_directions", "direction"),
-                    ("studies", "study_name"),
-                ]
-            )
+            table, column = case.rng.choice(COLUMNS.split()).split(".")
             rows = database.execute(f"SELECT rowid, {column} FROM {table}").fetchall()  # noqa: S608
             rowid, text = case.rng.choice(rows)
             with contextlib.suppress(TypeError, ValueError):
@@ -186,16 +177,39 @@ def storages(case: Case) -> None:
 
 
 def _look_at(case: Case) -> None:
-    case.may_write = ("report.html", "out.md", "out.html", "run")
-    case.arguments = case.rng.choice(
-        [
-            ["show", "run"],
-            ["show", "run", "--json"],
-            ["compare", "run", str(case.seed_run)],
-            ["report", "run", "--output", "out.html", "--markdown", "out.md"],
-            ["export", "run", "--output", "out.md", "--trial", "99"],
-        ]
-    )
+    case.may_write, case.after = ("report.html", "out.md", "out.html", "run", "out"), predict
+    commands = ["show run", "show run --json", f"compare run {case.seed_run}"]
+    commands += ["report run --output out.html --markdown out.md"]
+    commands += [f"export run --output out --trial {case.rng.choice(['0', '99'])}"]
+    case.arguments = case.rng.choice(commands).split()
+
+
+def goods(case: Case) -> None:
+    """Nothing is wrong, but for what the tensors are called."""
+    case.may_write, case.after = ("out", "run"), predict
+    if case.rng.random() < 0.5:
+        case.copy("run")
+        case.arguments = ["export", "run", "--trial", case.rng.choice("01"), "--output", "out"]
+    else:
+        recipe, name = case.copy("best/recipe.json").name, model(case, case.text(), case.text())
+        case.arguments = ["apply", recipe, name, "--output", "out"]
+
+
+def predict(case: Case) -> None:
+    """Run what was exported, as its owner would."""
+    folder = case.work / "out"
+    names = [each["name"] for each in json.loads((folder / "manifest.json").read_text())["inputs"]]
+    run = runpy.run_path(str(folder / "predict.py"))["load"](folder)
+    (found,) = run({name: np.ones((5, 4), np.float32) for name in names}).values()
+    assert found.shape == (5, 3)
+
+
+def run_task(case: Case) -> None:
+    """Run the code that ``init`` wrote."""
+    folder = case.work / "out"
+    yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    if (folder / "task.py").is_file():
+        runpy.run_path(str(folder / "task.py"))
 
 
 def recipes(case: Case) -> None:
@@ -211,8 +225,8 @@ def recipes(case: Case) -> None:
 def manifests(case: Case) -> None:
     best = case.copy("best")
     value = json.loads((best / "manifest.json").read_text())
-    # Timing one that is whole takes seconds.
-    value["files"].append(case.rng.choice(["../../elsewhere/precious", case.mark, "absent"]))
+    if case.rng.random() < 0.7:  # timing one that is whole takes seconds
+        value["files"].append(case.rng.choice(["../../elsewhere/precious", case.mark, "absent"]))
     (best / "manifest.json").write_text(json.dumps(value))
     case.spoil_json(best / "manifest.json")
     case.arguments = ["benchmark", "best", "--threads", str(case.rng.choice([1, 0, 10**7]))]
@@ -238,34 +252,33 @@ def studies(case: Case) -> None:
 
 
 def models(case: Case) -> None:
-    name = model(case, **_odd_model(case))
+    rng = case.rng
+    odd = {
+        "inputs": case.text() if rng.random() < 0.5 else "x",
+        "outputs": case.text() if rng.random() < 0.3 else "y",
+        "kind": rng.choice([TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.STRING, 99, 0]),
+        "shape": rng.choice([["n", 4], [1, 4], [], [0, 4], [2**40, 4], [-1, 4], [case.text(), 4]]),
+        "operator": rng.choice([*["MatMul"] * 3, "Nonsense", "Loop", "SplitToSequence"]),
+        "opset": rng.choice([18, 18, 18, 1, 99999]),
+        "outside": rng.random() < 0.1,
+    }
+    name = model(case, **(odd if rng.random() < 0.7 else {}))
     if case.rng.random() < 0.4:
         case.damage(case.work / name)
     if case.rng.random() < 0.1:
         name = "model.pt"
         with zipfile.ZipFile(case.work / name, "w") as archive:
-            archive.writestr("m/data.pkl", f"cos\nsystem\n(S'touch {case.mark}'\ntR.".encode())
+            archive.writestr("m/data.pkl", _pickle(case))
             archive.writestr("m/version", "3\n")
-    if case.rng.random() < 0.5:
-        case.arguments, case.may_write = ["init", name, "--output", "out"], ("out",)
-        case.runs_task = True
-    else:
-        case.arguments = ["plan", name]
+    verb = case.rng.choice(["init", "init", "plan", "search"])
+    (case.work / "space.yaml").write_text(yaml.safe_dump(SPACE))
+    search = ["--trials", "1", "--space", "./space.yaml", "--out", "run"]
+    more = {"init": ["--output", "out"], "plan": [], "search": search}[verb]
+    case.arguments, case.may_write, case.after = [verb, name, *more], ("out", "run"), run_task
 
 
-def _odd_model(case: Case) -> dict[str, Any]:
-    rng = case.rng
-    return {
-        "inputs": case.text() if rng.random() < 0.5 else "x",
-        "outputs": case.text() if rng.random() < 0.3 else "y",
-        "kind": rng.choice([TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.STRING, 99, 0]),
-        "shape": rng.choice([["n", 4], [1, 4], [], [0, 4], [2**40, 4], [-1, 4], [case.text(), 4]]),
-        "operator": rng.choice(
-            ["MatMul", "MatMul", "MatMul", "Nonsense", "Loop", "SplitToSequence"]
-        ),
-        "opset": rng.choice([18, 18, 18, 1, 99999]),
-        "outside": rng.random() < 0.1,
-    }
+def _pickle(case: Case) -> bytes:
+    return f"cos\nsystem\n(S'touch {case.mark}'\ntR.".encode()
 
 
 def data(case: Case) -> None:
@@ -274,16 +287,13 @@ def data(case: Case) -> None:
     kind = case.rng.randrange(6)
     if kind == 0:
         case.damage(path)
-    elif kind == 1:
+    elif kind < 3:
         shape = case.rng.choice(["(40000000000, 4)", "(-4, 4)", "4", "()", f"{case.text()!r}"])
-        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        kinds = [("<f4", shape, bytes(640)), ("|O", "(40,)", _pickle(case))]
+        descr, shape, values = kinds[kind - 1]
+        header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117)
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("x.npy", b"\x93NUMPY\x01\x00v\x00" + header.encode() + bytes(640))
-    elif kind == 2:
-        code = f"cos\nsystem\n(S'touch {case.mark}'\ntR.".encode()
-        head = b"{'descr': '|O', 'fortran_order': False, 'shape': (40,), }".ljust(117) + b"\n"
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("x.npy", b"\x93NUMPY\x01\x00v\x00" + head + code)
+            archive.writestr("x.npy", b"\x93NUMPY\x01\x00v\x00" + f"{header}\n".encode() + values)
     elif kind > 3:
         dtypes = ["f4", "f8", ">f4", "f2", "i8", "O", "U3", "c8", "M8[s]", "b1", "f4,i4"]
         shapes: list[tuple[int, ...]] = [(40, 4), (0, 4), (), (40,), (40, 5), (1, 4), (40, 4, 1)]
@@ -311,10 +321,9 @@ def names(case: Case) -> None:
     # A search or timing that goes well takes seconds: these are given what cannot.
     hopeless = {"search": ["--trials", "0"], "benchmark": ["--batch-size", "0"]}.get(verb, [])
     case.arguments = [verb, name, *more, *hopeless]
-    case.may_write = ("study", name, Path(name).stem)
+    case.may_write, case.after = ("study", name, Path(name).stem, "out"), run_task
     if verb == "init":
-        case.arguments, case.may_write = [verb, name, "--output", "out"], ("out",)
-        case.runs_task = True
+        case.arguments = [verb, name, "--output", "out"]
 
 
 def surroundings(case: Case) -> None:
@@ -329,15 +338,15 @@ def surroundings(case: Case) -> None:
             {"TMPDIR": "/nowhere"},
         ]
     )
-    case.arguments = case.rng.choice(
-        [["show", "run"], ["spaces"], ["plan", model(case)], ["show", "run", "--json"], ["schema"]]
-    )
+    commands = ["show run", "spaces", f"plan {model(case)}", "show run --json", "schema"]
+    case.arguments = case.rng.choice(commands).split()
     case.may_write = ("run",)
 
 
 FAMILIES: dict[str, tuple[int, Callable[[Case], None]]] = {
-    "run folders": (25, run_folders),
+    "run folders": (22, run_folders),
     "storages": (15, storages),
+    "goods": (14, goods),
     "recipes": (8, recipes),
     "manifests": (8, manifests),
     "studies": (14, studies),
@@ -348,31 +357,29 @@ FAMILIES: dict[str, tuple[int, Callable[[Case], None]]] = {
 }
 
 
-def model(
-    case: Case,
-    inputs: str = "x",
-    outputs: str = "y",
-    kind: int = TensorProto.FLOAT,
-    shape: Any = ("n", 4),
-    operator: str = "MatMul",
-    opset: int = 18,
-    outside: bool = False,
-) -> str:
+def model(case: Case, inputs: str = "x", outputs: str = "y", **odd: Any) -> str:
+    """Write ``model.onnx``, a matrix product but for what is ``odd``, and return that name."""
+    shape = odd.get("shape", ("n", 4))
     weight = numpy_helper.from_array(np.ones((4, 3), np.float32), "w")
-    if outside:
+    if odd.get("outside"):
         weight.ClearField("raw_data")
         weight.data_location = TensorProto.EXTERNAL
         entry = weight.external_data.add()
         entry.key, entry.value = "location", case.rng.choice(["../elsewhere/precious", case.mark])
     texts = [text.encode("utf-8", "ignore").decode() for text in (inputs, outputs)]
     graph = helper.make_graph(
-        [helper.make_node(operator, [texts[0], "w"], [texts[1]], name=texts[0])],
+        [
+            helper.make_node(
+                odd.get("operator", "MatMul"), [texts[0], "w"], [texts[1]], name=texts[0]
+            )
+        ],
         "g",
-        [helper.make_tensor_value_info(texts[0], kind, shape)],
+        [helper.make_tensor_value_info(texts[0], odd.get("kind", TensorProto.FLOAT), shape)],
         [helper.make_tensor_value_info(texts[1], TensorProto.FLOAT, [*shape[:1], 3])],
         [weight],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    opsets = [helper.make_opsetid("", odd.get("opset", 18))]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     (case.work / "model.onnx").write_bytes(made.SerializeToString())
     return "model.onnx"
 
@@ -386,6 +393,5 @@ def arrays(case: Case, name: str = "x") -> Path:
 def savez(path: Path, arrays: dict[str, Any]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
-            stream = io.BytesIO()
-            np.save(stream, array)
-            archive.writestr(f"{name or 'x'}.npy".replace("\0", ""), stream.getvalue())
+            with archive.open(f"{name or 'x'}.npy".replace("\0", ""), "w") as stream:
+                np.save(stream, array)
