@@ -65,6 +65,10 @@ class SessionError(HamerspaceError):
     """The process that runs a model crashed, hung, or refused the model."""
 
 
+class SourceSessionError(SessionError):
+    """That of the source model did, beside a candidate: it says nothing of the candidate."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or the list of what is known where nothing is near."""
     names = sorted(known)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hamerspace.measure.measurement import Latency, Measurement
 from hamerspace.measure.process import ModelProcess
-from hamerspace.measure.statistics import CONFIDENCE, Interval, process_ratios, ratio_interval
+from hamerspace.measure.statistics import CONFIDENCE, Interval, process_interval, ratio_interval
 
 BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02
@@ -86,8 +86,8 @@ class LatencyRun:
         candidate: Process of the candidate, loaded.
         reference: Process of the source model, loaded.
         threads: Threads of one inference; CPU time can stand in for wall time only at one.
-        reference_ms: The source model's latency in this study, or ``None`` while that is what is
-            being measured.
+        reference_ms: The source model's latency in this study, or ``None`` where its own in this
+            process counts.
         batch_size: Samples in one run.
     """
 
@@ -165,15 +165,17 @@ def _flat(blocks: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np
     return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
 
 
-def over_processes(found: Sequence[Latency], ratio: Interval) -> Latency:
-    """The latency of a model that was timed in several processes.
+def over_processes(found: Sequence[Latency], confidence: float = CONFIDENCE) -> Latency:
+    """The latency of a model that was timed in several pairs of processes.
 
     Args:
         found: In each of them.
-        ratio: Of them all.
+        confidence: Of the interval of the ratio, and of that of the latency.
     """
     first = found[0]
-    latency_ms = ratio.scaled(first.latency_ms.estimate / first.ratio.estimate)
+    ratio = process_interval([one.ratio for one in found], confidence)
+    # Not the ratio times one process of the source model: that would leave out how it varies.
+    latency_ms = process_interval([one.latency_ms for one in found], confidence)
     tails = [one.p99_ms for one in found if one.p99_ms is not None]
     return Latency(
         ratio=ratio,
@@ -193,7 +195,10 @@ def over_processes(found: Sequence[Latency], ratio: Interval) -> Latency:
 
 
 def timed_in_pairs(
-    measurement: Measurement, time_pair: Callable[[int], Latency], pairs: int = 5
+    measurement: Measurement,
+    time_pair: Callable[[int], Latency],
+    pairs: int = 5,
+    confidence: float = CONFIDENCE,
 ) -> Measurement:
     """A measurement with the latency of several pairs of processes, whose spread is in it.
 
@@ -201,7 +206,7 @@ def timed_in_pairs(
         measurement: Of the model.
         time_pair: Latency in one pair, told how many there were.
         pairs: How many are timed.
+        confidence: Of the intervals.
     """
     found = [time_pair(pair) for pair in range(pairs)]
-    (ratio,) = process_ratios([[latency.ratio for latency in found]])
-    return replace(measurement, latency=over_processes(found, ratio))
+    return replace(measurement, latency=over_processes(found, confidence))

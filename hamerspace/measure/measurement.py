@@ -30,8 +30,9 @@ class Latency:
 
     Attributes:
         ratio: Over the source model's, from interleaved blocks.
-        latency_ms: ``ratio`` times the source model's latency as the study measured it: free of
-            slow drift, so that the candidates of a study compare.
+        latency_ms: Of one process ``ratio`` times the source model's latency as the study measured
+            it: free of slow drift, so that the candidates of a study compare. Of several what each
+            of them showed.
         p50_ms: Median wall time of a run.
         p90_ms: 90th percentile of the wall time.
         p99_ms: 99th percentile; ``None`` under 500 runs.

@@ -19,7 +19,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.environments.launch import process_variables
-from hamerspace.errors import SessionError
+from hamerspace.errors import SessionError, SourceSessionError
 from hamerspace.measure.child import GOING_ON
 
 P = ParamSpec("P")
@@ -43,6 +43,8 @@ def was_killed(error: str) -> bool:
 def surviving_a_kill(step: Callable[P, T]) -> Callable[P, T]:
     """Take a step once more where a process is killed during it, as it says nothing of the step.
 
+    Nor does it where the source model fails beside a candidate.
+
     Twice in a row it does: it takes so much memory, say, that the kernel kills.
     """
 
@@ -51,7 +53,7 @@ def surviving_a_kill(step: Callable[P, T]) -> Callable[P, T]:
         try:
             return step(*arguments, **named)
         except SessionError as error:
-            if not was_killed(str(error)):
+            if not isinstance(error, SourceSessionError) and not was_killed(str(error)):
                 raise
         return step(*arguments, **named)
 
@@ -217,6 +219,16 @@ class ModelProcess(ChildProcess):
         return self._call(
             "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
         )
+
+
+class SourceProcess(ModelProcess):
+    """Holds the source model beside a candidate, and tells its failures from the candidate's."""
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        try:
+            return super()._call(name, **arguments)
+        except SessionError as error:
+            raise SourceSessionError(str(error)) from error
 
 
 def _interpreter(backend: str) -> tuple[str, dict[str, str]]:

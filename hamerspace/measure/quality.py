@@ -17,9 +17,7 @@ from hamerspace.measure.statistics import (
     Floats,
     Interval,
     bootstrap_interval,
-    guarded_difference,
     paired_difference,
-    student_interval,
 )
 from hamerspace.tasks.metrics import Metric, check_metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
@@ -32,7 +30,6 @@ RESAMPLES, RESAMPLES_OF_SLOW = 200, 50
 _SLOW_S = 0.5
 _MOST_EXCHANGED = 256
 _EXCHANGES = 32
-_FEW, _ROUNDING = 5, 0.1
 # Groups with an interval worked out, of those that lie highest: so many standard errors up.
 _MOST_GROUPS, _FAR = 32, 4.0
 
@@ -164,7 +161,9 @@ class Judge:
         if source.ndim == 1:
             return self._paired(source, candidate, confidence)
         differences = source - candidate
-        reach = differences.mean(axis=0) + _FAR * differences.std(axis=0) / math.sqrt(len(source))
+        rows = len(source)
+        error = np.hypot(differences.std(axis=0) / math.sqrt(rows), self._reach / rows)
+        reach = differences.mean(axis=0) + _FAR * error
         each = 1 - (1 - confidence) / source.shape[1]
         found = [
             self._paired(source[:, group], candidate[:, group], each, group)
@@ -235,9 +234,10 @@ class Judge:
 
     @cached_property
     def _reach(self) -> Floats:
-        """What a row loses with the answer to another row, root mean square, above 0.
+        """What the answer to another row costs a row, above 0.
 
-        In the unit of the scores where the metric is their mean, else in points, times the rows.
+        In the unit of the scores, in the mean, where the metric is their mean; else in points, the
+        root mean square, times the rows.
         """
         metric, source, truth = self._metric, self.source_outputs, self._truth
         rng, rows = np.random.default_rng(0), len(source)
@@ -246,8 +246,9 @@ class Judge:
             kept = slice(len(others))
             exchanged = metric.per_sample(source[others], truth[kept])
             assert exchanged is not None
-            squares = np.square(exchanged - self._source_scores[kept]).mean(axis=0)
-            return np.atleast_1d(np.where(squares > 0, np.sqrt(squares), 1.0))
+            gaps = exchanged - self._source_scores[kept]
+            lost, count = np.abs(gaps).sum(axis=0), np.count_nonzero(gaps, axis=0)
+            return np.atleast_1d(np.where(count, lost / np.maximum(count, 1), 1.0))
         changes, outputs = [], np.array(source)
         for row, other in rng.integers(0, rows, (_EXCHANGES, 2)):
             outputs[row] = source[other]
@@ -260,37 +261,12 @@ class Judge:
         self, source: Floats, candidate: Floats, confidence: float, group: int = 0
     ) -> Interval:
         """Of rows that depend on one another, the batches are the independent draws."""
-        alone = self._mean_difference(source, candidate, confidence, 1, group)
-        if self.rows_together == 1:
-            return alone
-        batches = self._mean_difference(source, candidate, confidence, self.rows_together, group)
-        # Where no batch differs the second knows no spread at all, and the first knows better.
-        return batches if batches.half_width > alone.half_width else alone
-
-    def _mean_difference(
-        self, source: Floats, candidate: Floats, confidence: float, together: int, group: int
-    ) -> Interval:
-        of_rows = len(self.source_outputs)
-        early = len(source) < of_rows
-        differences = _means(source - candidate, together)
-        if early and self._source_scores is not None:
-            scores = np.concatenate(
-                [
-                    _means(self._source_scores.reshape(of_rows, -1)[:, group], together),
-                    _means(source, together),
-                    _means(candidate, together),
-                ]
-            )
-            return guarded_difference(differences, float(np.ptp(scores)), confidence)
-        if self.metric.gradual and not self.metric.needs_labels:
-            if np.count_nonzero(differences) >= _FEW:
-                return student_interval(differences, confidence)
-            # What equals the source in the other rows differs by rounding, not by another's answer.
-            reach = max(_ROUNDING, float(np.abs(differences).max()))
-            return guarded_difference(differences, reach, confidence)
-        if together == 1:
-            return paired_difference(source, candidate, float(self._reach[group]), confidence)
-        return student_interval(differences, confidence)
+        together, of_rows = self.rows_together, len(self.source_outputs)
+        reach = float(self._reach[group]) / together
+        if len(source) < of_rows and self._source_scores is not None:
+            scores = [self._source_scores.reshape(of_rows, -1)[:, group], source, candidate]
+            reach = float(np.ptp(np.concatenate([_means(one, together) for one in scores])))
+        return paired_difference(_means(source - candidate, together), reach, confidence)
 
 
 def _means(scores: Floats, together: int) -> Floats:

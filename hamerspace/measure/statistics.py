@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,7 @@ from hamerspace.errors import MetricError
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
-_FEW = 10
-"""Rows that differ, below which they do not tell by how much those not met may."""
+_WIDEST = 100.0
 
 
 @dataclass(frozen=True)
@@ -86,84 +84,43 @@ def ratio_interval(
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
-def process_ratios(
-    groups: Sequence[Sequence[Interval]], confidence: float = CONFIDENCE
-) -> list[Interval]:
-    """Interval for the ratio of each of some models, from ratios seen in pairs of processes.
+def process_interval(found: Sequence[Interval], confidence: float = CONFIDENCE) -> Interval:
+    """Interval for a positive quantity that several processes show.
 
-    The pair is the unit: Student's interval of the logarithms of its ratios. As three to five
-    pairs tell little of a spread, the models share one; it is at least what the blocks within a
-    pair tell.
+    The process is the unit: Student's interval of the logarithms, each model with the spread of its
+    own, as models differ in it. The spread is at least what the blocks within a process tell.
 
     Args:
-        groups: Of each model the ratios in its pairs, as 95 % intervals; at least one pair.
-        confidence: Of each interval.
+        found: In each process, as 95 % intervals; at least one.
+        confidence: Of the interval.
     """
     from scipy import stats
 
-    logs = [np.log([ratio.estimate for ratio in group]) for group in groups]
-    freedom = sum(len(values) - 1 for values in logs)
-    if not freedom:
-        return [Interval(float(np.exp(values.mean())), 0.0, math.inf) for values in logs]
-    between = sum(float(np.square(v - v.mean()).sum()) for v in logs) / freedom
-    quantile = float(stats.t.ppf((1 + confidence) / 2, freedom))
-    found = []
-    for values, group in zip(logs, groups, strict=True):
-        variance = max(between, float(np.mean([_log_error(ratio) ** 2 for ratio in group])))
-        mean, half = float(values.mean()), quantile * math.sqrt(variance / len(values))
-        high = math.exp(mean + half) if half < math.inf else math.inf
-        found.append(Interval(math.exp(mean), math.exp(mean - half), high))
-    return found
+    logs = np.log([one.estimate for one in found])
+    mean, count = float(logs.mean()), len(logs)
+    if count < 2:
+        return Interval(math.exp(mean), 0.0, math.inf)
+    within = math.sqrt(np.mean([_log_error(one) ** 2 for one in found]))
+    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    half = quantile * max(float(logs.std(ddof=1)), within) / math.sqrt(count)
+    # Wider than this is infinite for all that anybody asks.
+    high = math.exp(mean + half) if half < _WIDEST else math.inf
+    return Interval(math.exp(mean), math.exp(mean - half), high)
 
 
-def _log_error(ratio: Interval) -> float:
-    """Standard error of the logarithm of a ratio that is known as a 95 % interval."""
-    if not 0 < ratio.low <= ratio.high < math.inf:
+def _log_error(found: Interval) -> float:
+    """Standard error of the logarithm of what is known as a 95 % interval."""
+    if not 0 < found.low <= found.high < math.inf:
         return math.inf
-    return math.log(ratio.high / ratio.low) / (2 * 1.96)
+    return math.log(found.high / found.low) / (2 * 1.96)
 
 
 def paired_difference(
-    source: Floats, candidate: Floats, reach: float, confidence: float = CONFIDENCE
+    differences: Floats, reach: float, confidence: float = CONFIDENCE
 ) -> Interval:
     """Interval for the mean of ``source - candidate``, paired per sample.
 
-    Where every score is 0 or 1, half a count is added to each cell of the table of agreement
-    (Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
-    proportions"), which keeps the interval honest when the two rarely differ. Other scores of
-    which few differ, or all by the same, are guarded alike.
-
-    Args:
-        source: Scores of the source model.
-        candidate: Those of the candidate on the same rows.
-        reach: What a row can lose or win; see :func:`guarded_difference`.
-        confidence: Of the interval.
-    """
-    if not _binary(source) or not _binary(candidate):
-        differences = source - candidate
-        if np.count_nonzero(differences) < _FEW or np.ptp(differences) == 0:
-            return guarded_difference(differences, reach, confidence)
-        return student_interval(differences, confidence)
-    from scipy import stats
-
-    rows = len(source)
-    lost = float(np.sum(source > candidate))
-    won = float(np.sum(candidate > source))
-    size = rows + 2.0
-    mean = (lost - won) / size
-    variance = ((lost + won + 1.0) - (lost - won) ** 2 / size) / size**2
-    half = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
-    return Interval((lost - won) / rows, mean - half, mean + half)
-
-
-def guarded_difference(
-    differences: Floats, reach: float, confidence: float = CONFIDENCE
-) -> Interval:
-    """Interval for the mean of differences that are few, or of which few are not 0.
-
-    Half a count is added at plus and minus ``reach``, what a row can lose or win: for zeros and
-    ones the adjustment of Agresti and Min (see :func:`paired_difference`), here for any scores.
-    Student's interval alone is too narrow where rare rows carry the mean and were not met yet.
+    Student's, wider by what rare rows may do that were not met yet: see :func:`_guarded`.
 
     Args:
         differences: Source minus candidate, of each row.
@@ -172,14 +129,33 @@ def guarded_difference(
     """
     from scipy import stats
 
-    rows = len(differences)
+    rows, mean = len(differences), float(differences.mean())
     if rows < 2:
-        return Interval(float(differences.mean()), -math.inf, math.inf)
-    size = rows + 2.0
-    mean = float(differences.sum()) / size
-    variance = (float(np.square(differences).sum()) + reach**2) / size - mean**2
-    half = float(stats.t.ppf((1 + confidence) / 2, rows - 1)) * math.sqrt(variance / size)
-    return Interval(float(differences.mean()), mean - half, mean + half)
+        return Interval(mean, -math.inf, math.inf)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, rows - 1))
+    error = float(differences.std(ddof=1)) / math.sqrt(rows)
+    return _guarded(mean, error, reach / rows, quantile)
+
+
+def _guarded(estimate: float, error: float, stray: float, quantile: float) -> Interval:
+    """Student's interval, wider by what rare rows may do that were not met yet.
+
+    Of them the spread of those that were met tells nothing. The lower end has half a count more at
+    plus and minus ``stray``, as of scores of 0 and 1 that of Agresti and Min (2005, "Simple
+    improved confidence intervals for comparing matched proportions"). The upper end, by which a
+    limit is called kept, has the quantile squared in place of the count, as the score interval of
+    Tango (1998, "Equivalence test and confidence interval for the difference in proportions for
+    the paired-sample design"): where no row differs it is near the exact bound, of which the other
+    reaches half.
+
+    Args:
+        estimate: Of a drop.
+        error: Its standard error, by the rows that were met.
+        stray: What one row that comes out otherwise adds or takes.
+        quantile: Of Student's distribution.
+    """
+    low = estimate - quantile * math.hypot(error, stray)
+    return Interval(estimate, low, estimate + quantile * math.hypot(error, quantile * stray))
 
 
 def bootstrap_interval(
@@ -207,9 +183,8 @@ def bootstrap_interval(
         resamples: How many are drawn.
         seed: Of the draws.
         together: How many consecutive rows are drawn as one; the last such group may be shorter.
-        stray: What one row that comes out otherwise adds to the statistic or takes from it. It
-            counts as an error of its own where a resample gives 0 or all give the same: too few
-            rows differ for the resamples to tell how much such a row matters.
+        stray: What one row that comes out otherwise adds to the statistic or takes from it; see
+            :func:`_guarded`.
 
     Raises:
         MetricError: The statistic fails on all rows, or on most of the resamples.
@@ -234,12 +209,9 @@ def bootstrap_interval(
         return Interval(estimate, -math.inf, math.inf)
     # The bootstrap's own variance is that of the sample, short by (count - 1) / count.
     spread = float(np.std(draws, ddof=1)) * math.sqrt(count / (count - 1))
-    if 0.0 in draws or np.ptp(draws) == 0:
-        spread = math.hypot(spread, stray)
     # Nor do few resamples know the error better than as many rows would.
     freedom = min(count, len(draws)) - 1
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * spread
-    return Interval(estimate, estimate - half, estimate + half)
+    return _guarded(estimate, spread, stray, float(stats.t.ppf((1 + confidence) / 2, freedom)))
 
 
 def _resample(
@@ -249,7 +221,3 @@ def _resample(
     if groups is None:
         return rng.integers(0, rows, rows)
     return np.concatenate([groups[i] for i in rng.integers(0, len(groups), len(groups))])
-
-
-def _binary(values: npt.NDArray[Any]) -> bool:
-    return bool(np.all((values == 0) | (values == 1)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from hamerspace import _numbers
 from hamerspace.build.store import Store
 from hamerspace.config.study import LoadedStudy
-from hamerspace.errors import BuildError, ConfigError, DataError
+from hamerspace.errors import BuildError, ConfigError, DataError, SessionError
 from hamerspace.measure.latency import timed_in_pairs
 from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
@@ -131,10 +131,15 @@ def apply_recipe(
         measurement = bench.confirm(recipe) if measure else None
         if measurement is not None and measurement.failed:
             raise BuildError(f"the built model does not run: {measurement.reason}")
-        if measurement is not None:
-            measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
-        left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
         data_matter = measure or bool(calibrated_by(recipe))
+        warnings = task.splits.warnings if data_matter else ()
+        if measurement is not None:
+            try:
+                measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
+            except SessionError as error:
+                # What was built ran and was measured once, and is not thrown away.
+                warnings += (f"TIMED IN ONE PROCESS: a fresh pair of them failed: {error}",)
+        left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
         deployment = Deployment(task.batch_size, loaded.config.target.threads)
         export_candidate(built.candidate, recipe, measurement, deployment, folder)
         applied = Applied(
@@ -143,7 +148,7 @@ def apply_recipe(
             tuple(sorted(path.name for path in folder.iterdir())),
             built.candidate.size_bytes / 1e6,
             recipe_label(recipe, stored_precisions(task.info)),
-            task.splits.warnings if data_matter else (),
+            warnings,
             (
                 *(task.splits.notes if data_matter else ()),
                 *([f"Layers are {left}."] if left else []),

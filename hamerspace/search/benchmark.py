@@ -111,11 +111,7 @@ def benchmark_candidate(
         try:
             target.set_reference(candidate, inputs, rows, Path(scratch) / "log")
             plain = target.measure_reference(candidate, inputs, rows, _PLAN)
-            assert plain.latency is not None
-            own_ms = plain.latency.latency_ms.estimate
-            measurement = timed_in_pairs(
-                plain, lambda pair: target.time_afresh(None, _PLAN, pair, own_ms)
-            )
+            measurement = timed_in_pairs(plain, lambda pair: target.time_afresh(None, _PLAN, pair))
         finally:
             target.close()
     notes = () if data else (_random_inputs(candidate),)

@@ -19,11 +19,8 @@ def smallest_drop(bench: Workbench) -> float | None:
     """The least limit on the drop that the confirm rows can show to be kept, in its unit.
 
     It is the upper end of the interval for a candidate that answers each row as the source model
-    does. ``None`` where a row scores by degrees, as then the interval follows from how near a
-    candidate comes, or where such a candidate cannot be judged.
+    does. ``None`` where such a candidate cannot be judged.
     """
-    if bench.metric.gradual:
-        return None
     try:
         return bench.drop_of_source("confirm", BEST_CONFIDENCE).high
     except (MetricError, SessionError):
@@ -34,8 +31,7 @@ def smallest_of_hits(metric: Metric, rows: int) -> float | None:
     """The same, in points, for a metric of which a row is hit or missed; ``None`` for others."""
     if metric.name not in _HITS:
         return None
-    hits = np.ones(rows)
-    return 100 * paired_difference(hits, hits, 1.0, BEST_CONFIDENCE).high
+    return 100 * paired_difference(np.zeros(rows), 1.0, BEST_CONFIDENCE).high
 
 
 def judging_notes(bench: Workbench, smallest: float | None) -> list[str]:
@@ -74,7 +70,7 @@ def judging_warnings(bench: Workbench, smallest: float | None) -> list[str]:
 
 def too_few_rows(rows: int, limit: float, smallest: float, unit: str = "points") -> str:
     """That rows are too few to show that a limit on the drop is kept."""
-    needed = int((rows + 2) * smallest / limit)
+    needed = int(rows * smallest / limit)
     return (
         f"TOO FEW ROWS: on {rows:,} rows to confirm on, no candidate can be shown to lose at most "
         f"{limit:g} {unit}; the least that they can show is {number(smallest, 2)}. Give about "

@@ -103,8 +103,10 @@ def _ratios(
     for objective in objectives:
         name = objective.value
         if name in values and source.get(name) and objective is not Objective.QUALITY:
-            ratio = max(values[name], 1e-9) / source[name]
-            found[objective] = 1 / ratio if objective is Objective.THROUGHPUT else ratio
+            found[objective] = max(values[name], 1e-9) / source[name]
+            if measurement.latency and objective in (Objective.LATENCY, Objective.THROUGHPUT):
+                # Timed beside the source model, where the machine may drift between the values.
+                found[objective] = max(measurement.latency.ratio.estimate, 1e-9)
     return found
 
 
@@ -125,19 +127,16 @@ def beats_source(
         return True
     ratios = _ratios(measurement, objectives, source)
     return cost(measurement, objectives, constraints, source) <= 0 and any(
-        _improved(measurement, objective, ratios.get(objective, 1.0), source)
-        for objective in objectives
+        _improved(measurement, objective, ratios.get(objective, 1.0)) for objective in objectives
     )
 
 
-def _improved(
-    measurement: Measurement, objective: Objective, ratio: float, source: Mapping[str, float]
-) -> bool:
+def _improved(measurement: Measurement, objective: Objective, ratio: float) -> bool:
     if objective is Objective.QUALITY:
         return measurement.quality is not None and measurement.quality.drop.high < 0
     if objective in (Objective.LATENCY, Objective.THROUGHPUT):
-        latency, base_ms = measurement.latency, source.get("latency", 0.0)
-        if latency is None or latency.latency_ms.high >= base_ms:
+        latency = measurement.latency
+        if latency is None or latency.ratio.high >= 1:
             return False
     return ratio * SAME < 1
 

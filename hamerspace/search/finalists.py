@@ -5,18 +5,22 @@ the blocks of one process tell. So the process is the unit, and the source model
 beside each.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
-from hamerspace.errors import SessionError
-from hamerspace.measure.latency import over_processes
+from hamerspace.errors import SessionError, SourceSessionError
+from hamerspace.measure.latency import timed_in_pairs
 from hamerspace.measure.measurement import Gate, Latency
-from hamerspace.measure.statistics import Interval, process_ratios
+from hamerspace.measure.statistics import Interval
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Confirmed, beats_source, choose, cost, verdicts_of
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record
+
+logger = logging.getLogger(__name__)
 
 
 class ProcessBench(Protocol):
@@ -26,14 +30,18 @@ class ProcessBench(Protocol):
         """Latency in a process started for this, beside a source model started for this.
 
         Raises:
-            SessionError: One of them cannot be loaded or run.
+            SourceSessionError: The source model cannot be loaded or run.
+            SessionError: The recipe cannot.
         """
         ...
 
 
-_PAIRS = (5, 4, 3, 3)
-"""Pairs of processes for one, two and more finalists, who share what they tell of the spread."""
+_PAIRS = 5
+_MOST_AT_FIRST = 4
 _MOST_IN_ALL = 6
+# Of the error that is left, what those that are timed next share. They are chosen before their
+# pairs are run, so their intervals hold as often as they say whatever the earlier ones showed.
+_SHARE = 0.75
 
 
 def time_finalists(
@@ -50,44 +58,50 @@ def time_finalists(
         records: The finished trials.
         confirmed: What was measured on the confirm split.
         goal: What to improve and keep.
-        error: Chance that the latency of any of them lies outside its interval.
+        error: Chance that a latency of any of them lies outside its interval.
 
     Returns:
         All that were confirmed, with the latency of several processes where it was measured; and
         the best of them, or ``None`` where all miss a limit.
     """
     current = {c.number: c for c in confirmed}
-    found: dict[int, list[Latency]] = {}
-    while len(found) < _MOST_IN_ALL:
+    timed = set[int]()
+    intervals = 1 if goal.constraints.max_latency_ms is None else 2  # the ratio, and the ms
+    while len(timed) < _MOST_IN_ALL:
         leader = leading(current.values(), goal)
-        if leader is None or leader.number in found:
+        if leader is None or leader.number in timed:
             return list(current.values()), leader
-        group = [leader] if found else _contenders(leader, current.values(), goal)
+        group = [leader] if timed else _contenders(leader, current.values(), goal)
         if not group:
             return list(current.values()), leader
+        confidence = 1 - _SHARE * error / (intervals * len(group))
+        error *= 1 - _SHARE
         for one in group:
-            try:
-                found[one.number] = [
-                    bench.time_afresh(records[one.number].recipe, pair)
-                    for pair in range(_PAIRS[len(group) - 1])
-                ]
-            except SessionError as failure:
-                found[one.number] = []
-                failed = replace(
-                    one.measurement, ended_at=Gate.LATENCY, reason=str(failure), failed=True
-                )
-                current[one.number] = replace(one, measurement=failed)
-        timed = [number for number, pairs in found.items() if pairs]
-        ratios = process_ratios(
-            [[latency.ratio for latency in found[number]] for number in timed],
-            1 - error / len(found),
+            timed.add(one.number)
+            time_pair = partial(bench.time_afresh, records[one.number].recipe)
+            current[one.number] = _timed(one, time_pair, goal, confidence)
+    return list(current.values()), leading([current[number] for number in timed], goal)
+
+
+def _timed(
+    one: Confirmed, time_pair: Callable[[int], Latency], goal: Goal, confidence: float
+) -> Confirmed:
+    """What was confirmed, with the latency of several processes, or as failed in one of them."""
+    try:
+        measurement = timed_in_pairs(one.measurement, time_pair, _PAIRS, confidence)
+    except SourceSessionError as failure:
+        logger.warning(
+            "trial %d keeps its latency in one process, as the source model failed beside it: %s",
+            one.number,
+            failure,
         )
-        for number, ratio in zip(timed, ratios, strict=True):
-            latency = over_processes(found[number], ratio)
-            measurement = replace(current[number].measurement, latency=latency)
-            verdicts = verdicts_of(measurement, goal.constraints)
-            current[number] = replace(current[number], measurement=measurement, verdicts=verdicts)
-    return list(current.values()), leading([current[number] for number in found], goal)
+        return one
+    except SessionError as failure:
+        reason = str(failure)
+        failed = replace(one.measurement, ended_at=Gate.LATENCY, reason=reason, failed=True)
+        return replace(one, measurement=failed)
+    verdicts = verdicts_of(measurement, goal.constraints)
+    return replace(one, measurement=measurement, verdicts=verdicts)
 
 
 def beats(candidate: Confirmed, goal: Goal) -> bool:
@@ -114,15 +128,14 @@ def _contenders(leader: Confirmed, among: Iterable[Confirmed], goal: Goal) -> li
         if c is not leader and c.rank <= leader.rank and _cost_at(c, "low", goal) < bound
     ]
     others.sort(key=lambda c: _cost_at(c, "estimate", goal))
-    return [leader, *others][: len(_PAIRS)]
+    return [leader, *others][:_MOST_AT_FIRST]
 
 
 def _cost_at(candidate: Confirmed, end: str, goal: Goal) -> float:
     """The cost with the latency at an end of its interval."""
     measurement, latency = candidate.measurement, candidate.measurement.latency
     if latency is not None:
-        ms = max(getattr(latency.latency_ms, end), 1e-9)
-        throughput = latency.throughput_per_s * latency.latency_ms.estimate / ms
-        latency = replace(latency, latency_ms=Interval(ms, ms, ms), throughput_per_s=throughput)
+        ratio = getattr(latency.ratio, end)
+        latency = replace(latency, ratio=Interval(ratio, ratio, ratio))
         measurement = replace(measurement, latency=latency)
     return cost(measurement, goal.objectives, goal.constraints, goal.source)

@@ -111,7 +111,12 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
 
 
 def _cautions(task: Task, limit: float | None) -> list[str]:
-    """That too few rows confirm, as far as the number of rows alone tells."""
+    """That too few rows confirm, as far as the number of rows alone tells.
+
+    Without labels the outputs decide on agreement, and nothing has run yet.
+    """
+    if task.quality.metric is None and task.metric.name == "agreement":
+        return []
     least = smallest_of_hits(task.metric, task.splits.rows["confirm"])
     if limit is None or least is None or least <= limit:
         return []

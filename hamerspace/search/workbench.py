@@ -335,14 +335,15 @@ class Workbench:
         """Latency of a recipe, or of the source model, in a pair of fresh processes.
 
         Raises:
-            SessionError: One of them cannot be loaded or run.
+            SourceSessionError: The source model cannot be loaded or run.
+            SessionError: The recipe cannot.
             ConfigError: The recipe cannot be built.
         """
         self.start()
         built = None if recipe is None else self.candidate(recipe, "a confirmed recipe")
         self.settle()
         plan = LatencyPlan(0.02, max_s, max_s / 4)
-        return self.target.time_afresh(built, plan, pair, self.source_values["latency"])
+        return self.target.time_afresh(built, plan, pair)
 
     def close(self) -> None:
         """End every process and keep the store within its bound, each whatever the others raise."""

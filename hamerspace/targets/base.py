@@ -76,21 +76,20 @@ class Target(ABC):
         """Measure a candidate in a fresh process; its failures are observations."""
 
     @abstractmethod
-    def time_afresh(
-        self, candidate: Candidate | None, plan: LatencyPlan, pair: int, reference_ms: float
-    ) -> Latency:
+    def time_afresh(self, candidate: Candidate | None, plan: LatencyPlan, pair: int) -> Latency:
         """Latency in a process started for this, beside a source model started for this.
 
-        Both are run on the inputs of :meth:`set_reference`.
+        Both are run on the inputs of :meth:`set_reference`. The latency in ms is that of this
+        process.
 
         Args:
             candidate: What is timed; ``None`` is the source model.
             plan: When to stop.
             pair: How many such pairs there were: which of the two is loaded first takes turns.
-            reference_ms: The source model's latency in this study.
 
         Raises:
-            SessionError: One of them cannot be loaded or run.
+            SourceSessionError: The source model cannot be loaded or run.
+            SessionError: The candidate cannot.
         """
 
     @abstractmethod

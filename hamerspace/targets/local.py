@@ -16,7 +16,12 @@ from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.process import ModelProcess, surviving_a_kill, was_killed
+from hamerspace.measure.process import (
+    ModelProcess,
+    SourceProcess,
+    surviving_a_kill,
+    was_killed,
+)
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.steps import Beside, LiveSteps
 from hamerspace.targets.base import Target
@@ -161,25 +166,21 @@ class LocalTarget(Target):
         return measurement
 
     @surviving_a_kill
-    def time_afresh(
-        self, candidate: Candidate | None, plan: LatencyPlan, pair: int, reference_ms: float
-    ) -> Latency:
+    def time_afresh(self, candidate: Candidate | None, plan: LatencyPlan, pair: int) -> Latency:
         assert self._loaded is not None
         source, inputs, batch_size = self._loaded
         self._drop_next()
         if self._reference is not None:
             self._reference.close()  # to make room; it is started again when it is asked for
-        models = (source, source if candidate is None else candidate)
-        with ExitStack() as stack:
-            processes = [
-                stack.enter_context(self._process(model.backend, self._log)) for model in models
-            ]
-            loads = list(zip(processes, models, strict=True))
-            for process, model in reversed(loads) if pair % 2 else loads:
-                process.load(model, inputs, batch_size)
-            reference, timed = processes
-            run = LatencyRun(timed, reference, self._threads, reference_ms, batch_size)
-            return run.extend(plan)
+        model = source if candidate is None else candidate
+        with (
+            self._process(source.backend, self._log, SourceProcess) as reference,
+            self._process(model.backend, self._log) as timed,
+        ):
+            loads = ((reference, source), (timed, model))
+            for process, loaded in reversed(loads) if pair % 2 else loads:
+                process.load(loaded, inputs, batch_size)
+            return LatencyRun(timed, reference, self._threads, None, batch_size).extend(plan)
 
     def close(self) -> None:
         with ExitStack() as last:
@@ -223,8 +224,10 @@ class LocalTarget(Target):
         process, self._next = self._next[2], None
         return process
 
-    def _process(self, backend: str, log: Path) -> ModelProcess:
-        return ModelProcess(self._threads, self._timeout_s, self._memory_mb, log, backend)
+    def _process(
+        self, backend: str, log: Path, kind: type[ModelProcess] = ModelProcess
+    ) -> ModelProcess:
+        return kind(self._threads, self._timeout_s, self._memory_mb, log, backend)
 
     def _drop_next(self) -> None:
         if self._next is not None:

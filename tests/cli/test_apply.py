@@ -10,6 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hamerspace.errors import SourceSessionError
+from hamerspace.targets.local import LocalTarget
 from tests import onnx_models
 from tests.backends.onnxruntime.test_operators import upsampling
 
@@ -91,6 +93,25 @@ def test_what_is_not_quantised_is_named_by_its_precision(call, recipe, tmp_path)
     document = json.loads(ended.out)
     assert document["label"] == "onnxruntime fp64"
     assert document["warnings"] == []  # nothing was calibrated or measured with random inputs
+
+
+def test_what_was_built_stays_where_a_fresh_pair_of_processes_fails(
+    call, recipe, onnx_task, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise SourceSessionError("block: took longer than 300 s")
+
+    monkeypatch.setattr(LocalTarget, "time_afresh", fail)
+    ended = call(
+        *("apply", recipe(), onnx_task / "model.onnx", "--data", onnx_task / "data.npz"),
+        *("--output", tmp_path / "new", "--measure", "--json"),
+    )
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["measurement"]["latency"]["processes"] == 1
+    (text,) = [t for t in document["warnings"] if t.startswith("TIMED IN ONE PROCESS")]
+    assert "block: took longer" in text
+    assert (tmp_path / "new" / "model.onnx").is_file()
 
 
 def test_a_drop_in_percent_of_the_source_is_told_as_one(call, recipe, onnx_task, tmp_path):

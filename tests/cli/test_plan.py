@@ -3,6 +3,7 @@
 import json
 import platform
 
+import numpy as np
 import pytest
 
 
@@ -138,3 +139,16 @@ def test_too_few_rows_are_told_before_the_search(call, onnx_task, tmp_path):
     document = json.loads(call(*arguments, "--max-accuracy-drop", 5).out)
     assert not any("TOO FEW ROWS" in text for text in document["warnings"])
     assert document["judged_by"] == "accuracy of output 'logits'"
+
+
+def test_rows_are_not_called_too_few_for_a_metric_that_the_outputs_have_yet_to_choose(
+    call, onnx_task, tmp_path
+):
+    with np.load(onnx_task / "data.npz") as data:
+        np.savez(tmp_path / "rows.npz", image=data["image"])
+    arguments = ("plan", onnx_task / "model.onnx", "--data", tmp_path / "rows.npz", "--json")
+    notes = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["notes"]
+    assert not any("TOO FEW ROWS" in note for note in notes)
+    told = call(*arguments, "--max-accuracy-drop", 0.5, "--metric", "agreement").out
+    notes = json.loads(told)["notes"]
+    assert any("TOO FEW ROWS" in note for note in notes)

@@ -1,11 +1,20 @@
 """Latency from blocks of two processes, with simulated machines and a simulated clock."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hamerspace.measure import latency
-from hamerspace.measure.latency import LatencyPlan, LatencyRun, over_processes
+from hamerspace.measure.latency import (
+    LatencyPlan,
+    LatencyRun,
+    over_processes,
+    timed_in_pairs,
+)
 from hamerspace.measure.statistics import Interval
+from hamerspace.recipe import Recipe
+from hamerspace.testing.simulation import SimulatedEvaluator
 
 RUN_S = 0.02
 
@@ -57,12 +66,33 @@ def test_the_latency_of_several_processes_is_that_of_them_all(monkeypatch):
     machine = Machine(np.random.default_rng(1), "waves")
     monkeypatch.setattr(latency.time, "monotonic", lambda: machine.now_s)
     found = [
-        LatencyRun(Process(machine, ratio), Process(machine, 1.0), 1, 4.0, 8).extend(LatencyPlan())
-        for ratio in (0.5, 0.6, 0.7)
+        LatencyRun(Process(machine, r), Process(machine, 1.0), 1, None, 8).extend(LatencyPlan())
+        for r in (0.5, 0.6, 0.7)
     ]
-    whole = over_processes(found, Interval(0.6, 0.5, 0.72))
-    assert whole.latency_ms == Interval(0.6, 0.5, 0.72).scaled(4.0)
+    whole = over_processes(found)
+    assert whole.latency_ms.estimate == pytest.approx(12, rel=0.1)
+    assert whole.ratio.low < 0.5
+    assert whole.ratio.high > 0.7
     assert whole.processes == 3
     assert whole.p50_ms == found[1].p50_ms
     assert whole.runs == sum(one.runs for one in found)
-    assert whole.throughput_per_s == pytest.approx(8000 / 2.4)
+    assert whole.throughput_per_s == pytest.approx(8000 / whole.latency_ms.estimate)
+
+
+def test_the_ms_over_processes_hold_as_often_as_they_say():
+    """Each process, the source model's too, is off by 2 %; the ratio of each pair is exact."""
+    rng, held = np.random.default_rng(2), []
+    one = SimulatedEvaluator(failing=0)(Recipe({"backend": "any"})).measurement
+
+    def time_pair(_):
+        source_ms, own_ms = np.array([2.0, 1.0]) * np.exp(rng.normal(0, 0.02, 2))
+        ratio = own_ms / source_ms
+        known = Interval(ratio, ratio * 0.995, ratio * 1.005)
+        return replace(one.latency, ratio=known, latency_ms=known.scaled(source_ms))
+
+    for _ in range(1500):
+        found = timed_in_pairs(one, time_pair).latency
+        held.append(
+            [i.low <= t <= i.high for i, t in ((found.latency_ms, 1.0), (found.ratio, 0.5))]
+        )
+    assert (np.abs(np.mean(held, axis=0) - 0.95) < 0.015).all()

@@ -83,7 +83,9 @@ def test_a_metric_of_the_whole_set_gets_a_bootstrap_interval(tmp_path):
     assert judge.judge(outputs) == quality
 
 
-@pytest.mark.parametrize("name", ["roc_auc", "f1_macro", "mae", "rmse", "r2", None])
+@pytest.mark.parametrize(
+    "name", ["roc_auc", "f1_macro", "mae", "rmse", "r2", "fidelity_r2", "cosine", None]
+)
 def test_a_model_that_answers_alike_may_still_lose_on_rows_not_met(name, tmp_path):
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 2, 1000)
@@ -91,15 +93,17 @@ def test_a_model_that_answers_alike_may_still_lose_on_rows_not_met(name, tmp_pat
     if name in ("mae", "rmse", "r2"):
         labels = labels[:, None].astype(np.float32)
         source = source[:, 1:]
-    known = labels if name else None
+    known = None if name in (None, "fidelity_r2", "cosine") else labels
     metric = resolve_metric(QualitySection(metric=name), known, (None, 2), tmp_path)
+    # No built model answers just as its source does.
+    near = source + 1e-6 * rng.normal(size=source.shape).astype(np.float32)
     few, many = (
-        Judge(metric, known if known is None else known[:n], source[:n]).judge(source[:n]).drop
+        Judge(metric, known if known is None else known[:n], source[:n]).judge(near[:n]).drop
         for n in (200, 1000)
     )
-    assert few.estimate == many.estimate == 0.0
+    assert few.estimate == pytest.approx(many.estimate, abs=0.01)
     assert few.low < many.low < 0 < many.high < few.high
-    assert many.high < 2.5
+    assert 0.2 < many.high < 4
 
 
 @pytest.mark.parametrize("rows", [1, 50, 51, 150, 1000, 4096])
@@ -168,16 +172,16 @@ def test_rows_that_belong_together_are_one_piece_of_evidence(metric, tmp_path):
 def test_the_worst_channel_decides_within_ends_that_hold_for_all():
     metric = METRICS.load("fidelity_r2")
     rng = np.random.default_rng(0)
-    source = rng.standard_normal((400, 6, 5)) * np.array([100, 100, 100, 100, 0.1, 0.1])[:, None]
+    source = rng.standard_normal((2000, 6, 5)) * np.array([100, 100, 100, 100, 0.1, 0.1])[:, None]
     candidate = source.copy()
-    candidate[:, 5] += 0.02 * rng.standard_normal((400, 5))
+    candidate[:, 5] += 0.02 * rng.standard_normal((2000, 5))
     judge = Judge(metric, None, source)
     judge.check()
     found = judge.judge(candidate)
     assert found.source_value == 1.0
     assert found.drop.estimate == pytest.approx(4.0, rel=0.1)
     assert found.drop.estimate == pytest.approx(100 * (1 - found.value))
-    assert 3 < found.drop.low < found.drop.estimate < found.drop.high < 5
+    assert 3 < found.drop.low < found.drop.estimate < found.drop.high < 6
     part = judge.judge_scores(judge.scores(candidate[:100]))
     assert part.drop.low < 4.0 < part.drop.high
     dead = source.copy()

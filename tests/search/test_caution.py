@@ -72,7 +72,7 @@ def test_what_the_rows_can_show_is_what_a_candidate_equal_to_the_source_is_given
     judge = Judge(metric, labels, outputs)
     shown = judge.judge(outputs, BEST_CONFIDENCE).drop.high
     assert shown == pytest.approx(smallest_of_hits(metric, 185))
-    assert 1.0 < shown < 1.5
+    assert 2.5 < shown < 4.0
     assert smallest_of_hits(METRICS.load("rmse"), 185) is None
     text = too_few_rows(185, 1.0, shown)
     assert "on 185 rows to confirm on, no candidate can be shown to lose at most 1 points" in text
@@ -124,7 +124,7 @@ def test_columns_of_several_scales_are_no_scores_of_classes(facts):
     found = facts(np.logspace(-2, 2, 10))
     assert found["metric"]["name"] == "fidelity_r2"
     assert any("their columns differ in scale" in note for note in found["notes"])
-    assert found["warnings"] == []
+    assert any("on 160 rows" in warning for warning in found["warnings"])
 
 
 def test_labels_in_another_order_are_warned_of_before_any_trial(facts):

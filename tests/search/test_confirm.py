@@ -18,7 +18,9 @@ SOURCE = {"quality": 0.9, "latency": 2.0, "size": 4.0, "throughput": 500.0}
 def _measured(size_mb=1.0, latency=(0.4, 0.5, 0.6), drop=(0.1, 0.3, 0.5)):
     whole = SimulatedEvaluator(failing=0)(Recipe({"backend": "any"})).measurement
     low, estimate, high = latency
-    found_latency = replace(whole.latency, latency_ms=Interval(estimate, low, high))
+    latency_ms = Interval(estimate, low, high)
+    ratio = latency_ms.scaled(1 / SOURCE["latency"])
+    found_latency = replace(whole.latency, latency_ms=latency_ms, ratio=ratio)
     quality = Quality(0.9 - drop[1] / 100, 0.9, Interval(drop[1], drop[0], drop[2]), 500, 500)
     return replace(whole, size_mb=size_mb, latency=found_latency, quality=quality)
 
@@ -120,7 +122,8 @@ def test_halving_latency_costs_as_little_as_halving_size():
 
 def test_more_throughput_costs_less():
     whole = _measured()
-    twice = replace(whole, latency=replace(whole.latency, throughput_per_s=1000.0))
+    half = replace(whole.latency, ratio=Interval(0.5, 0.5, 0.5), throughput_per_s=1000.0)
+    twice = replace(whole, latency=half)
     assert cost(twice, (Objective.THROUGHPUT,), LIMITS, SOURCE) == -1.0
 
 

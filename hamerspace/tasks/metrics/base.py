@@ -37,7 +37,6 @@ class Metric(ABC):
         needs_labels: Whether the reference is the labels; otherwise it is the source's outputs.
         takes_ids: Whether an output of whole numbers may be the classes themselves, not scores;
             :meth:`examine` is not asked about one.
-        gradual: Whether a row scores by how near it comes, so that none is simply hit or missed.
         loss: What recovery trains with.
     """
 
@@ -46,7 +45,6 @@ class Metric(ABC):
     drop_unit: DropUnit | None
     needs_labels: bool = True
     takes_ids: bool = False
-    gradual: bool = False
     loss: Loss = "none"
 
     @property

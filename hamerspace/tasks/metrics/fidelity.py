@@ -57,7 +57,6 @@ class Cosine(_Fidelity):
     """
 
     name = "cosine"
-    gradual = True
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: ARG002
         if one_value_a_row(output_shape):
@@ -87,7 +86,6 @@ class FidelityR2(_Fidelity):
     """
 
     name = "fidelity_r2"
-    gradual = True
 
     def __init__(self, spread: Spread | None = None) -> None:
         self._spread = spread

@@ -9,7 +9,6 @@ from hamerspace.tasks.metrics.base import Array, Metric, PerSample, Shape, same_
 
 
 class _Regression(Metric):
-    gradual = True
     loss = "mse"
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:
