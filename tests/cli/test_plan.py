@@ -147,8 +147,8 @@ def test_rows_are_not_called_too_few_for_a_metric_that_the_outputs_have_yet_to_c
     with np.load(onnx_task / "data.npz") as data:
         np.savez(tmp_path / "rows.npz", image=data["image"])
     arguments = ("plan", onnx_task / "model.onnx", "--data", tmp_path / "rows.npz", "--json")
-    notes = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["notes"]
-    assert not any("TOO FEW ROWS" in note for note in notes)
+    warnings = json.loads(call(*arguments, "--max-accuracy-drop", 0.5).out)["warnings"]
+    assert not any("TOO FEW ROWS" in text for text in warnings)
     told = call(*arguments, "--max-accuracy-drop", 0.5, "--metric", "agreement").out
-    notes = json.loads(told)["notes"]
-    assert any("TOO FEW ROWS" in note for note in notes)
+    warnings = json.loads(told)["warnings"]
+    assert any("TOO FEW ROWS" in text for text in warnings)
