@@ -12,6 +12,7 @@ import numpy as np
 
 from hamerspace.compress.base import TrainingData
 from hamerspace.errors import BuildError
+from hamerspace.tasks.metrics.labels import one_hot_axis
 from hamerspace.tasks.model import TensorSpec
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ BATCH_SIZE = 64
 LEARNING_RATE = 1e-3
 # Far below a float32 probability that still matters; it keeps the logarithm of 0 finite.
 _TINY = 1e-20
+_FEW_BATCHES = 4
+_SAME_VALUES = {"Dropout", "Flatten", "Identity", "Permute", "Reshape"}
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ def teach(
     if classes and teacher.outputs[lesson.output].shape[-1] == 1:
         raise BuildError("student.width: an output of one column holds no scores of classes")
     index = lesson.output
-    link = "" if data.loss == "mse" else _link(teacher, index, rows[0][0])
-    if data.loss == "none" and link == "softmax":
-        link = ""
+    if classes and rows.one_hot_axis not in (None, len(teacher.outputs[index].shape) - 1):
+        raise BuildError("student.width: one-hot labels must have their classes on the last axis")
+    link = _link(teacher, index, rows)
     if data.loss == "binary_cross_entropy" or (data.loss == "none" and link):
         soft = keras.distillation.LogitsDistillation(
             lesson.temperature, _BinaryDivergence(lesson.temperature)
@@ -123,10 +126,14 @@ def _head(model: Any, index: int, link: str = "") -> Any:
     """The model with one output only, taken before the softmax or sigmoid that it ends in."""
     output = model.outputs[index]
     if link == "softmax":
-        output = keras.ops.log(output + _TINY)
+        output = _log(output)
     elif link == "sigmoid":
-        output = keras.ops.log(output + _TINY) - keras.ops.log(1 - output + _TINY)
+        output = _log(output) - _log(1 - output)
     return keras.Model(_one_or_tuple(model.inputs), output)
+
+
+def _log(shares: Any) -> Any:
+    return keras.ops.log(keras.ops.maximum(shares, _TINY))
 
 
 class _BinaryDivergence(keras.losses.Loss):  # type: ignore[misc]
@@ -151,14 +158,36 @@ def _one_or_tuple(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _link(model: Any, index: int, inputs: Any) -> str:
-    """What the model ends in, by its outputs on a batch: a softmax, a sigmoid or neither."""
-    values = np.asarray(_head(model, index)(inputs, training=False), np.float64)
-    if not (values >= 0).all():
+def _link(model: Any, index: int, rows: "_Rows") -> str:
+    """What the model ends in: a softmax, a sigmoid or neither.
+
+    The last layer tells. By the values of a few batches it is told only where labels say that they
+    are scores, as numbers between 0 and 1 may be any.
+    """
+    wanted = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "none": "sigmoid"}
+    link = wanted.get(rows.loss, "")
+    if _ends_in(model.outputs[index], link):
+        return link
+    if rows.loss not in ("cross_entropy", "binary_cross_entropy"):
         return ""
-    if values.shape[-1] > 1 and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3):
-        return "softmax"
-    return "sigmoid" if (values <= 1).all() else ""
+    head = _head(model, index)
+    batches = [rows[i][0] for i in range(min(_FEW_BATCHES, len(rows)))]
+    values = np.concatenate([np.asarray(head(b, training=False), np.float64) for b in batches])
+    shares = bool((values >= 0).all() and (values <= 1).all())
+    whole = link == "sigmoid" or np.allclose(values.sum(axis=-1), 1.0, atol=1e-3)
+    return link if shares and whole else ""
+
+
+def _ends_in(tensor: Any, link: str) -> bool:
+    operation, node, index = tensor._keras_history  # noqa: SLF001 - there is no public way back
+    if hasattr(operation, "outputs") and hasattr(operation, "layers"):
+        return _ends_in(operation.outputs[index], link)
+    kind = type(operation).__name__
+    if kind in _SAME_VALUES:
+        return _ends_in(operation._inbound_nodes[node].input_tensors[0], link)  # noqa: SLF001
+    operation = getattr(operation, "layer", operation)  # of TimeDistributed
+    activation = getattr(operation, "activation", None)
+    return link in (kind.lower(), getattr(activation, "__name__", None))
 
 
 def _in_training(call: Any, *args: Any, **keywords: Any) -> Any:
@@ -183,6 +212,17 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
         self._size = fixed or min(BATCH_SIZE, self._count)
         self._order = np.random.default_rng(seed)
         self._permutation = self._order.permutation(self._count)
+
+    @property
+    def loss(self) -> str:
+        """As in :class:`TrainingData`."""
+        return self._data.loss
+
+    @property
+    def one_hot_axis(self) -> int | None:
+        """Of labels of classes that have the shape of the output."""
+        labels = np.asarray(self._data.arrays["labels"][: self._size])
+        return one_hot_axis(labels) if labels.ndim == self._output_rank else None
 
     def __len__(self) -> int:
         return max(1, self._count // self._size)

@@ -1,6 +1,7 @@
 """A short training run that gives a compressed module its quality back."""
 
 import contextlib
+import itertools
 import logging
 import math
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hamerspace.compress._batch_norm import keeps_statistics, reestimate
-from hamerspace.compress._losses import mixed_loss
+from hamerspace.compress._losses import Ending, ending_of, mixed_loss
 from hamerspace.compress._rows import TrainingRows
 from hamerspace.errors import BuildError
 from hamerspace.tasks.torch_module import NamedModule
@@ -26,6 +27,7 @@ WARM_UP_SHARE = 0.1
 GRADIENT_NORM = 1.0
 # Beyond this the teacher runs again in every epoch instead.
 CACHE_BYTES = 2**30
+_FEW_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def train(
     # AdamW's small steps are lost in half precision.
     module.widen()
     parameters = [p for p in module.parameters() if p.requires_grad]
+    told_by = module if distillation is None else distillation.teacher
+    ending = _ending(told_by, rows, output)
     optimizer = torch.optim.AdamW(parameters, lr=course.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
@@ -121,7 +125,9 @@ def train(
                     student = rows.first(student)
                     soft = None if teacher is None else teacher(inputs, indices)
                     labels = None if rows.loss == "none" else rows.labels(indices)
-                    loss = mixed_loss(student.float(), soft, labels, rows.loss, temperature, weight)
+                    loss = mixed_loss(
+                        student.float(), soft, labels, rows.loss, temperature, weight, ending
+                    )
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
                     torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
@@ -169,6 +175,14 @@ class _Teacher:
             self._cache[where] = outputs
             self._known[indices] = True
         return outputs
+
+
+def _ending(module: NamedModule, rows: TrainingRows, output: int) -> Ending:
+    """What the module ends in, by the outputs of a few batches."""
+    batches = itertools.islice(rows.permuted(np.random.default_rng(0)), _FEW_BATCHES)
+    with torch.enable_grad():
+        outputs = [rows.first(module(*rows.inputs(indices))[output]) for indices in batches]
+    return ending_of(torch.cat(outputs).float(), rows.loss)
 
 
 def _lay_out(module: NamedModule, rows: TrainingRows) -> torch.memory_format:

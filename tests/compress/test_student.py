@@ -222,6 +222,32 @@ def test_without_labels_sigmoids_are_taught_as_probabilities(folder):
     assert not np.allclose(first, second, atol=1e-3)
 
 
+def test_a_linear_head_between_0_and_1_is_no_sigmoid(folder):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6, 6, 1), name="image")
+    hidden = layers.Dense(16, activation="tanh")(layers.Flatten()(x))
+    numbers = layers.Dense(2, bias_initializer=keras.initializers.Constant(0.5))
+    model = keras.Model(x, numbers(hidden))
+    weights = numbers.get_weights()
+    numbers.set_weights([weights[0] * 0.05, weights[1]])
+    source = artifact(model, folder / "numbers")
+    assert 0 < np.asarray(model(images(128))).min() < np.asarray(model(images(128))).max() < 1
+    students = [
+        load(
+            teach(
+                source,
+                folder / f"numbers{t:g}",
+                TrainingData({"image": images(128)}, ("image",), "none", "output"),
+                **{"distill.temperature": t},
+            )
+        )
+        for t in (1.0, 8.0)
+    ]
+    # Squared differences know no temperature.
+    first, second = (np.asarray(student(images(8))) for student in students)
+    assert np.allclose(first, second, atol=1e-4)
+
+
 def net(ending, classes=3):
     keras.utils.set_random_seed(0)
     x = keras.Input((8,), name="x")
