@@ -111,7 +111,7 @@ def scores_doubt(outputs: Array) -> str:
     """
     values = np.asarray(outputs, np.float64)
     within = bool((values >= 0).all() and (values <= 1).all())
-    add_up = within and bool((abs(values.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+    add_up = within and bool((abs(values.sum(axis=1) - 1) < _sum_tolerance(values)).all())
     if outputs.dtype.kind in "biu" or add_up:
         return ""
     lengths = np.linalg.norm(values, axis=1)
@@ -119,14 +119,24 @@ def scores_doubt(outputs: Array) -> str:
     first = np.bincount(values.argmax(axis=1)).max() / len(values)
     doubts = {
         "they lie between 0 and 1 and do not add up to 1": within,
-        "each row has length 1, as embeddings have": (abs(lengths - 1) < _SUM_TOLERANCE).all(),
+        "each row has length 1, as embeddings have": (abs(lengths - 1) < _LENGTH_TOLERANCE).all(),
         "their columns differ in scale": spread[0] * _MOST_RATIO < spread[-1],
         "the same column is the greatest in nearly all rows": first > _MOST_SHARE,
     }
     return next((doubt for doubt, holds in doubts.items() if holds), "")
 
 
-_SUM_TOLERANCE = 1e-3
+def _sum_tolerance(shares: Array) -> float:
+    """How far from 1 shares may add up that were rounded to bfloat16, or to whole steps."""
+    step = shares[shares > 0].min(initial=1.0)
+    steps = shares / step
+    on_grid = step > _LEAST_STEP and bool((abs(steps - steps.round()) < _OFF_GRID).all())
+    return min(step * shares.shape[1] / 2, _MOST_OFF) if on_grid else _SUM_TOLERANCE
+
+
+_SUM_TOLERANCE = 2.0**-7
+_LEAST_STEP, _OFF_GRID, _MOST_OFF = 1e-3, 1e-2, 0.25
+_LENGTH_TOLERANCE = 1e-3
 _MOST_RATIO = 10.0
 _MOST_SHARE = 0.98
 

@@ -17,6 +17,9 @@ from hamerspace.tasks.metrics.base import Array, PerSample
 _BLOCK_VALUES = 2**22
 _SHARED_FLOOR = 0.1
 _DEAD = 1e-6
+_COUNTS = 0.1
+_ROUNDING = 2.0**-8
+"""Of the magnitude: eight units in the last place of float16."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class Spread:
     def scale(self) -> tuple[PerSample, ...]:
         """What a mean squared difference of each channel is divided by.
 
-        That is its variance. Channels between 0 and 1 share a unit, so that of one that hardly
-        varies is at least that of a tenth of their common spread. A constant channel, which has
-        none, is measured by its own magnitude, and zeros by that of the output.
+        That is its variance, and at least what half precision rounds to. Channels between 0 and 1
+        share a unit, so that of one that hardly varies is at least that of a tenth of their common
+        spread. A constant channel, which has none, is measured by its own magnitude, and zeros by
+        that of the output.
 
         Raises:
             MetricError: Every channel is constant.
@@ -98,7 +102,8 @@ class Spread:
     ) -> PerSample:
         magnitude = np.maximum(abs(low), abs(high))
         own = np.where(magnitude > FLOAT32_NOISE * self._greatest, magnitude, self._greatest)
-        scale = np.where(constant, np.square(own), variance)
+        rounding = np.square(_ROUNDING * magnitude)
+        scale = np.where(constant, np.square(own), np.maximum(variance, rounding))
         shares = (low >= 0) & (high <= 1)
         if (shares & ~constant).any():
             common = variance[shares & ~constant].mean()
@@ -110,11 +115,17 @@ class Spread:
         return float(max(abs(self.low[0]).max(), abs(self.high[0]).max()))
 
     def dead_in(self, candidate: "Spread") -> list[str]:
-        """The channels that vary here and not in a candidate, in words."""
+        """The channels that vary here and not in a candidate, in words.
+
+        One that varies too little to lose a tenth of the quality by its death is none of them.
+        """
+        if all(constant.all() for constant in self.constant):
+            return []
         found = []
         for number, axis in enumerate(self.axes):
             mine, theirs = self.variance[number], candidate.variance[number]
-            dead = np.flatnonzero(~self.constant[number] & (theirs <= _DEAD**2 * mine))
+            counts = ~self.constant[number] & (mine >= _COUNTS * self.scale[number])
+            dead = np.flatnonzero(counts & (theirs <= _DEAD**2 * mine))
             if len(dead):
                 listed = ", ".join(map(str, dead[:8])) + (", ..." if len(dead) > 8 else "")
                 found.append(f"{len(dead)} of {len(mine)} channels of axis {axis} ({listed})")

@@ -6,6 +6,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from hamerspace.errors import MetricError
 from hamerspace.tasks.metrics import METRICS, drop_points
 from hamerspace.tasks.metrics.fidelity import scores_doubt
+from hamerspace.tasks.metrics.spread import Spread
 
 RNG = np.random.default_rng(0)
 SOURCE = RNG.standard_normal((40, 6)).astype(np.float32)
@@ -162,6 +163,13 @@ def test_a_constant_channel_is_measured_by_its_own_magnitude():
     assert metric.value(near, source) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_rounding_to_half_precision_is_no_loss():
+    source = SOURCE.copy()
+    source[:, 2] = 5 + 1e-4 * SOURCE[:, 2]
+    near = source.astype(np.float16).astype(np.float32)
+    assert METRICS.load("fidelity_r2").value(near, source) > 0.99
+
+
 def test_a_tag_that_hardly_ever_occurs_counts_by_the_spread_of_the_others():
     metric = METRICS.load("fidelity_r2")
     source = 1 / (1 + np.exp(-4 * SOURCE))
@@ -171,6 +179,17 @@ def test_a_tag_that_hardly_ever_occurs_counts_by_the_spread_of_the_others():
     assert metric.value(found, source) > 0.999
     found[:, 3] = 0.0
     assert metric.value(found, source) < 0
+
+
+@pytest.mark.parametrize("classes", [3, 10, 200])
+def test_a_rounded_softmax_is_one(classes):
+    logits = 3 * np.random.default_rng(0).standard_normal((200, classes))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    bfloat16 = (shares.astype(np.float32).view(np.uint32) >> 16 << 16).view(np.float32)
+    for rounded in (bfloat16, shares.astype(np.float16), np.round(256 * shares) / 256):
+        assert scores_doubt(rounded) == ""
+    tags = np.round(256 / (1 + np.exp(-logits))) / 256
+    assert "between 0 and 1" in scores_doubt(tags)
 
 
 @pytest.mark.parametrize(
@@ -202,3 +221,13 @@ def test_quantised_scores_agree_by_the_greatest():
     near = source + np.random.default_rng(1).integers(0, 2, (40, 6)).astype(np.uint8)
     expected = (near.argmax(axis=1) == source.argmax(axis=1)).mean()
     assert METRICS.load("agreement").value(near, source) == expected > 0.9
+
+
+def test_only_a_channel_whose_death_counts_is_called_dead():
+    source = 1 / (1 + np.exp(-4 * SOURCE))
+    source[:, 2] = 1e-5 * np.arange(40)
+    for column, words in ((2, []), (3, ["1 of 6 channels of axis 1 (3)"])):
+        found = source.copy()
+        found[:, column] = 0.0
+        assert Spread.of(source).dead_in(Spread.of(found)) == words
+    assert Spread.of(np.ones((9, 2))).dead_in(Spread.of(np.ones((9, 2)))) == []
