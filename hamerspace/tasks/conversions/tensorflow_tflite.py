@@ -95,7 +95,9 @@ def _convert(graph: Any) -> bytes:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(tf.Module(), folder, signatures=graph)
+        # Gradients of their own, such as swish has, cannot be saved and are not needed.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tf.Module(), folder, signatures=graph, options=options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         try:
             return bytes(converter.convert())

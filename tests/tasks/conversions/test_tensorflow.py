@@ -106,6 +106,18 @@ def test_gelu_needs_no_operator_that_onnx_lacks(tmp_path):
     assert "Erfc" not in operators
 
 
+@pytest.mark.parametrize("target", ["onnx", "tflite"])
+def test_activations_with_gradients_of_their_own_are_converted(tmp_path, target):
+    image = km.keras.Input((8, 8, 3), name="image")
+    x = km.layers.Conv2D(4, 3, activation="swish")(image)
+    net = km.keras.Model(image, km.layers.Dense(3, "swish")(km.layers.Flatten()(x)))
+    artifact, _ = km.source(net, tmp_path / "net")
+    # Its outputs are compared with the model's by the conversion itself.
+    assert (
+        convert(artifact, target, _batch(artifact, 4), _folder(tmp_path, target)).format == target
+    )
+
+
 def test_a_recurrent_saved_model_has_no_way_to_tflite(tmp_path):
     km.lstm().export(tmp_path / "net", verbose=False)
     _, info = km.opened(tmp_path / "net", tmp_path / "source")
