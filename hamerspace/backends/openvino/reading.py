@@ -75,7 +75,7 @@ def read_model(source: ModelArtifact, folder: Path, *, in_float32: bool = False)
     path = source.file("model")
     if source.format == "onnx":
         path = prepared_file(source, folder, in_float32=in_float32)
-    model, other = _read(path), _read(path)
+    model, other = (_read(path, folded=in_float32) for _ in range(2))
     counts: dict[str, int] = {}
     for op, twin in zip(model.get_ordered_ops(), other.get_ordered_ops(), strict=True):
         kind = op.get_type_name()
@@ -89,13 +89,13 @@ def read_model(source: ModelArtifact, folder: Path, *, in_float32: bool = False)
     return model
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, *, folded: bool) -> Any:
     """Read and fold what does not depend on the inputs: NNCF stumbles over constant embeddings.
 
     Weights that are stored in few bits would be folded too, to float32.
     """
     model = openvino.Core().read_model(path)
-    if any(_is_quantized_weight(op) for op in model.get_ops()):
+    if not folded or any(_is_quantized_weight(op) for op in model.get_ops()):
         return model
     manager = openvino.passes.Manager()
     manager.register_pass(openvino.passes.ConstantFolding())

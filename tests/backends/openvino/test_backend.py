@@ -255,3 +255,23 @@ def test_inputs_that_are_converted_outlive_the_run(tmp_path, dtype):
         wanted = batch["a"].astype(float) @ v - batch["b"].astype(float) @ w
         found = session.run(batch)["y"]
         assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+def test_a_tied_table_is_stored_once(tmp_path):
+    rng = np.random.default_rng(0)
+    table = numpy_helper.from_array(rng.standard_normal((500, 64)).astype(np.float32), "table")
+    nodes = [
+        graphs.node("Gather", ["table", "ids"], ["e"]),
+        graphs.node("Tanh", ["e"], ["t"]),
+        graphs.node("Transpose", ["table"], ["turned"], perm=[1, 0]),
+        graphs.node("MatMul", ["t", "turned"], ["y"]),
+    ]
+    inputs = (TensorSpec("ids", "int64", (None, 8)),)
+    outputs = (TensorSpec("y", "float32", (None, 8, 500)),)
+    source = graphs.save(tmp_path / "source", nodes, [table], inputs, outputs)
+    candidate = build(source, tmp_path / "none")
+    assert candidate.size_bytes < 1.2 * source.file("model").stat().st_size
+    batch = {"ids": rng.integers(0, 500, (4, 8))}
+    wanted = tiny.reference(source)(batch)["y"]
+    found = OpenVinoBackend().load(candidate, 1).run(batch)["y"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)
