@@ -37,7 +37,7 @@ class LogListener:
             self._stored = (self._study.folder.read("facts.json") or {}).get("precisions", {})
 
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
-        which = "a trial" if number is None else f"trial {number}"
+        which = "a recipe" if number is None else f"trial {number}"
         logger.info("%s: %s (%s)", which, recipe_label(recipe, self._stored), origin)
 
     def trial_finished(self, number: int, record: Record) -> None:

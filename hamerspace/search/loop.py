@@ -37,7 +37,8 @@ class Evaluator(Protocol):
 class Listener(Protocol):
     """Is told what the loop does.
 
-    A trial has no number yet as it starts where other processes add trials meanwhile.
+    A trial has no number yet as it starts where other processes add trials meanwhile; nor has a
+    recipe that starts to be confirmed, which no trial finishes.
     """
 
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None: ...

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hamerspace.errors import ConfigError
+from hamerspace.measure.measurement import Latency, Measurement
+from hamerspace.recipe import Recipe
 from hamerspace.search.best import replace_best
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.facts import facts_of
@@ -29,6 +31,22 @@ class PhaseListener(Listener, Protocol):
 
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _WatchedBench:
+    """Tells of each recipe before it is measured again, where a display may end the search."""
+
+    bench: Workbench
+    watch: PhaseListener
+
+    def confirm(self, recipe: Recipe, confidence: float) -> Measurement:
+        self.watch.trial_started(None, recipe, "confirming")
+        return self.bench.confirm(recipe, confidence)
+
+    def time_afresh(self, recipe: Recipe, pair: int) -> Latency:
+        self.watch.trial_started(None, recipe, "timing in fresh processes")
+        return self.bench.time_afresh(recipe, pair)
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,7 @@ class Search:
         searched = time.monotonic()
         self.watch.phase("confirming the front")
         records = dict(ledger.records)
-        found = confirm_front(self.bench, records, goal)
+        found = confirm_front(_WatchedBench(self.bench, self.watch), records, goal)
         winner = found.winner
         replace_best(self.bench, self.folder, records, winner)
         self.folder.write(

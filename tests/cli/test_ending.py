@@ -9,6 +9,7 @@ import pytest
 
 from hamerspace import cli
 from hamerspace.cli import ending
+from hamerspace.search.workbench import Workbench
 from hamerspace.study import Study
 
 SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -39,6 +40,27 @@ def test_a_search_ends_at_the_next_phase_where_a_signal_was_lost(
     assert ended.code == 143
     assert "interrupted before a trial was finished" in ended.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "objectives"), [("confirm", ["size", "quality"]), ("time_afresh", ["size"])]
+)
+def test_confirmation_ends_at_the_next_recipe_where_a_signal_was_lost(
+    call, monkeypatch, write_study, tmp_path, step, objectives
+):
+    calls, real = [], getattr(Workbench, step)
+
+    def lose_it(*arguments, **named):
+        calls.append(arguments)
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(Workbench, step, lose_it)
+    space = {"backend": ["onnxruntime"], "onnxruntime.quantization": ["none", "dynamic_int8"]}
+    study = write_study(tmp_path / "study", space, constraints={}, objectives=objectives)
+    assert call("search", study, "--out", tmp_path / "run", "--trials", "2").code == 143
+    assert len(calls) == 1
 
 
 def test_what_ignores_a_signal_goes_on_doing_so(call):
