@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from hamerspace import Study
-from hamerspace.search import running
+from hamerspace.search import best, running
 from hamerspace.search.best import holds_best
 
 
@@ -60,33 +61,32 @@ def test_a_report_that_is_gone_is_written_again(copied):
     assert copied.folder.report.is_file()
 
 
-@pytest.mark.parametrize("moment", ["export_trial", "rmtree", "write"])
+MOMENTS = {
+    "exporting": (best, "export_trial", lambda *_: True),
+    "the result is gone": (best, "_clear", lambda *_: True),
+    "the old model is half put aside": (Path, "rename", lambda path, *_: path.name == "best"),
+    "there is no model": (Path, "rename", lambda path, *_: path.name == ".best"),
+    "there is no result": (running.RunFolder, "write", lambda _, name, *__: name == "result.json"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_wherever_it_ends_result_and_model_agree_and_the_search_goes_on(
     copied, monkeypatch, moment
 ):
     class Killed(BaseException):
         pass
 
-    def die(*_, **__):
-        raise Killed
+    where, name, is_now = MOMENTS[moment]
+    original = getattr(where, name)
 
-    place = {
-        "export_trial": "hamerspace.search.best.export_trial",
-        "rmtree": "hamerspace.search.best.shutil.rmtree",
-        "write": None,
-    }[moment]
+    def die_then(*arguments, **named):
+        if is_now(*arguments):
+            raise Killed
+        return original(*arguments, **named)
+
     with monkeypatch.context() as patch:
-        if place is None:
-            original = running.RunFolder.write
-            patch.setattr(
-                running.RunFolder,
-                "write",
-                lambda self, name, value: (
-                    die() if name == "result.json" else original(self, name, value)
-                ),
-            )
-        else:
-            patch.setattr(place, die)
+        patch.setattr(where, name, die_then)
         with pytest.raises(Killed):
             copied.optimize(n_trials=3)
     after = Study.load(copied.folder.path)
