@@ -71,11 +71,7 @@ def prints(outputs, labels):
 def exits(*_): sys.exit(0)
 def leaves(*_): os._exit(0)
 def hangs(*_): time.sleep(10_000)
-def recurses(*_): return recurses()
-def floods(*_): return np.ones((10**7, 10**7))
-def segfaults(*_): os.kill(os.getpid(), 11)
 """
-HOSTILE = ("exits", "leaves", "hangs", "recurses", "floods", "segfaults")
 SIGNALS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -344,9 +340,7 @@ class Faults:
         for what in ("run", "store"):
             yield f"disk of the {what} full", rounds, lambda row, w=what: self.full(row, w)
         yield "metric prints", 1, self.prints
-        for how in HOSTILE:
-            yield f"metric {how}", 1, lambda row, h=how: self.hostile(row, "metric", h)
-        for where in ("load", "builder"):
+        for where in ("metric", "load", "builder"):
             for how in ("exits", "leaves", "hangs"):
                 title = f"{where} {how}"
                 yield title, 1, lambda row, w=where, h=how: self.hostile(row, w, h)

@@ -1,7 +1,7 @@
 """What of the installed code decides the content of a stage's result."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -37,17 +37,23 @@ def code_digest(module: str) -> str:
     anywhere in the rest. Of a module of others the whole package counts; outside any package only
     the files beside it, as below may lie all that is installed.
     """
-    digest = hashlib.sha256()
-    for root, path in (*_own_code(), *_code_of_others(module)):
-        content = hashlib.sha256(path.read_bytes()).digest()
-        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + content)
+    digest = _own_code().copy()
+    _update(digest, _code_of_others(module))
     return digest.hexdigest()
 
 
-def _own_code() -> Iterator[tuple[Path, Path]]:
-    for path in sorted(_ROOT.rglob("*.py")):
-        if path.relative_to(_ROOT).parts[0] not in _ABOVE_BUILDS:
-            yield _ROOT, path
+@cache
+def _own_code() -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    files = ((_ROOT, path) for path in sorted(_ROOT.rglob("*.py")))
+    _update(digest, (f for f in files if f[1].relative_to(_ROOT).parts[0] not in _ABOVE_BUILDS))
+    return digest
+
+
+def _update(digest: "hashlib._Hash", files: Iterable[tuple[Path, Path]]) -> None:
+    for root, path in files:
+        content = hashlib.sha256(path.read_bytes()).digest()
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + content)
 
 
 def _code_of_others(module: str) -> Iterator[tuple[Path, Path]]:

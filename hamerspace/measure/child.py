@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -112,13 +112,23 @@ class ModelHost:
             given = {name: np.array(array) for name, array in batch.items()}
             found = np.array(self._session.run(given)[output])
             parts.append(_rows_first(found, self._row_axes.get(output, 0), batch_size, output))
-            if parts[-1].shape != parts[0].shape:
-                raise ValueError(
-                    f"output '{output}' has rows of shape {parts[0].shape[1:]} for some data and "
-                    f"{parts[-1].shape[1:]} for others, which cannot be judged together; fill it "
-                    "up to one size in the model, or judge another output (task.quality.output)"
-                )
-        return np.concatenate(parts)[: stop - start]  # less what filled up the last batch
+        return joined(parts, output)[: stop - start]  # less what filled up the last batch
+
+
+def joined(parts: Sequence[npt.NDArray[Any]], output: str) -> npt.NDArray[Any]:
+    """The rows of some batches of an output as one array.
+
+    Raises:
+        ValueError: They are of different shapes.
+    """
+    one, *others = dict.fromkeys(part.shape[1:] for part in parts)
+    if others:
+        raise ValueError(
+            f"output '{output}' has rows of shape {one} for some data and {others[0]} for others, "
+            "which cannot be judged together; fill it up to one size in the model, or judge "
+            "another output (task.quality.output)"
+        )
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _rows_first(

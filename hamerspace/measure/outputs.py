@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import SessionError
+from hamerspace.measure.child import joined
 from hamerspace.measure.process import ModelProcess
 from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.model import TensorSpec
@@ -88,7 +89,7 @@ class OutputReader:
         head = self._evaluate(start, start + larger, self._readable.batch_size)
         agrees = self._agrees(head, start)
         self._batch_size = larger if agrees else self._readable.batch_size
-        return np.concatenate([head, self._evaluate(start + larger, stop, self._batch_size)])
+        return self._joined([head, self._evaluate(start + larger, stop, self._batch_size)])
 
     def _agrees(self, head: npt.NDArray[Any], start: int) -> bool:
         try:
@@ -109,17 +110,18 @@ class OutputReader:
             end = min(start + rows, stop)
             began = time.monotonic()
             part = self._process.evaluate(dict(given.inputs), batch_size, start, end, given.output)
-            if parts and part.shape[1:] != parts[0].shape[1:]:
-                raise SessionError(
-                    f"output '{given.output}' has rows of shape {part.shape[1:]} where others have "
-                    f"{parts[0].shape[1:]}; judge one of a fixed size (task.quality.output)"
-                )
             parts.append(part)
             fast = time.monotonic() - began < _REQUEST_S
             bytes_each = part.nbytes // len(part) + 1
             self._rows = min(2 * rows if fast else rows // 2, _LARGE_BYTES // bytes_each)
             start = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self._joined(parts)
+
+    def _joined(self, parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        try:
+            return joined(parts, self._readable.output)
+        except ValueError as error:
+            raise SessionError(str(error)) from error
 
 
 def _row_bytes(readable: Readable, specs: Sequence[TensorSpec]) -> int:

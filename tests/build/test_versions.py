@@ -21,10 +21,12 @@ def digest(tmp_path, monkeypatch):
 
     def digest(module):
         code_digest.cache_clear()
+        versions._own_code.cache_clear()
         return code_digest(module)
 
     yield digest
     code_digest.cache_clear()
+    versions._own_code.cache_clear()
 
 
 @pytest.fixture
