@@ -7,20 +7,13 @@ spins takes a core meanwhile.
 """
 
 import argparse
+import json
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-
-from hamerspace.build.store import Store, default_store_folder
-from hamerspace.config.loading import load_study
-from hamerspace.measure.latency import timed_in_pairs
-from hamerspace.measure.measurement import Latency
-from hamerspace.search.run_folder import RunFolder
-from hamerspace.search.workbench import Workbench
 
 STUDY = Path(__file__).parents[1] / "studies" / "fashion_mnist" / "study.yaml"
 
@@ -31,28 +24,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--busy", action="store_true")
     given = parser.parse_args()
-    found: list[Latency] = []
+    command = [
+        Path(sys.executable).with_name("hamerspace"),
+        "benchmark",
+        str(given.study),
+        "--json",
+    ]
+    found = []
     with ExitStack() as stack:
-        folder = RunFolder(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        loaded, store = load_study(given.study), Store(default_store_folder())
-        bench = stack.enter_context(Workbench(loaded, folder, store))
-        plain = bench.source_measurement
         if given.busy:
             spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stack.callback(spinning.wait)
             stack.callback(spinning.kill)
         for number in range(given.runs):
-            latency = timed_in_pairs(plain, lambda pair: bench.time_afresh(None, pair, 2.0)).latency
-            found.append(latency)
-            print(
-                f"{number:3} {latency.ratio.estimate:.4f} "
-                f"[{latency.ratio.low:.4f}, {latency.ratio.high:.4f}] {latency.basis}",
-                flush=True,
-            )
-    within = sum(one.ratio.low <= 1 <= one.ratio.high for one in found)
-    widths = [one.ratio.half_width for one in found]
+            text = subprocess.check_output(command)  # noqa: S603 - our own command
+            latency = json.loads(text)["measurement"]["latency"]
+            low, high = latency["ratio"]["low"], latency["ratio"]["high"]
+            found.append((low <= 1 <= high, (high - low) / 2))
+            print(f"{number:3} [{low:.4f}, {high:.4f}] {latency['basis']}", flush=True)
+    within, widths = np.transpose(found)
     print(
-        f"{within} of {len(found)} runs ({100 * within / len(found):.1f} %) hold 1; "
+        f"{within.sum():.0f} of {len(found)} runs ({100 * within.mean():.1f} %) hold 1; "
         f"half-width {100 * np.median(widths):.2f} % in the median"
     )
 
