@@ -19,16 +19,19 @@ _NAMED = frozenset(
     {
         "AnonymousHashTable", "AnonymousMutableDenseHashTable", "AnonymousMutableHashTable",
         "AnonymousMutableHashTableOfTensors", "Assert", "Case", "CheckNumerics",
-        "CheckNumericsV2", "HashTable", "HashTableV2", "If", "InitializeTable",
-        "InitializeTableV2", "LookupTableExportV2", "LookupTableFind",
+        "CheckNumericsV2", "DeviceIndex", "GuaranteeConst", "HashTable", "HashTableV2", "If",
+        "InitializeTable", "InitializeTableV2", "LookupTableExportV2", "LookupTableFind",
         "LookupTableFindV2", "LookupTableImportV2", "LookupTableInsertV2", "LookupTableRemoveV2",
         "LookupTableSizeV2", "MutableDenseHashTableV2", "MutableHashTableV2",
-        "StatefulPartitionedCall", "TensorArrayGatherV3", "TensorArrayReadV3",
-        "TensorArrayScatterV3", "TensorArraySizeV3", "TensorArrayV3", "TensorArrayWriteV3",
-        "While", "XlaCallModule",
+        "Print", "StatefulPartitionedCall", "TensorArrayConcatV3", "TensorArrayGatherV3",
+        "TensorArrayReadV3", "TensorArrayScatterV3", "TensorArraySizeV3", "TensorArraySplitV3",
+        "TensorArrayV3", "TensorArrayWriteV3", "While", "XlaCallModule", "XlaConvV2", "XlaDot",
+        "XlaDynamicUpdateSlice", "XlaGather", "XlaPad", "XlaSort",
     }
 )  # fmt: skip
-"""Others that inference needs: control flow, tables in memory, arrays of loops."""
+"""Others that inference needs: control flow, tables in memory, arrays of loops, older jax2tf."""
+_SAID = {"log(info)", "log(warning)", "log(error)", "stderr", "stdout", ""}
+"""Where ``PrintV2`` may write; it can name a file instead."""
 _NEVER = frozenset({"Abort"})
 _RESTORE = frozenset({"RestoreV2"})
 
@@ -52,8 +55,9 @@ def reaching_out(meta_graph: Any) -> list[str]:
     called = meta_graph.object_graph_def.concrete_functions
     elsewhere = graph.all() - saving - restoring
     run = graph.below(*map(_node, outputs), *((True, name) for name in called), *elsewhere)
+    harmless = _computing() | graph.harmless(run)
     found = graph.operators(run) | (graph.operators(restoring) - _RESTORE)
-    return sorted(found - _computing())
+    return sorted(found - harmless)
 
 
 class _Graph:
@@ -83,6 +87,12 @@ class _Graph:
     def operators(self, parts: Parts) -> set[str]:
         """Operators of parts; a call by a function's name is none."""
         return {n.op for part in parts for n in self._within(part)} - self._functions.keys()
+
+    def harmless(self, parts: Parts) -> set[str]:
+        """``PrintV2``, where all of these write to a stream or a log."""
+        nodes = [n for part in parts for n in self._within(part) if n.op == "PrintV2"]
+        streams = {n.attr["output_stream"].s.decode("utf-8", "replace") for n in nodes}
+        return {"PrintV2"} if streams <= _SAID else set()
 
     def _within(self, part: tuple[bool, str]) -> Iterable[Any]:
         function, name = part

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from hamerspace.errors import SourceError
+from hamerspace.tasks.sources._tensorflow_operators import reaching_out
 from hamerspace.tasks.tensorflow_module import load_function
 from tests import keras_models as km
 
@@ -106,11 +108,17 @@ def _loop(x, module):
     return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y * module.scale), [0, x])[1]
 
 
+def _says(x, module):
+    tf.print("sum", tf.reduce_sum(x))
+    return x * module.scale
+
+
 ORDINARY = {
     "a loop": _loop,
     "a condition": lambda x, m: tf.cond(tf.reduce_sum(x) > 0, lambda: x * m.scale, lambda: x),
     "a table": lambda x, m: x + tf.cast(m.table.lookup(tf.cast(x, tf.int64)), tf.float32),
     "random numbers": lambda x, _: x + 0.0 * tf.random.normal(tf.shape(x)),
+    "a word on the terminal": _says,
     "a check": lambda x, _: tf.debugging.assert_all_finite(x, "x"),
 }
 
@@ -121,6 +129,13 @@ def test_ordinary_graphs_are_taken(body, tmp_path):
     table = tf.lookup.StaticHashTable(keys, 0)
     _, info = km.opened(_saved(tmp_path / "net", body, table), tmp_path / "source")
     assert [spec.name for spec in info.outputs] == ["y"]
+
+
+def test_operators_of_older_jax2tf_and_of_loops_only_compute():
+    graph = MetaGraphDef()
+    for operator in ("XlaDot", "XlaGather", "XlaSort", "TensorArraySplitV3", "GuaranteeConst"):
+        graph.graph_def.node.add(name=operator, op=operator)
+    assert reaching_out(graph) == []
 
 
 def test_recurrent_models_and_lookups_of_keras_are_taken(tmp_path):
