@@ -18,6 +18,8 @@ _RENAMED = {
     "weight_v": "parametrizations.weight.original1",
 }
 _DEEPEST = 3
+_USUAL = ("under ['state_dict']", "under ['model_state_dict']")
+"""Where training scripts save the weights as such, whatever averages of them lie beside."""
 
 
 def state_in(
@@ -65,6 +67,11 @@ def state_in(
         )
     (where, state), *others = fitting.items()
     differing = [place for place, other in others if not _same(state, other)]
+    usual = [place for place in fitting if place.partition(",")[0] in _USUAL]
+    if differing and len(usual) == 1:
+        (where,), others_there = usual, ", ".join(p for p in fitting if p not in usual)
+        told = f"{where}; others that fit and differ are not: {others_there}"
+        return fitting[where], f"The weights are read from {path.name}, {told}."
     if differing:
         raise SourceError(
             f"{path} holds several sets of weights that fit the module and differ: {where}; "

@@ -78,6 +78,15 @@ def test_two_sets_that_differ_are_refused(module, state, tmp_path, place):
         state_in(both, module, tmp_path / "w.pt")
 
 
+def test_the_usual_key_is_taken_and_what_lies_beside_told(module, state, tmp_path):
+    averaged = {name: tensor * 0.9 for name, tensor in state.items()}
+    both = {"state_dict_ema": averaged, "state_dict": prefixed(state, "module.")}
+    found, note = state_in(both, module, tmp_path / "w.pt")
+    assert torch.equal(found["0.weight"], state["0.weight"])
+    assert "under ['state_dict'], without 'module.'" in note
+    assert "differ are not: under ['state_dict_ema']" in note
+
+
 def test_what_fits_nowhere_names_the_nearest_and_the_remedy(module, state, tmp_path):
     state["2.weight"] = torch.ones(5, 8)
     with pytest.raises(SourceError, match=r"2.weight is \[5, 8\].*\['model'\].*torch.save"):
