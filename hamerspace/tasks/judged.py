@@ -1,10 +1,12 @@
 """Which output of a model is judged, and what to tell of that choice."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hamerspace.errors import ConfigError, SourceError, did_you_mean
-from hamerspace.tasks.metrics.base import is_number
-from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.metrics.base import Array, is_number, same_rows
+from hamerspace.tasks.metrics.labels import class_axis
+from hamerspace.tasks.model import SAME, SourceInfo, TensorSpec
 
 KEY = "task.quality.output"
 _DRAWS = ("Bernoulli", "Dropout", "Multinomial", "Random")
@@ -33,6 +35,29 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
         remedy = f"name {others}" if fit else _remedy()
         raise ConfigError(f"{KEY}: '{name}' {_why(name, info)}, so it cannot be judged; {remedy}")
     return known[name]
+
+
+def trusting(info: SourceInfo, labels: Array | None) -> SourceInfo:
+    """The source, of which an output that has been the same is fit where labels want it alone.
+
+    Args:
+        info: The source.
+        labels: ``[N, ...]``, where there are any.
+    """
+    unfit = info.findings.unfit
+    wanted = (
+        [] if labels is None else [s for s in info.outputs if _could_be(s) and _suits(s, labels)]
+    )
+    if not wanted or any(_is_fit(spec, info) for spec in wanted):
+        return info
+    first = next((spec.name for spec in wanted if unfit.get(spec.name) == SAME), None)
+    kept = {name: why for name, why in unfit.items() if name != first}
+    return replace(info, findings=replace(info.findings, unfit=kept))
+
+
+def _suits(spec: TensorSpec, labels: Array) -> bool:
+    shape = spec.rows_first.shape
+    return same_rows(shape, labels.shape) or class_axis(shape, labels.shape) is not None
 
 
 def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:

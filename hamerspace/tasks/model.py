@@ -18,6 +18,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 """Tensor name to array. The one way in which data cross a boundary."""
 
 MANIFEST = "manifest.json"
+SAME = "is the same whatever the rows"
+"""Why an output had better not be judged that gave one answer to the rows that were tried."""
 
 
 @contextmanager

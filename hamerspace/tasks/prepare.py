@@ -21,7 +21,7 @@ from hamerspace.tasks.data import (
 from hamerspace.tasks.data.splits import Array
 from hamerspace.tasks.fingerprint import folder_fingerprint, named_paths, update_with_code
 from hamerspace.tasks.inputs import rows_not_finite
-from hamerspace.tasks.judged import judged_notes, judged_output
+from hamerspace.tasks.judged import judged_notes, judged_output, trusting
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.base import shape_text
 from hamerspace.tasks.metrics.labels import without_ignored
@@ -40,6 +40,8 @@ from hamerspace.tasks.user_code import SESSION, load_function, noted_warnings, r
 
 _MORE_ROWS = 3
 """Past a batch; as many as are tried where the batch is free."""
+_CONFIRMING_ROWS = 256
+"""Of which an output that is always the same is known by."""
 
 
 def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
@@ -62,6 +64,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     spec = _source_spec(task.source, loaded)
     with noted_reads() as of_source:
         _, info = open_source(spec, example, folder / "source")
+    info = trusting(info, _labels(raw, labels))
     named = tuple(named_paths(loaded).values())
     own = {path for path in reads | of_source if not any(map(path.is_relative_to, named))}
     read = digests(own, loaded.root)
@@ -119,9 +122,15 @@ def inspect_source(loaded: LoadedStudy, folder: Path) -> SourceInfo:
         DataError: The data cannot be read, or the model does not take them.
         ConfigError: A reference leads nowhere.
     """
-    _, _, example = _read(loaded)
-    _, info = open_source(_source_spec(loaded.config.task.source, loaded), example, folder)
-    return info
+    raw, _, example = _read(loaded)
+    task = loaded.config.task
+    _, info = open_source(_source_spec(task.source, loaded), example, folder)
+    return trusting(info, _labels(raw, None if task.data is None else task.data.labels))
+
+
+def _labels(raw: RawData | None, name: str | None) -> Array | None:
+    """Those of the first split that has any."""
+    return next((arrays[name] for arrays in (raw or {}).values() if name in arrays), None)
 
 
 def _read(
@@ -231,6 +240,8 @@ def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> di
     inputs = {name: array for name, array in split.items() if name != labels}
     # Rows with NaN or infinity come first: whether the model takes them, its answers tell.
     odd = {row for array in inputs.values() for row in _odd_rows(array)[:_MORE_ROWS]}
+    if not odd:
+        return {name: array[: rows + _CONFIRMING_ROWS] for name, array in inputs.items()}
     first = list(dict.fromkeys([*sorted(odd), *range(rows)]))[:rows]
     return {
         name: array[[row for row in first if row < len(array)]] for name, array in inputs.items()

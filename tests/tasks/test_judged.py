@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hamerspace.errors import ConfigError, SourceError
-from hamerspace.tasks.judged import judged_notes, judged_output
-from hamerspace.tasks.model import Findings, SourceInfo, TensorSpec
+from hamerspace.tasks.judged import judged_notes, judged_output, trusting
+from hamerspace.tasks.model import SAME, Findings, SourceInfo, TensorSpec
 
 ANCHORS = TensorSpec("anchors", "float32", (30, 4), row_axis=None)
 FRAMES = TensorSpec("frames", "float32", (20, None, 5), row_axis=1)
@@ -59,6 +60,19 @@ def test_where_none_fits_all_are_named():
 
 def test_what_gave_the_same_for_few_rows_is_judged_where_it_is_all_there_is():
     assert judged_output(None, info(SCORES, unfit={"scores": "is the same"})) == SCORES
+
+
+def test_a_rare_answer_is_judged_where_labels_want_it_alone():
+    event, aux = (
+        TensorSpec("event", "float32", (None, 2)),
+        TensorSpec("aux", "float32", (None, 7, 7)),
+    )
+    given = info(event, aux, unfit={"event": SAME})
+    assert judged_output(None, trusting(given, np.zeros(9, int))) == event
+    assert judged_output(None, trusting(given, np.zeros((9, 7, 7)))) == aux
+    assert judged_output(None, trusting(given, None)) == aux
+    beside = info(event, SCORES, unfit={"event": SAME})
+    assert judged_output(None, trusting(beside, np.zeros(9, int))) == SCORES
 
 
 def test_complex_numbers_are_never_judged_unasked():

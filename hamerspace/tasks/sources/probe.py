@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hamerspace.errors import DataError, HamerspaceError, SourceError
 from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.example import resized
-from hamerspace.tasks.model import Arrays, Findings, TensorSpec
+from hamerspace.tasks.model import SAME, Arrays, Findings, TensorSpec
 from hamerspace.tasks.sources.base import describe
 
 Array = npt.NDArray[Any]
@@ -51,7 +51,9 @@ class _Runs:
         again: The run on the fewest rows once more.
         other: What as many other rows as in the last run gave; ``None`` where there are none, or
             the model fails on them.
-        rolled: The last run, with the last row moved to the front; ``None`` for one row.
+        rolled: The last run, with the last row moved to the front; ``None`` for one row, and where
+            the number of rows tells more.
+        unchanged: Names of floats that are the same for all rows of the example, as anchors are.
         tried: As ``counted``, where other numbers of rows were tried in vain.
     """
 
@@ -59,6 +61,7 @@ class _Runs:
     again: Outputs
     other: Outputs | None
     rolled: Outputs | None
+    unchanged: frozenset[str]
     tried: Mapping[int, Outputs] = field(default_factory=dict)
 
     @property
@@ -72,11 +75,6 @@ class _Runs:
     @property
     def all(self) -> list[Outputs]:
         return [*self.counted.values(), *([] if self.other is None else [self.other])]
-
-    def unchanged(self, name: str) -> bool:
-        """Whether an output of floats is the same for other rows, as anchors are."""
-        array = self.last[name]
-        return self.other is not None and _floats(array) and _equal(array, self.other[name])
 
 
 def probe(
@@ -114,7 +112,7 @@ def probe(
             break
         counted[rows] = found
     if len(counted) == len(_COUNTS):
-        runs = _more(run, example, counted, constants)
+        runs = _more(run, example, counted, constants, free=True)
         axes = {name: _following(name, runs) for name in runs.last}
         if any(axis is not None for axis in axes.values()):
             return _found(example, runs, axes, constants, free=True)
@@ -123,10 +121,10 @@ def probe(
     if outputs is None and 1 in counted:
         outputs, rows = counted[1], 1
     if outputs is None:
-        raise _failed(failure or error, example, model, given=given)
+        raise _failed(failure or error, resized(example, rows, constants), model, given=given)
     if not outputs:
         raise SourceError(f"{model} returns no tensor; its forward must return its outputs")
-    runs = replace(_more(run, example, {rows: outputs}, constants), tried=counted)
+    runs = replace(_more(run, example, {rows: outputs}, constants, free=False), tried=counted)
     axes = {name: _fixed_axis(name, runs, rows) for name in outputs}
     return _found(example, runs, axes, constants, free=False)
 
@@ -148,27 +146,42 @@ def _per_row(example: Arrays, constants: Collection[str], model: str) -> Arrays:
 
 
 def _more(
-    run: Run, example: Arrays, counted: Mapping[int, Outputs], constants: Collection[str]
+    run: Run,
+    example: Arrays,
+    counted: Mapping[int, Outputs],
+    constants: Collection[str],
+    *,
+    free: bool,
 ) -> _Runs:
     """The runs that tell what shapes alone do not."""
     fewest, most = min(counted), max(counted)
     batch = resized(example, most, constants)
     varying = {name: array for name, array in example.items() if name not in constants}
-    past = min(map(len, varying.values())) - most
-    if past > 0:
-        other = {
-            n: np.take(a, np.arange(most, 2 * most), 0, mode="wrap") for n, a in varying.items()
-        }
+    rows = min(map(len, varying.values()))
+    if rows > most:
+        other = _from(varying, most, most)
     else:  # the values of each row in reverse: of the same types, sizes and ranges
         other = {n: np.flip(batch[n], tuple(range(1, a.ndim))).copy() for n, a in varying.items()}
     changed = any(not _equal(array, batch[name]) for name, array in other.items())
     rolled = {n: np.roll(batch[n], 1, axis=0) for n in varying}
+    told = _attempt(run, {**batch, **other})[0] if changed else None
+    last = counted[most]
+    same = {n for n, a in last.items() if told and _floats(a) and _equal(a, told[n])}
+    # What answers to rare rows only is not the same for whatever rows.
+    for start in range(2 * most, rows, most):
+        found = (_attempt(run, {**batch, **_from(varying, start, most)})[0] or {}) if same else {}
+        same = {n for n in same if n in found and _equal(last[n], found[n])} if found else same
     return _Runs(
         counted,
         _attempt(run, resized(example, fewest, constants))[0] or {},
-        _attempt(run, {**batch, **other})[0] if changed else None,
-        _attempt(run, {**batch, **rolled})[0] if most > 1 else None,
+        told,
+        _attempt(run, {**batch, **rolled})[0] if most > 1 and not free else None,
+        frozenset(same),
     )
+
+
+def _from(arrays: Arrays, start: int, rows: int) -> Arrays:
+    return {n: np.take(a, range(start, start + rows), 0, mode="wrap") for n, a in arrays.items()}
 
 
 def _attempt(run: Run, batch: Arrays) -> tuple[Outputs | None, Exception | None]:
@@ -205,7 +218,7 @@ def _fixed_axis(name: str, runs: _Runs, rows: int) -> int | None:
     axes = [axis for axis, size in enumerate(array.shape) if size == rows]
     if runs.rolled is not None:
         moved = [a for a in axes if _near(runs.rolled[name], np.roll(array, 1, axis=a))]
-        axes = moved if moved or runs.unchanged(name) else axes
+        axes = moved if moved or name in runs.unchanged else axes
     return axes[0] if axes else None
 
 
@@ -233,8 +246,8 @@ def _unfit(runs: _Runs, axes: Mapping[str, int | None]) -> Iterator[tuple[str, s
     for name, array in runs.last.items():
         if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
             yield name, f"holds {array.dtype}, no numbers"
-        elif runs.unchanged(name):
-            yield name, "is the same whatever the rows"
+        elif name in runs.unchanged:
+            yield name, SAME
         elif axes[name] is None:
             yield name, _why_rowless(name, runs)
 

@@ -76,6 +76,19 @@ def test_anchors_that_are_repeated_for_each_row_are_fit_for_nothing():
     assert found.findings.unfit == {"anchors": "is the same whatever the rows"}
 
 
+@pytest.mark.parametrize("fixed_rows", [None, 4])
+def test_what_answers_to_rare_rows_is_no_anchor(fixed_rows):
+    x = np.tile(X, (20, 1))
+    x[131] = 9.0
+    found = probed(
+        lambda x: {"event": np.maximum(x - 8, 0), "y": x, "anchors": 0 * x},
+        rows=len(x),
+        x=x,
+        fixed_rows=fixed_rows,
+    )
+    assert list(found.findings.unfit) == ["anchors"]
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("rows", [1, 4, ROWS])
 def test_a_fixed_batch_shows_them_too(batch, rows):
