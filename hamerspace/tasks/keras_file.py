@@ -120,8 +120,15 @@ def _defining(folder: Path, name: str) -> str | None:
         except (SyntaxError, ValueError, OSError):
             continue
         defined = any(getattr(node, "name", None) == name for node in body)
-        calls = any(isinstance(n, ast.Expr) and not isinstance(n.value, ast.Constant) for n in body)
-        loops = any(isinstance(n, ast.For | ast.While | ast.With) for n in body)
-        if defined and not calls and not loops and path.stem.isidentifier():
+        if defined and all(map(_only_defines, body)) and path.stem.isidentifier():
             return path.stem
     return None
+
+
+def _only_defines(node: ast.stmt) -> bool:
+    """Whether a statement of a module calls nothing when the module is imported."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+        return not node.orelse
+    return not any(isinstance(part, ast.Call) for part in ast.walk(node))

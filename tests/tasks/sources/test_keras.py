@@ -160,8 +160,9 @@ def test_layers_of_the_user_s_own_are_read_beside_a_trusted_file(tmp_path, modul
     assert load_function(artifact).run({"x": x})["scores"].shape == (2, 2)
 
 
-def test_a_script_that_trains_is_not_run_for_its_layer(tmp_path):
-    path = own_layer(tmp_path, "Late", "__main__", "\nraise_if_run = print\nraise_if_run(1 / 0)\n")
+@pytest.mark.parametrize("statement", ["print(1 / 0)", "history = print(1 / 0)"])
+def test_a_script_that_trains_is_not_run_for_its_layer(tmp_path, statement):
+    path = own_layer(tmp_path, "Late", "__main__", f"\nraise_if_run = print\n{statement}\n")
     with pytest.raises(SourceError, match=r"needs 'Late', .*calls nothing when it is imported"):
         km.opened(path, tmp_path / "source", trust_pickle=True)
 
