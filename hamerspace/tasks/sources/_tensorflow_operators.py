@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 _COMPUTE = (
@@ -33,6 +34,7 @@ _NAMED = frozenset(
 _SAID = {"log(info)", "log(warning)", "log(error)", "stderr", "stdout", ""}
 """Where ``PrintV2`` may write; it can name a file instead."""
 _NEVER = frozenset({"Abort"})
+_FROM_FILE = "InitializeTableFromTextFileV2"
 _RESTORE = frozenset({"RestoreV2"})
 
 Parts = set[tuple[bool, str]]
@@ -55,9 +57,26 @@ def reaching_out(meta_graph: Any) -> list[str]:
     called = meta_graph.object_graph_def.concrete_functions
     elsewhere = graph.all() - saving - restoring
     run = graph.below(*map(_node, outputs), *((True, name) for name in called), *elsewhere)
-    harmless = _computing() | graph.harmless(run)
+    harmless = _computing() | graph.harmless(run) | _tables_of_assets(graph, run, meta_graph)
     found = graph.operators(run) | (graph.operators(restoring) - _RESTORE)
     return sorted(found - harmless)
+
+
+def _tables_of_assets(graph: "_Graph", run: Parts, meta_graph: Any) -> set[str]:
+    """The reader of tables, where all that it reads are assets within the model's folder."""
+    assets = {_node(asset.tensor_info.name): asset.filename for asset in meta_graph.asset_file_def}
+    objects = meta_graph.object_graph_def
+    own = all(Path(name).name == name for name in assets.values())
+    for function, name, node in graph.placed(run, _FROM_FILE):
+        file = node.input[1]
+        if function and not graph.is_called_within(name):
+            # What a function is given last are objects of the model, as its record tells.
+            bound = list(objects.concrete_functions[name].bound_inputs)
+            given = dict(zip(reversed(graph.arguments(name)), reversed(bound), strict=False))
+            own &= file in given and objects.nodes[given[file]].HasField("asset")
+        else:
+            own &= not function and _node(file) in assets
+    return {_FROM_FILE} if own else set()
 
 
 class _Graph:
@@ -88,10 +107,23 @@ class _Graph:
         """Operators of parts; a call by a function's name is none."""
         return {n.op for part in parts for n in self._within(part)} - self._functions.keys()
 
+    def placed(self, parts: Parts, operator: str) -> Iterator[tuple[bool, str, Any]]:
+        """Nodes of an operator, each with the part that holds it."""
+        for part in parts:
+            yield from ((*part, node) for node in self._within(part) if node.op == operator)
+
+    def is_called_within(self, function: str) -> bool:
+        """Whether another function calls it."""
+        return any(function in _calls(n) for f in self._functions.values() for n in f.node_def)
+
+    def arguments(self, function: str) -> list[str]:
+        """Names, in order."""
+        return [argument.name for argument in self._functions[function].signature.input_arg]
+
     def harmless(self, parts: Parts) -> set[str]:
         """``PrintV2``, where all of these write to a stream or a log."""
-        nodes = [n for part in parts for n in self._within(part) if n.op == "PrintV2"]
-        streams = {n.attr["output_stream"].s.decode("utf-8", "replace") for n in nodes}
+        said = (node.attr["output_stream"].s for _, _, node in self.placed(parts, "PrintV2"))
+        streams = {stream.decode("utf-8", "replace") for stream in said}
         return {"PrintV2"} if streams <= _SAID else set()
 
     def _within(self, part: tuple[bool, str]) -> Iterable[Any]:

@@ -138,6 +138,33 @@ def test_operators_of_older_jax2tf_and_of_loops_only_compute():
     assert reaching_out(graph) == []
 
 
+def test_a_vocabulary_of_the_model_s_own_is_taken_and_other_files_are_not(tmp_path):
+    (tmp_path / "words.txt").write_text("1\n2\n")
+    words = tf.lookup.TextFileInitializer(
+        str(tmp_path / "words.txt"),
+        *(tf.string, tf.lookup.TextFileIndex.WHOLE_LINE),
+        *(tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
+    )
+    table = tf.lookup.StaticHashTable(words, -1)
+    path = _saved(
+        tmp_path / "net",
+        lambda x, m: x + tf.cast(m.table.lookup(tf.as_string(tf.cast(x, tf.int32))), tf.float32),
+        table,
+    )
+    km.opened(path, tmp_path / "source")
+    message = SavedModel()
+    message.ParseFromString((path / "saved_model.pb").read_bytes())
+    graph = message.meta_graphs[0]
+    graph.asset_file_def[0].filename = "../../words.txt"
+    assert reaching_out(graph) == ["InitializeTableFromTextFileV2"]
+    graph.asset_file_def[0].filename = "words.txt"
+    assert reaching_out(graph) == []
+    for node in graph.object_graph_def.nodes:
+        if node.HasField("asset"):
+            node.constant.operation = "elsewhere"
+    assert reaching_out(graph) == ["InitializeTableFromTextFileV2"]
+
+
 def test_recurrent_models_and_lookups_of_keras_are_taken(tmp_path):
     km.lstm().export(tmp_path / "lstm", verbose=False)
     km.opened(tmp_path / "lstm", tmp_path / "a")
