@@ -48,11 +48,13 @@ class BackendFixtures:
     Attributes:
         config: The backend under test.
         op_families: Those of the source, as :class:`SourceInfo` names them.
+        refused: Quantizations in whose bits no weight of the source can be stored.
         batch_size: Rows of the calibration batches.
     """
 
     config: ClassVar[BackendConfig]
     op_families: ClassVar[tuple[str, ...]] = ("linear",)
+    refused: ClassVar[tuple[str, ...]] = ()
     batch_size: ClassVar[int] = 4
 
     def tolerance(self, parameters: Mapping[str, Scalar]) -> Tolerance:

@@ -32,7 +32,7 @@ import numpy as np
 import pytest
 
 from hamerspace.backends.base import Backend, Candidate
-from hamerspace.errors import BuildError
+from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.recipe import Mask
 from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact, SourceInfo
 from hamerspace.testing._comparison import (
@@ -124,8 +124,17 @@ class BackendConformance(BackendFixtures):
             sizes = [(candidate.folder / name).stat().st_size for name in candidate.files]
             assert candidate.size_bytes == sum(sizes) > 0, str(case)
 
-    def test_names_of_precisions_are_true(self, built: list[Built]) -> None:
-        """What promises fewer bits says of how many weights it kept the promise."""
+    def test_names_of_precisions_are_true(
+        self, built: list[Built], masks: tuple[Mask, ...]
+    ) -> None:
+        """What promises fewer bits says of how many weights it kept the promise.
+
+        Each legal quantization keeps it with some of the other parameters at least, save those that
+        the class says are refused.
+        """
+        name = f"{self.config.name}.quantization"
+        legal = {given.get(name) for given in enumerate_parameters(self.config, masks)}
+        assert {case.parameters.get(name) for case in built} == legal - {*self.refused}
         for case in built:
             parameters, _ = split_parameters(self.config, case.parameters)
             if self.config.promised_bits(parameters) is not None:
@@ -143,12 +152,18 @@ class BackendConformance(BackendFixtures):
         if nothing_to_lower is None:
             pytest.skip("no model without weights is given")
         data = [random_batch(nothing_to_lower, self.batch_size, seed) for seed in range(2)]
+        promised, refused = set(), set()
         for i, combination in enumerate(enumerate_parameters(self.config, masks, runtime=False)):
             parameters, _ = split_parameters(self.config, combination)
             if self.config.promised_bits(parameters) is not None:
                 given = (backend, nothing_to_lower, parameters, data, tmp_path / str(i))
-                with pytest.raises(BuildError):
+                with pytest.raises(BuildError) as raised:
                     self.config.checked(build_in(*given), parameters)
+                promised.add(parameters["quantization"])
+                # Other parameters may be refused first, such as those of a fusion.
+                if raised.type is NothingToLowerError:
+                    refused.add(parameters["quantization"])
+        assert refused == promised
 
     def test_a_model_file_has_a_declared_suffix(self, built: list[Built]) -> None:
         """A candidate can be asked for by the suffix of exactly one of its files."""

@@ -11,7 +11,7 @@ import numpy as np
 from hamerspace.backends.onnxruntime.files import load_model, save_model
 from hamerspace.backends.onnxruntime.graph import normalize, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme
-from hamerspace.errors import BuildError
+from hamerspace.errors import NothingToLowerError
 
 # Activations become int8 within the kernel: with 8-bit weights the float kernel is three times
 # slower. https://onnxruntime.ai/docs/genai/howto/build-model.html calls it the accuracy level.
@@ -29,7 +29,7 @@ class BlockWeights(Scheme):
         workdir: For temporary files.
 
     Raises:
-        BuildError: No layer has a constant matrix.
+        NothingToLowerError: No layer has a constant matrix.
     """
 
     def __init__(self, proto: Any, bits: int, block_size: int, workdir: Path) -> None:
@@ -47,7 +47,9 @@ class BlockWeights(Scheme):
             normalize(wrapped.model)
             self._layers = _matrices(wrapped.model.graph, self._op_types)
             if not self._layers:
-                raise BuildError("the model has no linear layer whose weights could be stored so")
+                raise NothingToLowerError(
+                    "the model has no linear layer whose weights could be stored so"
+                )
             save_model(wrapped.model, self.model)
 
     def layers(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hamerspace.backends._sensitivity import check_known
-from hamerspace.errors import BuildError
+from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.torch_module import NamedModule
 
@@ -53,7 +53,8 @@ def quantize(
         keep: Layers that stay in floating point.
 
     Raises:
-        BuildError: The module cannot be traced symbolically, or nothing in it was quantised.
+        BuildError: The module cannot be traced symbolically.
+        NothingToLowerError: Nothing in it was quantised.
     """
     _widen_for(module, kind)
     if kind == "none":
@@ -66,7 +67,7 @@ def quantize(
         return _static(module, example, calibration, dict.fromkeys(keep, False))
     wanted = [name for name in layers if name not in keep]
     if not wanted:
-        raise BuildError(f"{kind} found no layer that it can quantise in this model")
+        raise NothingToLowerError(f"{kind} found no layer that it can quantise in this model")
     return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), wanted))
 
 
@@ -176,7 +177,7 @@ def _static(
         observed.run(batch)
     converted: Any = convert_fx(observed.inner)  # type: ignore[arg-type]
     if not any("quantized" in type(m).__module__ for m in converted.modules()):
-        raise BuildError("static_int8 found no layer that it can quantise in this model")
+        raise NothingToLowerError("static_int8 found no layer that it can quantise in this model")
     for node in converted.graph.nodes:
         # Quantised convolutions return channels last, which no view flattens.
         if node.op == "call_method" and node.target == "view" and not _casts(node):

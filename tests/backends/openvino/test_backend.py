@@ -32,6 +32,7 @@ class OpenVinoConformance(BackendConformance):
 
 class TestConvNet(OpenVinoConformance):
     op_families = ("conv", "linear", "norm")
+    refused = ("weights_int4",)  # convolutions get 8 bits, as does so small a layer
 
     @pytest.fixture(scope="class")
     def source(self, tmp_path_factory):
