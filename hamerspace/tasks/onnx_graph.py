@@ -177,6 +177,18 @@ def graphs_of(graph: Any) -> Iterator[Any]:
                     yield from graphs_of(inner)
 
 
+def external_files(proto: Any) -> list[str]:
+    """Names of the files beside a model in which it keeps weights; sorted."""
+    return sorted(
+        {
+            external_data_helper.ExternalDataInfo(tensor).location
+            for graph in graphs_of(proto.graph)
+            for tensor in _tensors(graph)
+            if external_data_helper.uses_external_data(tensor)
+        }
+    )
+
+
 def weight_bytes(proto: Any) -> int:
     """Bytes of the tensors that a graph holds, wherever they lie.
 
@@ -310,6 +322,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
+            yield from attribute.tensors
 
 
 def named_tensors(graph: Any) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions._onnx_file import save_onnx
-from hamerspace.tasks.onnx_graph import weights_by_type
+from hamerspace.tasks.onnx_graph import external_files, weights_by_type
 
 MODEL_FILE = "model.onnx"
 
@@ -92,14 +92,8 @@ def external_data(model: Path) -> tuple[str, ...]:
         BuildError: A name leads out of the model's folder.
     """
     import onnx
-    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-    proto = onnx.load(model, load_external_data=False)
-    names = {
-        str(ExternalDataInfo(tensor).location)
-        for tensor in _tensors(proto.graph)
-        if uses_external_data(tensor)
-    }
+    names = external_files(onnx.load(model, load_external_data=False))
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
@@ -107,21 +101,7 @@ def external_data(model: Path) -> tuple[str, ...]:
                 f"{model.name} names external data outside its folder: '{name}'; "
                 "save it again with the data beside the model"
             )
-    return tuple(sorted(names))
-
-
-def _tensors(graph: Any) -> list[Any]:
-    tensors = list(graph.initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                tensors.append(attribute.t)
-            if attribute.HasField("g"):
-                tensors += _tensors(attribute.g)
-            tensors += attribute.tensors
-            for inner in attribute.graphs:
-                tensors += _tensors(inner)
-    return tensors
+    return tuple(names)
 
 
 def _strip(body: Any) -> None:

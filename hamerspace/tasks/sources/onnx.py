@@ -19,6 +19,7 @@ from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.onnx_graph import (
     QUANTIZED_OPERATORS,
+    external_files,
     foldable,
     graphs_of,
     named_tensors,
@@ -169,18 +170,8 @@ def _parse(path: Path) -> Any:
 
 def _external_files(model: Any, path: Path) -> list[str]:
     """File names of external data, checked to lie beside the model."""
-    tensors = []
-    for graph in graphs_of(model.graph):
-        tensors += graph.initializer
-        tensors += [a.t for n in graph.node for a in n.attribute if a.HasField("t")]
-    files = {
-        entry.value
-        for tensor in tensors
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    for name in sorted(files):
+    files = external_files(model)
+    for name in files:
         target = (path.parent / name).resolve()
         if not target.is_relative_to(path.parent.resolve()):
             raise SourceError(f"{path} names weights outside its folder: '{name}'; export it again")
@@ -189,7 +180,7 @@ def _external_files(model: Any, path: Path) -> list[str]:
                 f"{path} keeps its weights in '{name}', which is missing in {path.parent}; "
                 "copy it beside the model"
             )
-    return sorted(files)
+    return files
 
 
 def _load(path: Path) -> Any:
