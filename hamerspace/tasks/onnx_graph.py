@@ -8,6 +8,7 @@ to look at what comes of it. Files stay as they are: only what is read into memo
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,17 @@ def has_other_floats(proto: Any) -> bool:
     )
 
 
+def load_session(model: Path | bytes, *, optimized: bool = True) -> Any:
+    """Open a model in ONNX Runtime, on the CPU and without its warnings."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def graphs_of(graph: Any) -> Iterator[Any]:
     """A graph and those within its nodes: the branches of If, the bodies of Loop and Scan."""
     yield graph
@@ -274,8 +286,6 @@ def _read_by(nodes: Any) -> set[str]:
 
 def _computed(proto: Any, nodes: list[Any], read: Mapping[str, int], made: list[str]) -> list[Any]:
     """What ``nodes`` make, as tensors, from the constants that they ``read``."""
-    import onnxruntime as ort
-
     constants = [n for n in proto.graph.node if n.op_type == "Constant" and n.output[0] in read]
     graph = helper.make_graph(
         [*constants, *nodes],
@@ -287,12 +297,7 @@ def _computed(proto: Any, nodes: list[Any], read: Mapping[str, int], made: list[
     model = helper.make_model(
         graph, opset_imports=proto.opset_import, ir_version=max(proto.ir_version, 4)
     )
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = load_session(model.SerializeToString(), optimized=False)
     values = session.run(made, {}) if made else []
     return [numpy_helper.from_array(v, name) for name, v in zip(made, values, strict=True)]
 

@@ -10,7 +10,7 @@ from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import name_nodes
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES
-from hamerspace.tasks.onnx_graph import weight_bytes
+from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -115,15 +115,6 @@ def prepare(proto: Any, workdir: Path) -> Path:
     name_nodes(graph_only.graph)
     prepared.write_bytes(graph_only.SerializeToString())
     return prepared
-
-
-def load_session(model: Path) -> Any:
-    """A silent session that runs a model."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def is_large(proto: Any) -> bool:

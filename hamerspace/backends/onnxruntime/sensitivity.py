@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.backends._sensitivity import Run, rank
-from hamerspace.backends.onnxruntime.scheme import Scheme, load_session
+from hamerspace.backends.onnxruntime.scheme import Scheme
 from hamerspace.tasks.model import Arrays
+from hamerspace.tasks.onnx_graph import load_session
 
 
 def rank_layers(

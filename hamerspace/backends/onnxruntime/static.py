@@ -7,8 +7,9 @@ from typing import Any
 
 from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import opset, raise_opset, weight_counts
-from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, load_session, prepare
+from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
 from hamerspace.tasks.model import Arrays
+from hamerspace.tasks.onnx_graph import load_session
 
 # DequantizeLinear takes an axis, hence per-channel scales, from this opset on:
 # https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html

@@ -32,13 +32,10 @@ def check_onnx(path: Path, model: ModelArtifact, batch: Arrays, wanted: Arrays) 
 
 def run_onnx(path: Path, model: ModelArtifact, batch: Arrays) -> Arrays:
     """Run a file in ONNX Runtime and return the model's outputs."""
-    import onnxruntime as ort
+    from hamerspace.tasks.onnx_graph import load_session
 
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     names = [t.name for t in model.outputs]
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return dict(zip(names, session.run(names, dict(batch)), strict=True))
+    return dict(zip(names, load_session(path).run(names, dict(batch)), strict=True))
 
 
 def read_in_float32(model: ModelArtifact) -> Any:

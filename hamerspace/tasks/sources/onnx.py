@@ -22,6 +22,7 @@ from hamerspace.tasks.onnx_graph import (
     external_files,
     foldable,
     graphs_of,
+    load_session,
     named_tensors,
     read_onnx,
 )
@@ -226,10 +227,8 @@ def _free_negative_dimensions(graph: Any) -> bool:
 
 
 def _session(file: Path, origin: Path) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     try:
-        return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        return load_session(file)
     except Exception as error:
         text = str(error).strip().splitlines()
         raise SourceError(
