@@ -247,21 +247,18 @@ class AveragePrecision(Metric):
 
     def compute(self, outputs: Array, reference: Array) -> Any:
         self.examine(outputs.shape, reference)
-        tags = (reference == 1).T
-        present = tags.any(axis=1)
-        # A row a tag, the greatest score first: sorting what lies together takes a tenth as long.
-        falling = -np.ascontiguousarray(outputs.T[present], np.float64)
-        order = np.argsort(falling, axis=1)
-        scores = np.take_along_axis(falling, order, axis=1)
-        positive = np.take_along_axis(tags[present], order, axis=1)
-        ranks = np.arange(1, len(outputs) + 1)
-        # Ties count together, by what stands at their end.
-        last = np.concatenate([scores[:, 1:] != scores[:, :-1], np.ones((len(scores), 1), bool)], 1)
-        ends = np.where(last, ranks, len(ranks))
-        ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-        counts = positive.cumsum(axis=1)
-        precision = np.take_along_axis(counts, ends - 1, axis=1) / ends
-        return ((precision * positive).sum(axis=1) / counts[:, -1]).mean()
+        tags = np.ascontiguousarray((reference == 1).T)
+        # A row a tag: what lies together is sorted in a fraction of the time.
+        scores = np.ascontiguousarray(outputs.T)
+        found = []
+        for values, ascending, has in zip(scores, np.sort(scores, axis=1), tags, strict=True):
+            positive = np.sort(values[has])
+            if len(positive):
+                # Of all rows and of the positive ones, those that score as much or more.
+                rows = len(values) - np.searchsorted(ascending, positive)
+                hits = len(positive) - np.searchsorted(positive, positive)
+                found.append((hits / rows).mean())
+        return np.mean(found)
 
 
 def _area(positive: Array, scores: Array) -> Array:
