@@ -107,7 +107,7 @@ class StaticInt8(Scheme):
             nodes_to_exclude=list(float_layers) or None,
             calibrate_method=CalibrationMethod.MinMax,
             use_external_data_format=self._large,
-            extra_options=self._options,
+            extra_options=self._options or None,
         )
 
     def calibrate(self) -> None:
