@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hamerspace.cli.search import SOURCE_IS_BEST
+
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
 BEFORE, *EXAMPLES = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
 EXAMPLES = {text.partition("\n")[0]: text for text in EXAMPLES if "```" in text}
@@ -40,4 +42,6 @@ def run(arguments):
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    # Two trials may find nothing that beats the source model.
+    able = (0, SOURCE_IS_BEST) if arguments[0] == "search" else (0,)
+    assert done.returncode in able, f"{arguments}: {done.stdout}{done.stderr}"
