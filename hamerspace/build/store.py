@@ -231,8 +231,14 @@ class Store:
         mark = self.root / MARK
         if mark.is_dir():
             return
-        if self.root.resolve() == _users_folder().resolve() or all(map(_is_ours, self._entries())):
+        if all(map(_is_ours, self._entries())) or self._is_users():
             mark.mkdir(exist_ok=True)
+
+    def _is_users(self) -> bool:
+        try:
+            return self.root.resolve() == _users_folder().resolve()
+        except ModuleNotFoundError:  # in a tool environment: its caller marks what it may
+            return False
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

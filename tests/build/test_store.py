@@ -36,6 +36,17 @@ def test_an_entry_is_made_once(tmp_path):
     assert len(made) == 1
 
 
+def test_a_tool_environment_needs_no_more_than_it_has(tmp_path, monkeypatch):
+    """Such as litert-torch's, which lacks platformdirs; the folder may hold what is not ours."""
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    foreign = tmp_path / KEYS[1][:2] / KEYS[1]
+    foreign.mkdir(parents=True)
+    (foreign / "thesis.txt").write_text("years")
+    made = Store(tmp_path).make(KEYS[0], _fill("weights"))
+    assert (made / "model.bin").read_text() == "weights"
+    assert not (tmp_path / MARK).exists()
+
+
 def test_an_absent_entry_is_none(tmp_path):
     assert Store(tmp_path / "never made").get(KEYS[0]) is None
 

@@ -68,7 +68,7 @@ def test_the_source_model_runs_on_the_gpu_too(monkeypatch, tmp_path):
         def close(self):
             pass
 
-    monkeypatch.setattr(local, "ModelProcess", Process)
+    monkeypatch.setattr(LocalTarget, "_process", lambda *_: Process())
     target = LocalTarget(1, 10.0, hardware="gpu")
     source = Candidate(tmp_path, "pytorch", (), (), (), metadata={"kind": "source"})
     target.set_reference(source, {}, 1, tmp_path / "log")
