@@ -24,8 +24,12 @@ QUICK_SPACE = {
     "openvino.quantization": ["none", "weights_int8"],
 }
 
-# A shell starts what runs in its background with interrupts ignored, and so would all it starts.
+# A shell starts what runs in its background with interrupts ignored, ``nohup`` with SIGHUP, and so
+# would be all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
 
 _CAPABILITIES_V3 = 0x20080522  # of <linux/capability.h>
 _PASSES_BY_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH

@@ -1,7 +1,6 @@
 """No signal is lost, and no exit code but ours leaves the program."""
 
 import contextlib
-import os
 import signal
 import sys
 
@@ -20,7 +19,7 @@ SIGNALS = [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 def test_a_signal_whose_exception_is_lost_ends_the_program(call, monkeypatch, number, code, then):
     def lose_it():
         with contextlib.suppress(BaseException):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         if then == "fails":
             raise ImportError(name="numpy")
 
@@ -33,7 +32,7 @@ def test_a_search_ends_at_the_next_phase_where_a_signal_was_lost(
 ):
     def lose_it(_):
         with contextlib.suppress(BaseException):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Study, "_refuse_unwritable", lose_it)
     ended = call("search", write_study(tmp_path / "study"), "--out", tmp_path / "run")
@@ -53,7 +52,7 @@ def test_confirmation_ends_at_the_next_recipe_where_a_signal_was_lost(
     def lose_it(*arguments, **named):
         calls.append(arguments)
         with contextlib.suppress(BaseException):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return real(*arguments, **named)
 
     monkeypatch.setattr(Workbench, step, lose_it)
