@@ -202,9 +202,30 @@ def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:
     return SourceRecord(
         label=f"source ({about.get('format', 'model')})",
         values=values,
-        confirm_values={**values, "quality": again[0].source_value} if again else {},
+        confirm_values={**values, **_beside(study), "quality": again[0].source_value}
+        if again
+        else {},
         description={k: str(v) for k, v in described.items() if v},
     )
+
+
+def _beside(study: "Study") -> dict[str, float | None]:
+    """What the source model took in the processes beside those that the best was timed in.
+
+    The figure of the search's start is of one process, and another hour: beside the best's it would
+    give another ratio than the one that is told.
+    """
+    shown = study.best or study.nearest_to_source
+    latency = None if shown is None else shown.measurement.latency
+    if latency is None or latency.processes == 1:
+        return {}
+    ratio = latency.ratio.estimate
+    return {
+        "latency_ms": latency.latency_ms.estimate / ratio,
+        "latency_low_ms": None,
+        "latency_high_ms": None,
+        "throughput_per_s": latency.throughput_per_s * ratio,
+    }
 
 
 def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Record]:
