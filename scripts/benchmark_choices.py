@@ -15,14 +15,14 @@ from dataclasses import replace
 
 from benchmark_search import REACHED, searched, tables, until_reached
 from optuna.samplers import NSGAIISampler
+from tables.strategies import OURS, Strategy
+from tables.table import Table
 
 from hamerspace.constraints import penalty
 from hamerspace.errors import HamerspaceError
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.record import Record
 from hamerspace.search.surrogate.proposer import Settings
-from hamerspace.testing.tables.strategies import OURS, Strategy
-from hamerspace.testing.tables.table import Table
 
 WORST = 2.0
 """Of the source model's value, what a worse imputation stands at."""

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 
 from scipy import optimize, stats
+from tables.replay import TableSteps, VirtualClock
+from tables.table import Row, Table
 
 from hamerspace.constraints import Constraints
 from hamerspace.errors import HamerspaceError
@@ -31,8 +33,6 @@ from hamerspace.measure.sequential import (
     constant_boundary,
     crossing_probability,
 )
-from hamerspace.testing.tables.replay import TableSteps, VirtualClock
-from hamerspace.testing.tables.table import Row, Table
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 

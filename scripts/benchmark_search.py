@@ -17,9 +17,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from hamerspace.errors import HamerspaceError
-from hamerspace.testing.tables.progress import Reach
-from hamerspace.testing.tables.strategies import (
+from tables.progress import Reach
+from tables.strategies import (
     OURS,
     STOCK,
     THRIFTY_RANDOM,
@@ -27,7 +26,9 @@ from hamerspace.testing.tables.strategies import (
     Strategy,
     run,
 )
-from hamerspace.testing.tables.table import Table
+from tables.table import Table
+
+from hamerspace.errors import HamerspaceError
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 BY_NAME = {strategy.name: strategy for strategy in (*STOCK, THRIFTY_RANDOM, OURS)}

@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from tables.table import Look, Row, Setting, Table
+
 from hamerspace.build.stages import plan_build
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.flags import override
@@ -32,7 +34,6 @@ from hamerspace.search.facts import versions
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets.local import LocalTarget
-from hamerspace.testing.tables.table import Look, Row, Setting, Table
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 

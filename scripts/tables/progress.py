@@ -8,7 +8,8 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.report.pareto import dominates, hypervolume
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Evaluation, judge, observed
-from hamerspace.testing.tables.table import Setting, Table
+
+from .table import Setting, Table
 
 Point = tuple[float, ...]
 

@@ -14,7 +14,8 @@ from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import Clear, Steps
 from hamerspace.recipe import Recipe
 from hamerspace.search.record import Evaluation
-from hamerspace.testing.tables.table import Look, Row, Table
+
+from .table import Look, Row, Table
 
 Value = TypeVar("Value")
 

@@ -6,7 +6,7 @@ import pytest
 
 from hamerspace.errors import ConfigError
 from hamerspace.recipe import Recipe
-from hamerspace.testing.tables.table import Table
+from scripts.tables.table import Table
 
 
 @pytest.fixture

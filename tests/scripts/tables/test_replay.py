@@ -5,8 +5,8 @@ import pytest
 from hamerspace.errors import ConfigError
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe
-from hamerspace.testing.tables.replay import Replay, VirtualClock, gates_of
-from tests.testing.tables.conftest import JUDGE_S, RUN_S, SECONDS, STAGES
+from scripts.tables.replay import Replay, VirtualClock, gates_of
+from tests.scripts.tables.conftest import JUDGE_S, RUN_S, SECONDS, STAGES
 
 MEASURED_S = sum(SECONDS.values()) - SECONDS["short"] + RUN_S + JUDGE_S
 """What all steps of a candidate take where no limit asks for the short latency."""

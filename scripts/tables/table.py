@@ -14,7 +14,8 @@ from hamerspace.measure.measurement import Latency, Measurement, Quality
 from hamerspace.recipe import Recipe
 from hamerspace.space import Space
 from hamerspace.tasks.model import SourceInfo
-from hamerspace.testing.tables.spaces import space_from_dict, space_to_dict
+
+from .spaces import space_from_dict, space_to_dict
 
 FORMAT = 1
 

@@ -3,8 +3,8 @@ import json
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
 from hamerspace.space import assemble_space
-from hamerspace.testing.tables.spaces import space_from_dict, space_to_dict
-from tests.testing.tables.conftest import SOURCE
+from scripts.tables.spaces import space_from_dict, space_to_dict
+from tests.scripts.tables.conftest import SOURCE
 
 
 def _again(space):

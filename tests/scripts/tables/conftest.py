@@ -8,7 +8,7 @@ from hamerspace.constraints import Constraints, Objective
 from hamerspace.search.record import observed
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
-from hamerspace.testing.tables.table import Look, Row, Setting, Table
+from scripts.tables.table import Look, Row, Setting, Table
 from tests.search.conftest import SOURCE
 
 PARAMETERS = {

@@ -26,9 +26,10 @@ from hamerspace.search.record import Record
 from hamerspace.search.stop import Budget
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.search.warmstart import FirstTrial, first_trials
-from hamerspace.testing.tables.progress import Reach, goal_of
-from hamerspace.testing.tables.replay import Replay, VirtualClock, gates_of
-from hamerspace.testing.tables.table import Setting, Table
+
+from .progress import Reach, goal_of
+from .replay import Replay, VirtualClock, gates_of
+from .table import Setting, Table
 
 
 class _Stock:

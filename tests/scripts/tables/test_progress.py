@@ -4,7 +4,7 @@ import pytest
 
 from hamerspace.measure.measurement import Gate, Measurement
 from hamerspace.search.record import Evaluation
-from hamerspace.testing.tables.progress import Reach, goal_of
+from scripts.tables.progress import Reach, goal_of
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from statistics import median
 
 import pytest
 
-from hamerspace.testing.tables.progress import Reach
-from hamerspace.testing.tables.strategies import OURS, STOCK, THRIFTY_RANDOM, Course, run
+from scripts.tables.progress import Reach
+from scripts.tables.strategies import OURS, STOCK, THRIFTY_RANDOM, Course, run
 
 RANDOM = STOCK[0]
 SEEDS = range(5)
