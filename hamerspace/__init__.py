@@ -6,14 +6,14 @@ Names are loaded on first use: ``import hamerspace`` imports no framework.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hamerspace._version import __version__
+
 if TYPE_CHECKING:
     from hamerspace.constraints import Constraints, Objective
     from hamerspace.errors import HamerspaceError
     from hamerspace.optimizer import OptimizationGoal, OptimizationResult, Optimizer
     from hamerspace.recipe import Recipe
     from hamerspace.study import Study
-
-__version__ = "0.1.0"
 
 _EXPORTS = {
     "Constraints": "hamerspace.constraints",

@@ -4,7 +4,6 @@ import hashlib
 import os
 from pathlib import Path
 
-import hamerspace
 from hamerspace.errors import HamerspaceError
 
 _OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
@@ -29,7 +28,7 @@ def process_variables(python: Path) -> dict[str, str]:
 
 
 def _link_folder(environment: Path) -> Path:
-    package = Path(hamerspace.__file__).absolute().parent
+    package = Path(__file__).absolute().parents[1]
     # Two installations of Hamerspace may share an environment, so each has a link of its own.
     digest = hashlib.sha256(str(package).encode()).hexdigest()[:12]
     link = environment / "links" / digest / "hamerspace"

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from hamerspace._version import __version__
 from hamerspace.backends import BACKENDS
 from hamerspace.build.versions import installed_versions
 from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
@@ -70,8 +71,6 @@ def _conditions(bench: Workbench) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Of Hamerspace, of what searches, and of what each backend is made of."""
-    from hamerspace import __version__
-
     found = {"hamerspace": __version__, **installed_versions(("optuna", "numpy"))}
     for name in BACKENDS:
         found.update(BACKENDS.load(name).versions())

@@ -19,7 +19,7 @@ class OnnxToPytorch(Conversion):
     modules = ("torch", "onnx", "onnxruntime", "safetensors")
     extra = "full"
     distributions = ("torch", "onnx", "onnxruntime")
-    build_modules = ("torch.fx", "onnx.reference", "hamerspace.tasks.onnx_module.layers")
+    build_modules = ("torch.fx", "onnx.reference", "hamerspace.tasks.onnx_module")
 
     def refuses(self, source: SourceInfo) -> str | None:
         if source.format != "onnx":

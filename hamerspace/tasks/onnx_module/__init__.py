@@ -4,6 +4,6 @@ Other converters exist (onnx2torch, onnx2pytorch), but both import torchvision, 
 builds do not load beside PyTorch for the CPU.
 """
 
-from hamerspace.tasks.onnx_module.translate import build_module, unknown_operators
+from hamerspace.tasks.onnx_module.build import build_module
 
-__all__ = ["build_module", "unknown_operators"]
+__all__ = ["build_module"]

@@ -4,7 +4,6 @@ import keyword
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ import onnx
 import torch
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
-from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 from torch import Tensor, fx, nn
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.onnx_module import sizes
 from hamerspace.tasks.onnx_module.values import Computed, Constant, Sizes, Value
 
 Handler = Callable[["Translation", Any], Any]
@@ -39,41 +38,6 @@ def handles(
     return register
 
 
-def unknown_operators(operators: Sequence[str]) -> list[str]:
-    """Those that cannot be translated, sorted."""
-    _load_handlers()
-    known = {*HANDLERS, *SIZE_HANDLERS, *_ALWAYS}
-    return sorted(set(operators) - known)
-
-
-_ALWAYS = {"Constant", "Shape", "Identity", "Dropout"}
-
-
-def build_module(path: Path) -> fx.GraphModule:
-    """The module of an ONNX file: layers as modules, everything else as functions.
-
-    It takes the inputs by position and returns the output, or a tuple of the outputs. Batch
-    normalisation uses its running statistics.
-
-    Raises:
-        BuildError: An operator, or the way it is used, is not known here; names them all.
-    """
-    model = _with_shapes(onnx.load(path))
-    domains = {n.domain for n in model.graph.node} - {"", "ai.onnx"}
-    if domains:
-        raise BuildError(f"PyTorch has no counterpart of the operators of {min(domains)}")
-    unknown = unknown_operators([n.op_type for n in model.graph.node])
-    if unknown:
-        raise BuildError(
-            f"no translation to PyTorch is known for the ONNX operators {', '.join(unknown)}"
-        )
-    return Translation(model).run()
-
-
-def _load_handlers() -> None:
-    from hamerspace.tasks.onnx_module import functions, layers, recurrent, sized  # noqa: F401 - they register
-
-
 class Translation:
     """One graph on its way to PyTorch; handlers call its methods."""
 
@@ -83,7 +47,7 @@ class Translation:
         self._root = nn.Module()
         self._fx = fx.Graph()
         self._values: dict[str, Value] = {}
-        self._shapes = _shapes(model.graph)
+        self._shapes = known_shapes(model.graph)
         self._attributes: dict[int, fx.Node] = {}
         self._names: Counter[str] = Counter()
         self.users = Counter(name for node in model.graph.node for name in node.input)
@@ -158,8 +122,6 @@ class Translation:
         return [Constant(np.asarray(a)) for a in ReferenceEvaluator(model).run(None, arrays)]
 
     def _shape(self, node: Any) -> Value:
-        from hamerspace.tasks.onnx_module import sizes
-
         start = self.attribute(node, "start", 0)
         end = self.attribute(node, "end", None)
         known = self.shape(node.input[0])
@@ -311,19 +273,8 @@ def _identifier(name: str) -> str:
     return f"n_{base}" if taken else base
 
 
-def _with_shapes(model: Any) -> Any:
-    """By ONNX's own inference, or by ONNX Runtime's where that leaves shapes out."""
-    found = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    known = _shapes(found.graph)
-    if all(name in known for node in model.graph.node for name in node.output if name):
-        return found
-    try:
-        return SymbolicShapeInference.infer_shapes(model, auto_merge=True)
-    except Exception:  # noqa: BLE001 - it raises anything; what is missing may not be needed
-        return found
-
-
-def _shapes(graph: Any) -> dict[str, list[int | None]]:
+def known_shapes(graph: Any) -> dict[str, list[int | None]]:
+    """Value name to its dimensions, as far as the graph tells them."""
     found: dict[str, list[int | None]] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
         tensor = value.type.tensor_type
