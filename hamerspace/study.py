@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
@@ -15,8 +15,9 @@ from hamerspace._summary import summarize
 from hamerspace.backends.base import Candidate
 from hamerspace.build.faults import full_disk
 from hamerspace.build.store import Store, content_key, default_store_folder
-from hamerspace.config.flags import StudyFlags, backend_names, override, study_from_flags
+from hamerspace.config.flags import backend_names, override, study_from_flags
 from hamerspace.config.loading import load_study
+from hamerspace.config.settings import takes_settings
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import (
     ChangedStudyError,
@@ -103,6 +104,7 @@ class Study:
         return os.path.relpath(self.folder.path)
 
     @classmethod
+    @takes_settings
     def from_yaml(
         cls,
         path: str | Path,
@@ -111,7 +113,7 @@ class Study:
         storage: str | None = None,
         backends: tuple[str, ...] | None = None,
         trust_pickle: bool | None = None,
-        **flags: Unpack[StudyFlags],
+        **flags: Any,
     ) -> "Study":
         """Read a study file; keyword arguments go over what it says.
 
@@ -121,7 +123,7 @@ class Study:
             storage: Optuna storage URL.
             backends: Restrict the space to these.
             trust_pickle: Whether pickled weights may be loaded.
-            flags: Such as ``trials=20`` or ``max_latency_ms=5``.
+            flags: Such as ``trials=20`` or ``max_latency_ms=5``; ``None`` is not given.
 
         Raises:
             ConfigError: The file or an argument is wrong.
@@ -130,6 +132,7 @@ class Study:
         return cls(loaded, None if out is None else Path(out), storage, backends)
 
     @classmethod
+    @takes_settings
     def from_model(
         cls,
         model: str | Path,
@@ -139,7 +142,7 @@ class Study:
         storage: str | None = None,
         backends: tuple[str, ...] | None = None,
         trust_pickle: bool = False,
-        **flags: Unpack[StudyFlags],
+        **flags: Any,
     ) -> "Study":
         """A study without a file: of a model file, or of ``module:function`` with ``weights=``.
 

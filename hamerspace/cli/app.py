@@ -1,10 +1,12 @@
 """The Typer application and what all commands share."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from hamerspace.cli import (
     apply,
@@ -23,6 +25,7 @@ from hamerspace.cli import (
     spaces,
 )
 from hamerspace.cli.console import say
+from hamerspace.cli.options import name_settings
 from hamerspace.errors import HamerspaceError
 
 EXIT_CODES = (
@@ -45,8 +48,37 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 
 
+class LaterCommand(TyperCommand):
+    """Looks for its options once it is called: what says them takes a while to import.
+
+    Args:
+        function: Does what the command is for.
+        panel: Head of those that it is listed with.
+    """
+
+    def __init__(self, function: Callable[..., None], panel: str) -> None:
+        super().__init__(
+            function.__name__,
+            help=inspect.getdoc(function),
+            rich_markup_mode=None,
+            rich_help_panel=panel,
+        )
+        self._function = function
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        name_settings(self._function)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(self.name)(self._function)
+        return get_command(alone).make_context(*arguments, **more)
+
+
 class CommandGroup(TyperGroup):
     """Lists the commands by what they are for, each with its whole first line."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        commands = [LaterCommand(f, panel) for panel, group in _PANELS.items() for f in group]
+        self.commands = {str(c.name): c for c in commands} | dict(self.commands)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; what code that is not ours means as an end of the program is an error."""
@@ -82,9 +114,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(backends.backends, name="backends", rich_help_panel="Set up")
-for _panel, _commands in _PANELS.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
 
 
 def _version(value: bool) -> None:

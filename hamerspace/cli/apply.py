@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from hamerspace.search.apply import Applied
 
 
+@options.of_study(
+    *options.TASK,
+    *("batch_size", "threads", "target_hardware", "seed", "build_timeout_s", "trust_pickle"),
+)
 def apply(
     recipe: Annotated[
         Path,
@@ -21,25 +25,13 @@ def apply(
         ),
     ],
     target: options.Target,
-    output: Annotated[Path, typer.Option(help="A new folder for the model.")],
-    data: options.Data = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    metric: options.Metric = None,
-    direction: options.Direction = None,
-    output_name: options.OutputName = None,
-    batch_size: options.BatchSize = None,
-    threads: options.Threads = None,
-    target_hardware: options.Hardware = None,
-    seed: options.Seed = None,
+    folder: Annotated[Path, typer.Option("--output", help="A new folder for the model.")],
+    *,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the result beside the source model.")
     ] = False,
-    build_timeout: Annotated[
-        float | None, typer.Option(help="Seconds that the build may take; default: 600.")
-    ] = None,
-    trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Build a recipe from a model, such as a search's winner from the next version of that model.
 
@@ -47,7 +39,6 @@ def apply(
     named with the reason, and nothing is built. The folder is as 'hamerspace export' writes it.
     With the same model, data and seed as in the search, the files are the same.
     """
-    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json, say
     from hamerspace.cli.target import study_of
@@ -60,7 +51,7 @@ def apply(
     def watch(phase: str) -> None:
         say(f"{phase} ...", stderr=True)
 
-    applied = apply_recipe(study.loaded, wanted, output, store, measure=measure, watch=watch)
+    applied = apply_recipe(study.loaded, wanted, folder, store, measure=measure, watch=watch)
     if json:
         print_json(_document(applied))
     else:

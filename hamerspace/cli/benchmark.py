@@ -1,7 +1,7 @@
 """``hamerspace benchmark``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hamerspace.cli import options
 
@@ -10,21 +10,14 @@ if TYPE_CHECKING:
     from hamerspace.search.benchmark import BenchmarkResult
 
 
-def benchmark(
-    target: options.Target,
-    data: options.Data = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    metric: options.Metric = None,
-    direction: options.Direction = None,
-    output_name: options.OutputName = None,
-    batch_size: options.BatchSize = None,
-    threads: options.Threads = None,
-    trust_pickle: options.TrustPickle = False,
-    json: options.Json = False,
-) -> None:
+@options.of_study(
+    *options.TASK,
+    *("batch_size", "threads", "trust_pickle"),
+    batch_size="The deployment batch size; default: as it was exported, else 1.",
+    threads="Threads of one inference; default: as it was exported, else 1.",
+)
+def benchmark(target: options.Target, *, json: options.Json = False, **given: Any) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
-    given = locals()
     from hamerspace.cli.console import console, print_json, print_notes
     from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
@@ -36,19 +29,15 @@ def benchmark(
     folder = Path(target)
     if is_candidate(folder):
         flags = {
-            "input": inputs,
-            "weights": weights,
-            "metric": metric,
-            "direction": direction,
-            "output-name": output_name,
+            "input": given["inputs"],
+            "weights": given["weights"],
+            "metric": given["metric"],
+            "direction": given["direction"],
+            "output-name": given["output"],
         }
         options.refuse(f"{folder} is one that was exported, which is timed as it is", **flags)
-        result = benchmark_candidate(
-            folder,
-            None if data is None else Path(data),
-            batch_size,
-            threads,
-        )
+        data = None if given["data"] is None else Path(given["data"])
+        result = benchmark_candidate(folder, data, given["batch_size"], given["threads"])
     else:
         result = benchmark_study(study_of(target, given).loaded)
     if json:

@@ -1,7 +1,7 @@
 """What a shell completes. It must answer at once, so nothing heavy is imported.
 
-Names whose own modules import numpy, pydantic or the entry points of other packages stand here
-again, or a shell would wait twice as long for them. A test holds them against those modules.
+Names whose own modules import numpy or the entry points of other packages stand here again, or a
+shell would wait twice as long for them. A test holds them against those modules.
 
 A function that finds nothing returns nothing: the shell then completes file names.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hamerspace.config.packaged import EXAMPLES, packaged_spaces
-from hamerspace.constraints import HARDWARE, Objective
+from hamerspace.constraints import HARDWARE
 
 BACKENDS = ("litert", "onnxruntime", "openvino", "pytorch", "tvm")
 METRICS = (
@@ -27,8 +27,6 @@ METRICS = (
     "cosine",
     "fidelity_r2",
 )
-SAMPLERS = ("auto", "surrogate", "tpe", "nsgaii", "gp", "random")
-GOALS = ("auto", "quantize", "prune", "distill")
 TOOL_ENVIRONMENTS = ("litert-torch", "tvm")
 _RUN_FILE = "run.json"
 
@@ -78,11 +76,8 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 backends = several_of(BACKENDS)
-objectives = several_of(objective.value for objective in Objective)
-metrics = one_of(METRICS)
-samplers = one_of(SAMPLERS)
 examples = one_of(EXAMPLES)
 tool_environments = one_of(TOOL_ENVIRONMENTS)
 hardware = one_of(HARDWARE)
-goals = one_of(GOALS)
-directions = one_of(("maximize", "minimize"))
+OF_SETTINGS: dict[str, Complete] = {"metric": one_of(METRICS), "space": spaces}
+"""Settings whose words their type does not tell."""

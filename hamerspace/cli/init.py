@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from hamerspace.search.starter import Starter
 
 
+@options.of_study(
+    *("data", "inputs", "weights", "constants", "metric", "direction", "output"),
+    *(options.LIMITS, "trust_pickle"),
+)
 def init(
     model: Annotated[
         str | None,
@@ -26,41 +30,29 @@ def init(
             autocompletion=completion.examples,
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder to write into; default: NAME-study.")
+    folder: Annotated[
+        Path | None, typer.Option("--output", help="Folder to write into; default: NAME-study.")
     ] = None,
-    data: options.Data = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    constants: options.Constants = None,
-    metric: options.Metric = None,
-    direction: options.Direction = None,
-    output_name: options.OutputName = None,
-    max_latency_ms: options.MaxLatency = None,
-    max_size_mb: options.MaxSize = None,
-    max_accuracy_drop: options.MaxDrop = None,
-    max_memory_mb: options.MaxMemory = None,
-    max_download_mb: options.MaxDownload = None,
+    *,
     force: Annotated[
         bool, typer.Option("--force", help="Write over files that stand there.")
     ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Write the JSON Schema beside it, for editors.")
     ] = False,
-    trust_pickle: options.TrustPickle = False,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Write a study to start from: study.yaml and task.py, filled in with what a model reveals.
 
     The study runs as it stands. Without --data, random data stand in until you load yours.
     """
-    given = locals()
     from hamerspace.errors import ConfigError
 
     if (model is None) == (example is None):
         raise ConfigError("init: name a model, or a study that comes along with --example")
     if example is not None:
-        _example(example, output, force=force, as_json=json)
+        _example(example, folder, force=force, as_json=json)
         return
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import flags_of
@@ -69,12 +61,12 @@ def init(
 
     loaded = study_from_flags(
         str(model),
-        inputs=tuple(inputs or ()),
-        trust_pickle=trust_pickle,
+        inputs=tuple(given["inputs"] or ()),
+        trust_pickle=given["trust_pickle"],
         **flags_of(given),
     )
-    starter = write_starter(loaded, output, force=force, schema=schema)
-    command = search_command(starter.study, trust_pickle=trust_pickle)
+    starter = write_starter(loaded, folder, force=force, schema=schema)
+    command = search_command(starter.study, trust_pickle=loaded.trust_pickle)
     if json:
         print_json(_document(starter, command))
     else:

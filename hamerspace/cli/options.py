@@ -1,12 +1,20 @@
 """Arguments and flags that several commands share."""
 
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from hamerspace.cli import completion
 from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from hamerspace.config.settings import Setting
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 Run = Annotated[
     Path,
@@ -23,9 +31,6 @@ Target = Annotated[
         "folder of a SavedModel or a Hugging Face model, or module:function.",
     ),
 ]
-Data = Annotated[
-    str | None, typer.Option(help="An .npz of named arrays: the inputs, and 'labels'.")
-]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -34,66 +39,12 @@ Inputs = Annotated[
         "needs no name.",
     ),
 ]
-Weights = Annotated[
-    str | None, typer.Option(help="Weights for module:function: .safetensors or a state dict.")
-]
-Constants = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--constant",
-        help="An input without rows, such as an initial state; again for each.",
-    ),
-]
-Metric = Annotated[
-    str | None,
-    typer.Option(
-        help="A metric's name, or module:function(outputs, labels).",
-        autocompletion=completion.metrics,
-    ),
-]
-Direction = Annotated[
-    str | None,
-    typer.Option(
-        help="Of your own metric: maximize or minimize.", autocompletion=completion.directions
-    ),
-]
-OutputName = Annotated[
-    str | None, typer.Option("--output-name", help="The model's output that is judged.")
-]
-SpaceName = Annotated[
-    str | None,
-    typer.Option(
-        "--space", help="A space's name, auto, or a space file.", autocompletion=completion.spaces
-    ),
-]
-Goal = Annotated[
-    str | None,
-    typer.Option(
-        help="auto, quantize, prune or distill; default: auto.", autocompletion=completion.goals
-    ),
-]
 Backends = Annotated[
     str | None,
     typer.Option(
         help="Search only these, separated by commas.", autocompletion=completion.backends
     ),
 ]
-MaxLatency = Annotated[float | None, typer.Option(help="Limit on the median latency of one batch.")]
-MaxSize = Annotated[
-    float | None, typer.Option(help="Limit on the size of all files, MB of 10^6 bytes.")
-]
-MaxDrop = Annotated[
-    float | None, typer.Option(help="Limit on the loss of quality, in points (hundredths).")
-]
-MaxMemory = Annotated[
-    float | None, typer.Option(help="Limit on peak memory over the bare runtime.")
-]
-MaxDownload = Annotated[
-    float | None, typer.Option(help="Limit on the size of all files, compressed.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.")]
-BatchSize = Annotated[int | None, typer.Option(help="The deployment batch size.")]
-Threads = Annotated[int | None, typer.Option(help="Threads of one inference.")]
 Hardware = Annotated[
     str | None,
     typer.Option(
@@ -125,6 +76,81 @@ TrustPickle = Annotated[
 ]
 
 
+_OWN: dict[str, tuple[Any, Any]] = {
+    "inputs": (Inputs, None),
+    "backends": (Backends, None),
+    "target_hardware": (Hardware, None),
+    "no_history": (NoHistory, False),
+    "trust_pickle": (TrustPickle, False),
+}
+"""What of a study is said in another way than in its file: type and default of a parameter."""
+
+TASK = ("data", "inputs", "weights", "metric", "direction", "output")
+"""How a model is judged."""
+LIMITS, SHORT_LIMITS = "limits", "short limits"
+"""Stand for all limits: by their own names, or without ``max`` and the unit."""
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def of_study(*names: str, **texts: str) -> Callable[[Command], Command]:
+    """Have a command's ``**given`` take settings of a study, and say of each what its file says.
+
+    Args:
+        names: Of settings, of what is in ``_OWN``, or of all limits.
+        texts: Name to help where the study file's does not hold.
+    """
+
+    def mark(command: Command) -> Command:
+        command.__dict__["settings"] = (names, texts)
+        return command
+
+    return mark
+
+
+def name_settings(command: Callable[..., None]) -> None:
+    """Write what :func:`of_study` names into the command's signature, which typer reads."""
+    signature = inspect.signature(command)
+    if "given" not in signature.parameters:
+        return
+    names, texts = vars(command)["settings"]
+    first = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    last = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    added = [parameter for name in names for parameter in _parameters(name, texts.get(name))]
+    command.__dict__["__signature__"] = signature.replace(parameters=[*first, *added, *last])
+
+
+def _parameters(name: str, text: str | None) -> Iterator[inspect.Parameter]:
+    from hamerspace.config.settings import SETTINGS, limits
+
+    if name in (LIMITS, SHORT_LIMITS):
+        for limit in limits():
+            short = re.sub(r"^max_|_(mb|ms)$", "", limit) if name == SHORT_LIMITS else limit
+            yield _option(SETTINGS[limit], f"--{short.replace('_', '-')}", text)
+    elif name in _OWN:
+        kind, default = _OWN[name]
+        yield inspect.Parameter(name, _KEYWORD, default=default, annotation=kind)
+    else:
+        yield _option(SETTINGS[name], SETTINGS[name].option, text)
+
+
+def _option(setting: "Setting", option: str, text: str | None) -> inspect.Parameter:
+    kind, several, complete = setting.type, setting.type == list[str], None
+    text = text or setting.help
+    if setting.choices:
+        complete = (completion.several_of if several else completion.one_of)(setting.choices)
+        kind = str
+        text += " Separated by commas." if several else ""
+    elif several:
+        text += " Again for each."
+    info = typer.Option(
+        option, help=text, autocompletion=completion.OF_SETTINGS.get(setting.name, complete)
+    )
+    return inspect.Parameter(
+        setting.name, _KEYWORD, default=None, annotation=Annotated[kind | None, info]
+    )
+
+
 def is_study(target: str, **only_for_models: object) -> bool:
     """Whether an argument names a study file rather than a model.
 
@@ -139,11 +165,6 @@ def is_study(target: str, **only_for_models: object) -> bool:
         return False
     refuse(f"{target} says this itself, under 'task'", **only_for_models)
     return True
-
-
-def history(*, no_history: bool) -> bool | None:
-    """What ``--no-history`` means for a study; without it, the study file decides."""
-    return False if no_history else None
 
 
 def refuse(why: str, **flags: object) -> None:

@@ -15,42 +15,25 @@ _COLUMNS = 60
 """Narrower ones show the figures below it."""
 
 
-def plan(
-    target: options.Target,
-    data: options.Data = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    metric: options.Metric = None,
-    direction: options.Direction = None,
-    output_name: options.OutputName = None,
-    space: options.SpaceName = None,
-    goal: options.Goal = None,
-    backends: options.Backends = None,
-    max_latency_ms: options.MaxLatency = None,
-    max_size_mb: options.MaxSize = None,
-    max_accuracy_drop: options.MaxDrop = None,
-    max_memory_mb: options.MaxMemory = None,
-    max_download_mb: options.MaxDownload = None,
-    batch_size: options.BatchSize = None,
-    target_hardware: options.Hardware = None,
-    no_history: options.NoHistory = False,
-    trust_pickle: options.TrustPickle = False,
-    json: options.Json = False,
-) -> None:
+@options.of_study(
+    *options.TASK,
+    *("space", "goal", "backends", options.LIMITS, "batch_size"),
+    *("target_hardware", "no_history", "trust_pickle"),
+)
+def plan(target: options.Target, *, json: options.Json = False, **given: Any) -> None:
     """Print what a search would try first and what it leaves out, without running anything.
 
     The model and the data are read; nothing is built or measured. The ratios are what is known of
     recipes of this kind, or what an earlier study found, on other models: they order the first
     trials and promise nothing.
     """
-    given = locals()
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.plan import plan_search
 
-    only = options.backend_names(backends)
-    study = study_of(target, given, backends=only)
+    study = study_of(target, given)
+    only = options.backend_names(given["backends"])
     found = plan_search(study.loaded, Store(default_store_folder()), only)
     if json:
         print_json(_document(found))

@@ -17,6 +17,7 @@ _TABLE = 120
 """Terminals at least this wide show parameters as a table."""
 
 
+@options.of_study("data", "inputs", "weights", "trust_pickle")
 def spaces(
     space: Annotated[
         str | None,
@@ -28,14 +29,11 @@ def spaces(
         str | None,
         typer.Option(help="A study.yaml or model file: what the space comes to for it."),
     ] = None,
-    data: options.Data = None,
-    inputs: options.Inputs = None,
-    weights: options.Weights = None,
-    trust_pickle: options.TrustPickle = False,
+    *,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
-    given = locals()
     from hamerspace.cli.console import console, print_json
     from hamerspace.config.loading import parse_space_file
     from hamerspace.config.study import AUTO_SPACE

@@ -6,101 +6,25 @@ Messages name the flag that was wrong (``--max-size-mb``), not a key that nobody
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any
 
 from pydantic import ValidationError
 
 from hamerspace.config.loading import missing_files
 from hamerspace.config.problems import Problem, problems_of
+from hamerspace.config.settings import SETTINGS
 from hamerspace.config.study import ONLY_INPUT, REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
 from hamerspace.config.yaml_file import Location
 from hamerspace.errors import ConfigError, did_you_mean
 
-
-class StudyFlags(TypedDict, total=False):
-    """What a flag may set; ``None`` is not given. Units stand in the names."""
-
-    name: str | None
-    weights: str | None
-    constants: Sequence[str] | None
-    data: str | None
-    labels: str | None
-    metric: str | None
-    direction: str | None
-    output: str | None
-    batch_size: int | None
-    space: str | None
-    goal: str | None
-    objectives: Sequence[str] | None
-    max_size_mb: float | None
-    max_latency_ms: float | None
-    max_accuracy_drop: float | None
-    max_memory_mb: float | None
-    max_download_mb: float | None
-    trials: int | None
-    timeout_s: float | None
-    min_gain_percent: float | None
-    build_timeout_s: float | None
-    build_memory_mb: float | None
-    measure_timeout_s: float | None
-    target: str | None
-    hardware: str | None
-    threads: int | None
-    sampler: str | None
-    seed: int | None
-    history: bool | None
-
-
-LOCATIONS: dict[str, Location] = {
-    "name": ("name",),
-    "weights": ("task", "source", "weights"),
-    "constants": ("task", "source", "constants"),
-    "data": ("task", "data", "path"),
-    "labels": ("task", "data", "labels"),
-    "metric": ("task", "quality", "metric"),
-    "direction": ("task", "quality", "direction"),
-    "output": ("task", "quality", "output"),
-    "batch_size": ("task", "batch_size"),
-    "space": ("space",),
-    "goal": ("goal",),
-    "objectives": ("objectives",),
-    "max_size_mb": ("constraints", "max_size_mb"),
-    "max_latency_ms": ("constraints", "max_latency_ms"),
-    "max_accuracy_drop": ("constraints", "max_accuracy_drop"),
-    "max_memory_mb": ("constraints", "max_memory_mb"),
-    "max_download_mb": ("constraints", "max_download_mb"),
-    "trials": ("budget", "trials"),
-    "timeout_s": ("budget", "timeout_s"),
-    "min_gain_percent": ("budget", "min_gain_percent"),
-    "build_timeout_s": ("budget", "build_timeout_s"),
-    "build_memory_mb": ("budget", "build_memory_mb"),
-    "measure_timeout_s": ("budget", "measure_timeout_s"),
-    "target": ("target", "name"),
-    "hardware": ("target", "hardware"),
-    "threads": ("target", "threads"),
-    "sampler": ("search", "sampler"),
-    "seed": ("search", "seed"),
-    "history": ("search", "history"),
-}
-"""Where in a study file the value of each flag stands."""
+StudyFlags = dict[str, Any]
+"""Values of :data:`~hamerspace.config.settings.SETTINGS` by name; ``None`` is not given."""
 
 
 def merged(*parts: StudyFlags) -> StudyFlags:
     """The flags together; later ones go over earlier ones, and what is not given over nothing."""
-    found: dict[str, Any] = {}
-    for part in parts:
-        found |= {name: value for name, value in part.items() if value is not None}
-    return cast("StudyFlags", found)
+    return {name: value for part in parts for name, value in part.items() if value is not None}
 
-
-_SPOKEN = {
-    "timeout_s": "timeout",
-    "build_timeout_s": "build_timeout",
-    "hardware": "target_hardware",
-    "constants": "constant",
-    "output": "output_name",
-}
-"""Flags whose name on the command line is another."""
 
 _SHAPE = re.compile(r"^(?:(?P<name>.+)=)?(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")
 
@@ -110,7 +34,7 @@ def study_from_flags(
     *,
     inputs: Sequence[str] = (),
     trust_pickle: bool = False,
-    **flags: Unpack[StudyFlags],
+    **flags: Any,
 ) -> LoadedStudy:
     """Make a study without a file.
 
@@ -119,7 +43,7 @@ def study_from_flags(
         inputs: ``NAME=1x3x224x224`` or ``NAME=?x128:int64``; ``?`` is a free dimension. The only
             input of a model needs no name: ``1x3x224x224``.
         trust_pickle: Whether pickled weights may be loaded.
-        flags: As in :class:`StudyFlags`. The name defaults to that of the model.
+        flags: As in :data:`StudyFlags`. The name defaults to that of the model.
 
     Raises:
         ConfigError: With one line for each wrong flag.
@@ -133,9 +57,7 @@ def study_from_flags(
     return _apply({"name": name, "task": {"source": source}}, Path.cwd(), None, trust_pickle, flags)
 
 
-def override(
-    loaded: LoadedStudy, *, trust_pickle: bool | None = None, **flags: Unpack[StudyFlags]
-) -> LoadedStudy:
+def override(loaded: LoadedStudy, *, trust_pickle: bool | None = None, **flags: Any) -> LoadedStudy:
     """Apply flags to a loaded study. Relative paths in flags start from the current folder.
 
     Raises:
@@ -164,11 +86,11 @@ def backend_names(backends: Sequence[str] | None) -> tuple[str, ...] | None:
 def _apply(
     values: dict[str, Any], root: Path, file: Path | None, trust_pickle: bool, flags: StudyFlags
 ) -> LoadedStudy:
-    unknown = next((flag for flag in flags if flag not in LOCATIONS), None)
+    unknown = next((flag for flag in flags if flag not in SETTINGS), None)
     if unknown is not None:
-        raise ConfigError(f"unknown argument '{unknown}'{did_you_mean(unknown, LOCATIONS)}")
+        raise ConfigError(f"unknown argument '{unknown}'{did_you_mean(unknown, SETTINGS)}")
     given = {flag: value for flag, value in flags.items() if value is not None}
-    locations = {flag: LOCATIONS[flag] for flag in given}
+    locations = {flag: SETTINGS[flag].location for flag in given}
     if "data" in given:
         # Another origin of data replaces the old one; only the name of the labels stays.
         kept = values["task"].get("data") or {}
@@ -241,5 +163,5 @@ def _flag_of(location: Location, locations: dict[str, Location]) -> str | None:
     for flag, at in locations.items():
         shared = min(len(at), len(location))
         if shared and at[:shared] == location[:shared]:
-            return f"--{_SPOKEN.get(flag, flag).replace('_', '-')}"
+            return SETTINGS[flag].option
     return None

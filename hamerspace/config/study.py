@@ -62,7 +62,7 @@ class SourceSection(Section):
     )
     weights: str | None = Field(
         default=None,
-        description="Weights for the builder: .safetensors, or a weights-only state dict.",
+        description="Weights for module:function: .safetensors, or a weights-only state dict.",
     )
     inputs: dict[str, InputSection] = Field(
         default_factory=dict,
@@ -71,8 +71,8 @@ class SourceSection(Section):
     constants: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="Inputs without rows, such as initial states: every call is given the array "
-        "of that name in the data, or zeros.",
+        description="An input without rows, such as an initial state: every call is given the "
+        "array of that name in the data, or zeros.",
     )
 
     @model_validator(mode="after")
@@ -87,7 +87,9 @@ class SourceSection(Section):
 class DataSection(Section):
     """What "good" means: inputs and, for most metrics, labels."""
 
-    path: str | None = Field(default=None, description="An .npz file of named arrays.")
+    path: str | None = Field(
+        default=None, description="An .npz of named arrays: the inputs, and 'labels'."
+    )
     load: Reference | None = Field(
         default=None, description="module:function that returns the arrays."
     )
@@ -110,17 +112,19 @@ class QualitySection(Section):
 
     metric: str | None = Field(
         default=None,
-        description="A metric's name or module:function(outputs, labels) -> float. Left out: "
+        description="A metric's name, or module:function(outputs, labels) -> float. Left out: "
         "accuracy for classes, also one-hot (roc_auc of one score a row), average_precision for "
         "several of 0 and 1 a row, rmse for others; without labels closeness to the source: "
         "agreement of class scores, else fidelity_r2.",
     )
     direction: Literal["maximize", "minimize"] | None = Field(
-        default=None, description="Needed for module:function; named metrics have their own."
+        default=None,
+        description="Needed for a metric of module:function; named ones have their own.",
     )
     output: str | None = Field(
         default=None,
-        description="Which output is judged; default: the first with an entry for each row.",
+        description="The model's output that is judged; default: the first with an entry for each "
+        "row.",
     )
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "none"] | None = Field(
         default=None,
@@ -143,14 +147,20 @@ class TaskSection(Section):
 class LimitsSection(Section):
     """Limits on a candidate. Leave one out for no limit."""
 
-    max_size_mb: Positive | None = Field(default=None, description="MB of 10^6 bytes.")
-    max_latency_ms: Positive | None = Field(default=None, description="Median ms of one batch.")
-    max_accuracy_drop: Positive | None = Field(default=None, description="Points (hundredths).")
+    max_size_mb: Positive | None = Field(
+        default=None, description="Limit on the size of all files, MB of 10^6 bytes."
+    )
+    max_latency_ms: Positive | None = Field(
+        default=None, description="Limit on the median latency of one batch, ms."
+    )
+    max_accuracy_drop: Positive | None = Field(
+        default=None, description="Limit on the loss of quality, in points (hundredths)."
+    )
     max_memory_mb: Positive | None = Field(
-        default=None, description="Peak MB over the bare runtime."
+        default=None, description="Limit on peak memory over the bare runtime, MB."
     )
     max_download_mb: Positive | None = Field(
-        default=None, description="MB of the same files compressed, as they travel."
+        default=None, description="Limit on the size of all files compressed, as they travel, MB."
     )
 
     def constraints(self) -> Constraints:
@@ -164,7 +174,7 @@ class BudgetSection(Section):
         default=40, description="Finished trials of the study."
     )
     timeout_s: Positive | None = Field(
-        default=None, description="Wall seconds that one call searches; confirmation comes on top."
+        default=None, description="Wall seconds that a call searches; confirmation comes on top."
     )
     min_gain_percent: Positive | None = Field(
         default=None,
@@ -184,7 +194,7 @@ class BudgetSection(Section):
 class TargetSection(Section):
     """Where candidates are measured."""
 
-    name: str = "local"
+    name: str = Field(default="local", description="Where models are measured.")
     hardware: Literal["cpu", "gpu"] = Field(
         default="cpu", description="Kind of device that models run on; gpu needs CUDA."
     )
@@ -204,8 +214,12 @@ MOST_SEED = 2**32 - 1
 class SearchSection(Section):
     """How the space is searched."""
 
-    sampler: Literal["auto", "surrogate", "tpe", "nsgaii", "gp", "random"] = "auto"
-    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = 0
+    sampler: Literal["auto", "surrogate", "tpe", "nsgaii", "gp", "random"] = Field(
+        default="auto", description="Chooses the recipes; auto is surrogate."
+    )
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)] = Field(
+        default=0, description="Seed of every random draw."
+    )
     history: bool = Field(
         default=True,
         description="Whether to begin with what earlier studies of similar models found, and to "
@@ -228,7 +242,10 @@ class StudyConfig(Section):
     )
     constraints: LimitsSection = LimitsSection()
     objectives: tuple[Annotated[Objective, Field(strict=False)], ...] = Field(
-        default=(Objective.QUALITY, Objective.LATENCY, Objective.SIZE), strict=False, min_length=1
+        default=(Objective.QUALITY, Objective.LATENCY, Objective.SIZE),
+        strict=False,
+        min_length=1,
+        description="What is improved.",
     )
     budget: BudgetSection = BudgetSection()
     target: TargetSection = TargetSection()

@@ -336,8 +336,7 @@ def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | 
             "constraints: give hamerspace.Constraints, such as Constraints(max_size_mb=10), not a "
             f"{type(constraints).__name__}"
         )
-    limits: StudyFlags = {**constraints.limits()}  # type: ignore[typeddict-item] # names are flags'
-    return merged(hardware_flags(constraints.target_hardware), limits, flags)
+    return merged(hardware_flags(constraints.target_hardware), {**constraints.limits()}, flags)
 
 
 def _arguments(forward: Callable[..., Any], held: Collection[str]) -> tuple[str, ...]:

@@ -1,15 +1,12 @@
 import pytest
 
 from hamerspace.config.flags import (
-    LOCATIONS,
-    StudyFlags,
     backend_names,
     merged,
     override,
     study_from_flags,
 )
 from hamerspace.config.loading import load_study
-from hamerspace.config.study import StudyConfig
 from hamerspace.constraints import Objective
 from hamerspace.errors import ConfigError
 
@@ -27,16 +24,6 @@ def test_flags_that_are_not_given_leave_those_before():
         "space": "edge",
         "seed": 2,
     }
-
-
-def test_every_flag_has_a_place_in_the_study_file():
-    assert set(StudyFlags.__annotations__) == set(LOCATIONS)
-    for location in LOCATIONS.values():
-        model = StudyConfig
-        for step in location[:-1]:
-            annotation = model.model_fields[step].annotation
-            model = annotation.__args__[0] if hasattr(annotation, "__args__") else annotation
-        assert location[-1] in model.model_fields
 
 
 def test_a_study_from_flags(folder):
