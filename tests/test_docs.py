@@ -149,7 +149,7 @@ def test_other_commands_name_files_that_exist() -> None:
     ]
     text = "\n".join(page.read_text() for page in PAGES)
     for script in re.findall(r"\bscripts/[\w.]+", text):
-        assert (ROOT / script).is_file(), script
+        assert (ROOT / script).exists(), script
     for extra in re.findall(r"(?:\.|hamerspace)\[(\w+)\]'", text):
         assert extra in extras, extra
 
