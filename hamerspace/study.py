@@ -4,7 +4,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from hamerspace.search.export import new_folder
 from hamerspace.search.goal import Goal
 from hamerspace.search.identity import begin, changes_since, make_room
 from hamerspace.search.ledger import Ledger
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import (
     FACTS_FILE,
@@ -218,7 +220,7 @@ class Study:
                     self._restore()
                     return
                 self._refuse_unwritable()
-                with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+                with self._bench() as bench:
                     search = Search(
                         bench,
                         self.folder,
@@ -248,7 +250,7 @@ class Study:
         """Write again what was deleted of a run that has ended."""
         if not holds_best(self.folder, self.best):
             result = self.result
-            with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+            with self._bench() as bench:
                 replace_best(bench, self.folder, self.records(), self.best)
             self.folder.write(RESULT_FILE, result)
         if not self.folder.report.is_file():
@@ -344,7 +346,7 @@ class Study:
             raise ConfigError(f"there is no finished trial {trial}; finished are {known}")
         folder = new_folder(output)
         self._refuse_changed()
-        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+        with self._bench() as bench:
             export_trial(bench, records, trial, self._measured(trial, records), folder)
         return folder
 
@@ -358,7 +360,7 @@ class Study:
             RunFolderError: The model has changed since the search.
         """
         self._refuse_changed()
-        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+        with self._bench() as bench:
             return bench.candidate(self.records()[trial].recipe, f"trial {trial}")
 
     def technique_model(self, trial: int, model_format: str) -> ModelArtifact | None:
@@ -373,8 +375,17 @@ class Study:
             RunFolderError: The model has changed since the search.
         """
         self._refuse_changed()
-        with Workbench(self.loaded, self.folder, self._store, self._backends) as bench:
+        with self._bench() as bench:
             return bench.technique_model(self.records()[trial].recipe, model_format)
+
+    @contextmanager
+    def _bench(self) -> Iterator[Workbench]:
+        log = self.folder.log("prepare.log") if self.folder.is_writable else Path(os.devnull)
+        with (
+            Prepared(self.loaded, self._store, self._backends, log) as prepared,
+            Workbench(prepared, self.folder) as bench,
+        ):
+            yield bench
 
     def _refuse_unwritable(self) -> None:
         if is_read_only(self._storage_url):

@@ -31,6 +31,7 @@ from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.samplers import make_proposer, make_sampler
@@ -81,7 +82,7 @@ class Plain:
             bench.settle()
             plan = bench.plan(recipe, "search", gated=True)
             plan = replace(plan, gates=replace(plan.gates, gated=False))
-            measurement = bench.target.measure(built.candidate, plan, log)
+            measurement = bench.prepared.target.measure(built.candidate, plan, log)
         for entry in self._entries() - self._kept:
             shutil.rmtree(entry)
         return Evaluation(recipe, measurement, built.seconds)
@@ -99,7 +100,7 @@ def search_plainly(
     records = []
     while time.monotonic() < deadline_s:
         trial = study.ask()
-        evaluation = evaluate(bench.space.suggest(trial))
+        evaluation = evaluate(bench.prepared.space.suggest(trial))
         violations, values, imputed = judge(
             evaluation, goal.constraints, goal.objectives, goal.source
         )
@@ -115,9 +116,10 @@ def search_ours(bench: Workbench, goal: Goal, folder: Path, deadline_s: float) -
     names = [objective.label for objective in goal.objectives]
     url = sqlite_url(folder / "study.db")
     ledger = Ledger(url, "live", goal.directions, names, lambda _: make_sampler("auto", 0))
-    first = first_trials(bench.space, bench.task.info, bench.constraints, ())
-    proposer = make_proposer("auto", bench.space, goal, bench.stages, 0)
-    loop = SearchLoop(ledger, bench.space, bench.evaluate, goal, first, Silent(), 0, proposer)
+    known = bench.prepared
+    first = first_trials(known.space, known.task.info, known.constraints, ())
+    proposer = make_proposer("auto", known.space, goal, bench.stages, 0)
+    loop = SearchLoop(ledger, known.space, bench.evaluate, goal, first, Silent(), 0, proposer)
     loop.run(Budget(10**6, deadline_s))
     return list(ledger.records.values())
 
@@ -147,10 +149,13 @@ def course(study: Path, search: Searching, seconds: float) -> tuple[list[Record]
     with tempfile.TemporaryDirectory() as name:
         folder, store = RunFolder(Path(name) / "run"), Store(Path(name) / "store")
         folder.path.mkdir()
-        with Workbench(load_study(study), folder, store) as bench:
-            minimize = bench.task.metric.direction == "minimize"
+        with (
+            Prepared(load_study(study), store) as prepared,
+            Workbench(prepared, folder) as bench,
+        ):
+            minimize = prepared.task.metric.direction == "minimize"
             source = bench.source_values
-            goal = Goal(bench.config.objectives, bench.constraints, source, minimize)
+            goal = Goal(bench.config.objectives, prepared.constraints, source, minimize)
             return search(bench, goal, folder, store, time.monotonic() + seconds), goal
 
 

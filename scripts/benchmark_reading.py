@@ -17,6 +17,7 @@ from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.loading import load_study
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import ModelProcess
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.warmstart import first_trials
 from hamerspace.search.workbench import Workbench
@@ -31,20 +32,20 @@ def main() -> None:
     store = Store(default_store_folder())
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
-        with Workbench(loaded, folder, store) as bench:
+        with Prepared(loaded, store) as prepared, Workbench(prepared, folder) as bench:
             bench.start()
-            for first in first_trials(bench.space, bench.task.info, bench.constraints):
+            for first in first_trials(prepared.space, prepared.task.info, prepared.constraints):
                 if first.origin == "known":
                     continue
                 candidate = bench.build(first.recipe).candidate
                 if candidate is None:
                     continue
                 data = bench.plan(first.recipe, "search", gated=True).data
-                readable = Readable(data.inputs, bench.task.batch_size, data.output)
+                readable = Readable(data.inputs, prepared.task.batch_size, data.output)
                 bench.settle()
                 log = folder.log("reading.log")
                 with ModelProcess(1, 600.0, 8000.0, log, candidate.backend) as process:
-                    process.load(candidate, data.inputs, bench.task.batch_size)
+                    process.load(candidate, data.inputs, prepared.task.batch_size)
                     taken, outputs = [], []
                     for large in (False, True):
                         reader = OutputReader(process, readable, candidate.inputs, large=large)

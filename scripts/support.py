@@ -25,6 +25,7 @@ from hamerspace.build.store import Store, default_store_folder
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.loading import load_study
 from hamerspace.recipe import Parameter, Scalar
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.space import Space
@@ -160,9 +161,10 @@ def trains(values: Mapping[str, Scalar]) -> bool:
 
 def check(bench: Workbench, values: Mapping[str, Scalar]) -> Cell:
     """Build and measure one recipe."""
-    recipe = bench.space.complete(values)
+    space = bench.prepared.space
+    recipe = space.complete(values)
     if recipe is None:
-        return Cell(works=False, text=reason_of(bench.space, values))
+        return Cell(works=False, text=reason_of(space, values))
     measurement = bench.evaluate(recipe).measurement
     if measurement.failed or measurement.quality is None:
         return Cell(works=False, text=measurement.reason)
@@ -217,7 +219,8 @@ def support_of(label: str) -> dict[tuple[str, str], Cell]:
         for metric, learned in (("cosine", False), ("accuracy", True)):
             loaded = load_study(make_study(source, inputs, folder, metric))
             run = RunFolder(folder / metric)
-            with Workbench(loaded, run, Store(default_store_folder())) as bench:
+            store = Store(default_store_folder())
+            with Prepared(loaded, store) as prepared, Workbench(prepared, run) as bench:
                 cells |= {k: check(bench, v) for k, v in wanted() if trains(v) == learned}
     return {key: cells[key] for key, _ in wanted()}
 

@@ -31,6 +31,7 @@ from hamerspace.measure.protocol import MeasurementPlan
 from hamerspace.measure.steps import LiveSteps
 from hamerspace.recipe import Recipe
 from hamerspace.search.facts import versions
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets.local import LocalTarget
@@ -64,7 +65,7 @@ class Tabulator:
     def __init__(self, bench: Workbench, folder: RunFolder) -> None:
         self._bench = bench
         self._folder = folder
-        target = bench.target
+        target = bench.prepared.target
         assert isinstance(target, LocalTarget)
         self._target = target
 
@@ -79,7 +80,7 @@ class Tabulator:
         keys: list[str] = []
         try:
             stages = plan_build(
-                bench.task, recipe, bench.config.search.seed, self._target.host
+                bench.prepared.task, recipe, bench.config.search.seed, self._target.host
             ).stages
         except HamerspaceError:
             stages = ()
@@ -215,8 +216,8 @@ def main() -> None:
     store = Store(default_store_folder())
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
-        with Workbench(loaded, folder, store) as bench:
-            recipes = list(bench.space.recipes())
+        with Prepared(loaded, store) as prepared, Workbench(prepared, folder) as bench:
+            recipes = list(prepared.space.recipes())
             print(f"{name}: {len(recipes)} recipes", flush=True)
             if arguments.count:
                 return
@@ -236,16 +237,16 @@ def main() -> None:
                 print(f"{number} {recipe.id} {row.measurement!r} {took_s:.1f} s", flush=True)
             setting = Setting(
                 loaded.config.name,
-                bench.space,
-                bench.task.info,
-                bench.constraints,
+                prepared.space,
+                prepared.task.info,
+                prepared.constraints,
                 loaded.config.objectives,
-                bench.task.metric.direction == "minimize",
+                prepared.task.metric.direction == "minimize",
                 bench.source_values,
-                bench.target.environment(),
+                prepared.target.environment(),
                 versions(),
                 datetime.now(UTC).date().isoformat(),
-                bench.task.batch_size,
+                prepared.task.batch_size,
                 bench.first_look("search"),
             )
     used = {key for row in rows for key in row.stages}

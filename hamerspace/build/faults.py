@@ -75,4 +75,5 @@ def _free_bytes(folder: Path) -> float:
         state = os.statvfs(folder)
     except OSError:
         return float("inf")
-    return state.f_bavail * state.f_frsize
+    # What has no blocks, such as the folder of devices on some systems, is never full.
+    return state.f_bavail * state.f_frsize if state.f_blocks else float("inf")

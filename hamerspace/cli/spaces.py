@@ -129,23 +129,15 @@ def _for_model(
     given: Mapping[str, Any],
 ) -> dict[str, "Space"]:
     """The spaces as they come out for one model."""
-    import tempfile
-
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.target import study_of
     from hamerspace.config.study import AUTO_SPACE
-    from hamerspace.search.run_folder import RunFolder
-    from hamerspace.search.workbench import Workbench
+    from hamerspace.search.prepared import Prepared
 
     options.is_study(model, data=given["data"], weights=given["weights"])
     found = {}
     for name in names:
         study = study_of(model, {**given, "space": name})
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            Workbench(
-                study.loaded, RunFolder(Path(scratch)), Store(default_store_folder())
-            ) as bench,
-        ):
-            found[bench.space.name if name == AUTO_SPACE else name] = bench.space
+        with Prepared(study.loaded, Store(default_store_folder())) as prepared:
+            found[prepared.space.name if name == AUTO_SPACE else name] = prepared.space
     return found

@@ -1,6 +1,5 @@
 """Build a given recipe from a model: the same, or another of its kind."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,8 +14,9 @@ from hamerspace.measure.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import Verdict, verdicts_of
 from hamerspace.search.export import Deployment, export_candidate, new_folder
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.record import left_in_float_text
-from hamerspace.search.run_folder import RUN_FILE, RunFolder
+from hamerspace.search.run_folder import RUN_FILE
 from hamerspace.search.workbench import Workbench
 from hamerspace.space.check import calibrated_by, check_recipe
 from hamerspace.space.describe import recipe_label, stored_precisions
@@ -113,58 +113,60 @@ def apply_recipe(
         RunFolderError: The folder is taken.
     """
     folder = new_folder(output)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        Workbench(loaded, RunFolder(Path(scratch)), store) as bench,
-    ):
+    with Prepared(loaded, store) as prepared:
         watch("reading the model and the data")
-        task = bench.task
-        hardware = loaded.config.target.hardware
-        recipe = check_recipe(recipe, task.info, bench.target.host(), task.loss, hardware)
+        task, hardware = prepared.task, loaded.config.target.hardware
+        recipe = check_recipe(recipe, task.info, prepared.host, task.loss, hardware)
         _refuse_random_calibration(recipe, task)
-        watch("building")
-        built = bench.build(recipe)
-        if built.candidate is None:
-            raise BuildError(f"the recipe cannot be built from this model: {built.error}")
-        if measure:
-            watch("measuring it beside the source model")
-        measurement = bench.confirm(recipe) if measure else None
-        if measurement is not None and measurement.failed:
-            raise BuildError(f"the built model does not run: {measurement.reason}")
-        data_matter = measure or bool(calibrated_by(recipe))
-        warnings = task.splits.warnings if data_matter else ()
-        if measurement is not None:
-            try:
-                measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
-            except SessionError as error:
-                # What was built ran and was measured once, and is not thrown away.
-                warnings += (f"TIMED IN ONE PROCESS: a fresh pair of them failed: {error}",)
-        left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
-        deployment = Deployment(task.batch_size, loaded.config.target.threads)
-        export_candidate(built.candidate, recipe, measurement, deployment, folder)
-        applied = Applied(
-            recipe,
-            folder,
-            tuple(sorted(path.name for path in folder.iterdir())),
-            built.candidate.size_bytes / 1e6,
-            recipe_label(recipe, stored_precisions(task.info)),
-            warnings,
-            (
-                *(task.splits.notes if data_matter else ()),
-                *([f"Layers are {left}."] if left else []),
-            ),
-        )
-        if measurement is None:
-            return applied
-        return replace(
-            applied,
-            measurement=measurement,
-            source=bench.source_measurement,
-            metric=bench.metric.name,
-            drop_unit=_numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"])),
-            verdicts=verdicts_of(measurement, bench.constraints),
-            environment=bench.target.environment(),
-        )
+        with Workbench(prepared) as bench:
+            return _applied(bench, recipe, folder, measure=measure, watch=watch)
+
+
+def _applied(
+    bench: Workbench, recipe: Recipe, folder: Path, *, measure: bool, watch: Callable[[str], None]
+) -> Applied:
+    """What a recipe that suits the task comes to, exported into a folder."""
+    task, limits = bench.prepared.task, bench.prepared.constraints
+    watch("building")
+    built = bench.build(recipe)
+    if built.candidate is None:
+        raise BuildError(f"the recipe cannot be built from this model: {built.error}")
+    if measure:
+        watch("measuring it beside the source model")
+    measurement = bench.confirm(recipe) if measure else None
+    if measurement is not None and measurement.failed:
+        raise BuildError(f"the built model does not run: {measurement.reason}")
+    data_matter = measure or bool(calibrated_by(recipe))
+    warnings = task.splits.warnings if data_matter else ()
+    if measurement is not None:
+        try:
+            measurement = timed_in_pairs(measurement, partial(bench.time_afresh, recipe))
+        except SessionError as error:
+            # What was built ran and was measured once, and is not thrown away.
+            warnings += (f"TIMED IN ONE PROCESS: a fresh pair of them failed: {error}",)
+    left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
+    deployment = Deployment(task.batch_size, bench.config.target.threads)
+    export_candidate(built.candidate, recipe, measurement, deployment, folder)
+    applied = Applied(
+        recipe,
+        folder,
+        tuple(sorted(path.name for path in folder.iterdir())),
+        built.candidate.size_bytes / 1e6,
+        recipe_label(recipe, stored_precisions(task.info)),
+        warnings,
+        (*(task.splits.notes if data_matter else ()), *([f"Layers are {left}."] if left else [])),
+    )
+    if measurement is None:
+        return applied
+    return replace(
+        applied,
+        measurement=measurement,
+        source=bench.source_measurement,
+        metric=bench.metric.name,
+        drop_unit=_numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"])),
+        verdicts=verdicts_of(measurement, limits),
+        environment=bench.prepared.target.environment(),
+    )
 
 
 def _refuse_random_calibration(recipe: Recipe, task: Task) -> None:

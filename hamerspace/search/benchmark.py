@@ -16,7 +16,7 @@ from hamerspace.measure.latency import LatencyPlan, timed_in_pairs
 from hamerspace.measure.measurement import Measurement
 from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
-from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
@@ -43,21 +43,19 @@ class BenchmarkResult:
 
 def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
     """Measure the source model of a study, quality on its search split included."""
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        Workbench(loaded, RunFolder(Path(scratch)), Store(default_store_folder())) as bench,
-    ):
+    with Prepared(loaded, Store(default_store_folder())) as prepared, Workbench(prepared) as bench:
+        task = prepared.task
         measurement = timed_in_pairs(
             bench.source_measurement, lambda pair: bench.time_afresh(None, pair, _PLAN.max_s)
         )
         return BenchmarkResult(
             measurement,
-            bench.source_backend,
-            Deployment(bench.task.batch_size, loaded.config.target.threads),
-            bench.target.environment(),
+            prepared.source.backend,
+            Deployment(task.batch_size, loaded.config.target.threads),
+            prepared.target.environment(),
             bench.metric.name,
-            bench.task.splits.notes,
-            bench.task.splits.warnings,
+            task.splits.notes,
+            task.splits.warnings,
         )
 
 

@@ -95,5 +95,5 @@ def export_trial(
     """
     recipe = records[number].recipe
     candidate = bench.candidate(recipe, f"trial {number}")
-    deployment = Deployment(bench.task.batch_size, bench.config.target.threads)
+    deployment = Deployment(bench.prepared.task.batch_size, bench.config.target.threads)
     export_candidate(candidate, recipe, measurement, deployment, folder)

@@ -43,8 +43,9 @@ def judging_notes(bench: Workbench, smallest: float | None) -> list[str]:
     """
     notes = [] if bench.metric_reason is None else [bench.metric_reason]
     if smallest is not None:
+        rows = bench.prepared.task.splits.rows["confirm"]
         notes.append(
-            f"The {bench.task.splits.rows['confirm']:,} rows to confirm on can show drops from "
+            f"The {rows:,} rows to confirm on can show drops from "
             f"{number(smallest, 2)} {_unit(bench)} at best: that a smaller limit is kept cannot be "
             "shown."
         )
@@ -58,12 +59,12 @@ def judging_warnings(bench: Workbench, smallest: float | None) -> list[str]:
         bench: Of the study.
         smallest: What :func:`smallest_drop` returned.
     """
-    labels = bench.task.splits.labels_of("search")
+    labels = bench.prepared.task.splits.labels_of("search")
     value = bench.source_values["quality"]
     found = [] if labels is None else chance_warnings(bench.metric, value, labels)
-    limit = bench.constraints.max_accuracy_drop
+    limit = bench.prepared.constraints.max_accuracy_drop
     if limit is not None and smallest is not None and smallest > limit:
-        rows = bench.task.splits.rows["confirm"]
+        rows = bench.prepared.task.splits.rows["confirm"]
         found.append(too_few_rows(rows, limit, smallest, _unit(bench)))
     return found
 

@@ -7,6 +7,7 @@ from hamerspace._version import __version__
 from hamerspace.backends import BACKENDS
 from hamerspace.build.versions import installed_versions
 from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench
 from hamerspace.space import ARM_MACHINES
 from hamerspace.space.describe import stored_precisions
@@ -15,10 +16,10 @@ from hamerspace.tasks.metrics import drop_unit
 _DEVICE = ("processor", "instructions", "gpu", "cuda")
 
 
-def _notes(bench: Workbench) -> list[str]:
+def _notes(prepared: Prepared) -> list[str]:
     """What the figures do not tell by themselves."""
-    machine = bench.target.host().machine
-    if bench.space.name != "arm" or machine in ARM_MACHINES:
+    machine = prepared.host.machine
+    if prepared.space.name != "arm" or machine in ARM_MACHINES:
         return []
     text = (
         f"The space is for ARM processors, but candidates are measured on this {machine} machine: "
@@ -29,7 +30,8 @@ def _notes(bench: Workbench) -> list[str]:
 
 def facts_of(bench: Workbench) -> dict[str, Any]:
     """What a report tells of the task and the space."""
-    task, info, space = bench.task, bench.task.info, bench.space
+    prepared = bench.prepared
+    task, info, space = prepared.task, prepared.task.info, prepared.space
     smallest = smallest_drop(bench)
     return {
         "metric": {
@@ -37,7 +39,7 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "direction": bench.metric.direction,
             "drop_unit": drop_unit(bench.metric, bench.source_values["quality"]),
         },
-        "notes": [*task.splits.notes, *_notes(bench), *judging_notes(bench, smallest)],
+        "notes": [*task.splits.notes, *_notes(prepared), *judging_notes(bench, smallest)],
         "warnings": [*task.splits.warnings, *judging_warnings(bench, smallest)],
         "smallest_drop": smallest,
         "synthetic": task.splits.synthetic,
@@ -50,21 +52,21 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
             "outputs": [str(spec) for spec in info.outputs],
         },
         "precisions": stored_precisions(info),
-        "space": {"name": space.name, "recipes": space.count(), "why": bench.space_reason},
+        "space": {"name": space.name, "recipes": space.count(), "why": prepared.space_reason},
         "masks": [asdict(mask) for mask in space.masks],
         "versions": versions(),
-        "conditions": _conditions(bench),
+        "conditions": _conditions(prepared),
         "content": task.content,
         "choices": {choice.name: str(choice) for choice in space.choices if choice.asked},
     }
 
 
-def _conditions(bench: Workbench) -> dict[str, str]:
+def _conditions(prepared: Prepared) -> dict[str, str]:
     """What figures that are compared must have in common: the processors, what runs the models."""
-    device = bench.target.environment()
+    device = prepared.target.environment()
     found = {name: device[name] for name in _DEVICE if name in device}
     found["hamerspace"] = versions()["hamerspace"]
-    for name in sorted({*bench.backend_names(), bench.source_backend}):
+    for name in sorted({*prepared.backend_names, prepared.source.backend}):
         found.update(BACKENDS.load(name).versions())
     return found
 

@@ -1,9 +1,7 @@
 """What a search would try first, and what it leaves out, told without building anything."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hamerspace.backends import BACKENDS
 from hamerspace.build.store import Store
@@ -13,9 +11,8 @@ from hamerspace.constraints import Constraints, violation
 from hamerspace.recipe import KnownRecipe, Mask, Recipe
 from hamerspace.search.caution import smallest_of_hits, too_few_rows
 from hamerspace.search.history import history_of, recall_for
-from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.warmstart import FirstTrial, first_trials
-from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.task import Task
 
@@ -86,27 +83,24 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
         HamerspaceError: The model, the data or the space is wrong.
     """
     history = history_of(loaded)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        Workbench(loaded, RunFolder(Path(scratch)), store, backends) as bench,
-    ):
-        info, limits = bench.task.info, bench.constraints
-        space = bench.space
-        recalled = recall_for(bench, history)
+    with Prepared(loaded, store, backends) as prepared:
+        task, space, limits = prepared.task, prepared.space, prepared.constraints
+        info = task.info
+        recalled = recall_for(prepared, history)
         first = first_trials(space, info, limits, recalled)
-        own_ratio = _own_ratio(first, bench.source_backend)
+        own_ratio = _own_ratio(first, prepared.source.backend)
         return Plan(
             info,
             space.name,
-            bench.space_reason,
+            prepared.space_reason,
             space.count(),
             tuple(_planned(entry, info, limits, own_ratio) for entry in first),
-            tuple(m for m in space.masks if _is_listed(m, bench.space_config)),
+            tuple(m for m in space.masks if _is_listed(m, prepared.space_config)),
             limits,
             tuple(name for name in limits.limits() if name in _FORESEEN),
-            (*bench.task.splits.warnings, *_cautions(bench.task, limits.max_accuracy_drop)),
-            bench.task.splits.notes,
-            f"{bench.task.metric.name} of output '{bench.task.output}'",
+            (*task.splits.warnings, *_cautions(task, limits.max_accuracy_drop)),
+            task.splits.notes,
+            f"{task.metric.name} of output '{task.output}'",
         )
 
 

@@ -75,10 +75,10 @@ class Search:
         Raises:
             HamerspaceError: The model, the data, the space or the folder is wrong.
         """
-        history = history_of(self.bench.loaded)
+        history = history_of(self.bench.prepared.loaded)
         goal = self._prepare()
         ledger = self.open_ledger(goal)
-        recalled = recall_for(self.bench, history, goal.source["size"])
+        recalled = recall_for(self.bench.prepared, history, goal.source["size"])
         stop = self._try_recipes(ledger, goal, budget, recalled)
         if not ledger.records:
             raise ConfigError(
@@ -105,15 +105,15 @@ class Search:
                 "confirm_s": time.monotonic() - searched,
             },
         )
-        entry = entry_of(self.bench, self.identity, records, found.confirmed, winner, goal)
+        entry = entry_of(self.bench.prepared, self.identity, records, found.confirmed, winner, goal)
         if history is not None and entry is not None:
             history.add(entry)
 
     def _prepare(self) -> Goal:
         """Read the task and measure the source model."""
-        bench = self.bench
+        bench, prepared = self.bench, self.bench.prepared
         self.watch.phase("reading the model and the data")
-        _ = bench.space
+        _ = prepared.space
         self.watch.phase("measuring the source model")
         facts = facts_of(bench)
         before = self.folder.read(FACTS_FILE)
@@ -124,22 +124,23 @@ class Search:
         for warning in facts["warnings"]:
             logger.warning("%s", warning)
         minimize = bench.metric.direction == "minimize"
-        return Goal(bench.config.objectives, bench.constraints, bench.source_values, minimize)
+        objectives = prepared.config.objectives
+        return Goal(objectives, prepared.constraints, bench.source_values, minimize)
 
     def _try_recipes(
         self, ledger: Ledger, goal: Goal, budget: Budget, recalled: Sequence[FirstTrial]
     ) -> Stop:
-        bench, settings = self.bench, self.bench.config.search
+        bench, prepared, settings = self.bench, self.bench.prepared, self.bench.config.search
         self.watch.phase("searching")
-        first = first_trials(bench.space, bench.task.info, bench.constraints, recalled)
+        first = first_trials(prepared.space, prepared.task.info, prepared.constraints, recalled)
         seed = settings.seed
         if self.shared:
             seed = own_seed()
             first = apart(first, seed)
         proposer = make_proposer(
-            settings.sampler, bench.space, goal, bench.stages, seed, shared=self.shared
+            settings.sampler, prepared.space, goal, bench.stages, seed, shared=self.shared
         )
         loop = SearchLoop(
-            ledger, bench.space, bench.evaluate, goal, first, self.watch, seed, proposer
+            ledger, prepared.space, bench.evaluate, goal, first, self.watch, seed, proposer
         )
         return loop.run(budget)

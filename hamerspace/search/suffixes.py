@@ -1,16 +1,13 @@
 """Which runtimes and techniques make model files of a suffix, and whether a study can reach one."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from hamerspace.backends import BACKENDS
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ConfigError
-from hamerspace.search.run_folder import RunFolder
-from hamerspace.search.workbench import Workbench
+from hamerspace.search.prepared import Prepared
 from hamerspace.space import Space
 from hamerspace.space.choice import Choice
 
@@ -82,13 +79,8 @@ def able_backends(
         ConfigError: No such file can come of the study; the message says why.
     """
     refuse_suffix(suffix, asked)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        Workbench(
-            loaded, RunFolder(Path(scratch)), store or Store(default_store_folder()), asked
-        ) as bench,
-    ):
-        space = bench.space
+    with Prepared(loaded, store or Store(default_store_folder()), asked) as prepared:
+        space = prepared.space
     if suffix in TECHNIQUE_FORMATS:
         _refuse_without_technique(space, suffix)
         return asked

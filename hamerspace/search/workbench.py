@@ -1,4 +1,4 @@
-"""Everything that turns the recipes of one study into measurements."""
+"""What builds and measures the recipes of one study."""
 
 import tempfile
 import time
@@ -10,21 +10,17 @@ from typing import Any, Self
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate, Host
+from hamerspace.backends.base import Candidate
 from hamerspace.build import preload
-from hamerspace.build.builder import Builder, BuildResult, is_prepared, prepare
+from hamerspace.build.builder import Builder, BuildResult
 from hamerspace.build.faults import refuse_lost
-from hamerspace.build.holds import Holds
 from hamerspace.build.stages import host_digest
-from hamerspace.build.store import Store, content_key
+from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
-from hamerspace.config.loading import parse_space_file
-from hamerspace.config.space import SpaceConfig
-from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
 from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
-from hamerspace.errors import BackendUnavailableError, BuildError, ConfigError, SourceError
+from hamerspace.errors import BuildError, ConfigError, SourceError
 from hamerspace.measure.judging import JudgeLimits, RemoteJudge
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.measurement import Gate, Latency, Measurement
@@ -35,129 +31,51 @@ from hamerspace.measure.size import download_bytes
 from hamerspace.measure.statistics import CONFIDENCE, Interval
 from hamerspace.measure.steps import EvaluationSet
 from hamerspace.recipe import Recipe
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.stages import StoredStages
-from hamerspace.space import (
-    Space,
-    assemble_space,
-    choose_space,
-    find_space_file,
-    narrow,
-    refuse_idle_goal,
-)
-from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.metrics import METRICS, Metric
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.model import ModelArtifact
-from hamerspace.tasks.task import Task
 
 SOURCE_FILE = "source.json"
 
 
 class Workbench:
-    """Holds the worker, the store and the target of a study; close it when done.
+    """Builds and measures the recipes of one study; close it when done.
 
     Args:
-        loaded: The study.
-        folder: Receives logs and what is measured of the source model.
-        store: Results of build stages.
-        backends: Restrict the space to these.
+        prepared: The study; it is closed after the bench, by who made it.
+        folder: Of the run, for logs, rankings and what is measured of the source model. Without
+            one, and of one that may only be read, logs last as long as the bench.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedStudy,
-        folder: RunFolder,
-        store: Store,
-        backends: tuple[str, ...] | None = None,
-    ) -> None:
-        self.loaded = loaded
-        self.config = loaded.config
-        self.constraints = loaded.config.constraints.constraints()
-        self._folder = folder
-        self._own_logs: tempfile.TemporaryDirectory[str] | None = None
-        self._store = store
-        self._backends = backends
-        self._holds = Holds()  # of the task and the source model's outputs
-        self._worker = Worker()
+    def __init__(self, prepared: Prepared, folder: RunFolder | None = None) -> None:
+        self.prepared = prepared
+        self.config = prepared.config
+        self._closing = ExitStack()
+        self._logs = folder if folder is not None and folder.is_writable else self._own_folder()
+        self._folder = folder or self._logs
+        self._store = prepared.store
         self._tool_workers: dict[str, Worker] = {}
         self._started = False
         self._sets: dict[str, EvaluationSet] = {}
 
-    @cached_property
-    def _logs(self) -> RunFolder:
-        """Where logs go: nowhere for long of a run that one may only read."""
-        if self._folder.is_writable:
-            return self._folder
-        self._own_logs = tempfile.TemporaryDirectory()
-        return RunFolder(Path(self._own_logs.name))
+    def _own_folder(self) -> RunFolder:
+        return RunFolder(Path(self._closing.enter_context(tempfile.TemporaryDirectory())))
 
     @cached_property
-    def task(self) -> Task:
-        """The inspected model and the split data."""
-        if not is_prepared(self.loaded, self._store):
-            self._worker.preload(preload.reading(self.loaded.source_path))
-        log = self._logs.log("prepare.log")
-        return prepare(self.loaded, self._store, self._worker, log, self._holds)
-
-    @cached_property
-    def target(self) -> Target:
-        """Where candidates are measured."""
-        budget, target = self.config.budget, self.config.target
-        return TARGETS.load(target.name)(
-            target.threads, budget.measure_timeout_s, hardware=target.hardware
-        )
-
-    @cached_property
-    def _host(self) -> Host:
-        return self.target.host()
-
-    @cached_property
-    def space(self) -> Space:
-        """What the space file means for this model on this target."""
-        task, goal = self.task, self.config.goal
-        space = assemble_space(
-            self.space_config,
-            task.info,
-            self._host,
-            task.loss,
-            self._backends,
-            self.config.target.hardware,
-        )
-        if goal != AUTO_GOAL:
-            refuse_idle_goal(space, goal)
-        return space
-
-    @cached_property
-    def space_config(self) -> SpaceConfig:
-        """What the space file declares, as far as the goal leaves it."""
-        declared = parse_space_file(find_space_file(self._space_choice[0], self.loaded.root))
-        return narrow(declared, self.config.goal)
-
-    @cached_property
-    def _space_choice(self) -> tuple[str, str]:
-        name = self.config.space
-        if name != AUTO_SPACE:
-            return name, ""
-        return choose_space(self.task.info, self.config.target.hardware, self._host.machine)
-
-    @property
-    def space_reason(self) -> str:
-        """Why ``auto`` took this space; empty where the study names one."""
-        return self._space_choice[1]
-
-    @cached_property
-    def builder(self) -> Builder:
+    def _builder(self) -> Builder:
         budget = self.config.budget
         return Builder(
-            self.task,
+            self.prepared.task,
             self._store,
             self._worker_of,
             self.config.search.seed,
-            lambda: self._host,
+            lambda: self.prepared.host,
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
@@ -165,29 +83,25 @@ class Workbench:
     @cached_property
     def stages(self) -> StoredStages:
         """Which build stages of a recipe are built already."""
-        return StoredStages(self.task, self._store, self.config.search.seed, lambda: self._host)
+        known, seed = self.prepared, self.config.search.seed
+        return StoredStages(known.task, self._store, seed, lambda: known.host)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""
-        for worker in (self._worker, *self._tool_workers.values()):
+        for worker in (self.prepared.worker, *self._tool_workers.values()):
             worker.settle()
-
-    def backend_names(self) -> tuple[str, ...]:
-        """Those that the space holds."""
-        choice = next(c for c in self.space.choices if c.name == "backend")
-        return tuple(str(value) for value in choice.values)
 
     def _worker_of(self, environment: str | None) -> Worker:
         """The worker that runs on the interpreter of an environment."""
         if environment is None:
-            return self._worker
+            return self.prepared.worker
         if environment not in self._tool_workers:
             python = environment_python(environment)
             if python is None:
                 raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
             worker = Worker(python)
-            names = self.backend_names()
-            worker.preload(preload.building(self.task.info, names, environment))
+            names = self.prepared.backend_names
+            worker.preload(preload.building(self.prepared.task.info, names, environment))
             self._tool_workers[environment] = worker
         return self._tool_workers[environment]
 
@@ -198,19 +112,18 @@ class Workbench:
         if found is not None:
             return Measurement.from_dict(found["measurement"])
         self.start()
-        data = self._data("search")
+        data, known = self._data("search"), self.prepared
         self.settle()
-        plain = self.target.measure_reference(
-            self._source, data.inputs, self.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
+        plain = known.target.measure_reference(
+            known.source, data.inputs, known.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
         )
         value = plain.to_dict()
         if self._counts_download(None):
-            value["download_mb"] = download_bytes(self._source) / 1e6
+            value["download_mb"] = download_bytes(known.source) / 1e6
         value["quality"] = data.judge.judge(data.judge.source_outputs).__dict__
         value["quality"]["drop"] = value["quality"]["drop"].to_dict()
-        self._folder.write(
-            SOURCE_FILE, {"measurement": value, "environment": self.target.environment()}
-        )
+        environment = known.target.environment()
+        self._folder.write(SOURCE_FILE, {"measurement": value, "environment": environment})
         return Measurement.from_dict(value)
 
     def drop_of_source(self, split: str, confidence: float) -> Interval:
@@ -223,11 +136,6 @@ class Workbench:
         """The source model's value of every objective."""
         return observed(self.source_measurement)
 
-    @property
-    def source_backend(self) -> str:
-        """Name of the backend that runs the source model."""
-        return self._source.backend
-
     @cached_property
     def metric(self) -> Metric:
         """The judge of quality.
@@ -235,12 +143,12 @@ class Workbench:
         Where a study names none and there are no labels, the source model's outputs decide
         whether they are scores of classes, as their shape alone does not tell.
         """
-        return METRICS.load("fidelity_r2") if self._doubt else self.task.metric
+        return METRICS.load("fidelity_r2") if self._doubt else self.prepared.task.metric
 
     @cached_property
     def _doubt(self) -> str:
         """Why an output of the shape of class scores holds none; empty where it may."""
-        task = self.task
+        task = self.prepared.task
         if task.quality.metric is not None or task.metric.name != "agreement":
             return ""
         return scores_doubt(self._source_outputs("search"))
@@ -248,15 +156,16 @@ class Workbench:
     @property
     def metric_reason(self) -> str | None:
         """What was assumed of the output; ``None`` where nothing had to be."""
-        if self.task.quality.metric is not None or self.task.metric.name != "agreement":
+        task = self.prepared.task
+        if task.quality.metric is not None or task.metric.name != "agreement":
             return None
         if self._doubt:
             return (
-                f"Output {self.task.judged} is not taken for scores of classes, since "
+                f"Output {task.judged} is not taken for scores of classes, since "
                 f"{self._doubt}: quality is fidelity_r2, by the worst channel."
             )
         return (
-            f"Output {self.task.judged} is taken for scores of classes: quality is how often the "
+            f"Output {task.judged} is taken for scores of classes: quality is how often the "
             "same one is the greatest. For an embedding or other numbers choose 'fidelity_r2'."
         )
 
@@ -269,13 +178,12 @@ class Workbench:
         """
         if self._started:
             return
-        inputs = self._inputs("search")
-        self.target.set_reference(
-            self._source, inputs, self.task.batch_size, self._logs.log("source.log")
-        )
+        known, log = self.prepared, self._logs.log("source.log")
+        inputs, batch_size = self._inputs("search"), known.task.batch_size
+        known.target.set_reference(known.source, inputs, batch_size, log)
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
-        self._worker.preload(preload.building(self.task.info, self.backend_names()))
+        known.worker.preload(preload.building(known.task.info, known.backend_names))
         for split in ("search", "confirm"):
             self._data(split).judge.check()
 
@@ -287,7 +195,7 @@ class Workbench:
         """
         self.start()
         started = time.monotonic()
-        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
+        self.prepared.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.ranking is not None:
             keep_ranking(self._folder, built.ranking)
@@ -302,8 +210,8 @@ class Workbench:
 
     def build(self, recipe: Recipe) -> BuildResult:
         """Build ``recipe``, or take it from the store, which keeps it until the next build."""
-        self._holds.mark_used()
-        return self.builder.build(recipe, self._logs.recipe_log(recipe, "build.log"))
+        self.prepared.holds.mark_used()
+        return self._builder.build(recipe, self._logs.recipe_log(recipe, "build.log"))
 
     def candidate(self, recipe: Recipe, whose: str) -> Candidate:
         """What :meth:`build` made.
@@ -319,12 +227,12 @@ class Workbench:
     def technique_model(self, recipe: Recipe, model_format: str) -> ModelArtifact | None:
         """What the recipe's techniques leave, where it has this format: see the builder."""
         log = self._logs.recipe_log(recipe, "build.log")
-        return self.builder.technique_model(recipe, model_format, log)
+        return self._builder.technique_model(recipe, model_format, log)
 
     def confirm(self, recipe: Recipe, confidence: float = CONFIDENCE) -> Measurement:
         """Measure a recipe in full on the confirm split; the intervals have this confidence."""
         self.start()
-        self.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
+        self.prepared.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
@@ -343,22 +251,16 @@ class Workbench:
         built = None if recipe is None else self.candidate(recipe, "a confirmed recipe")
         self.settle()
         plan = LatencyPlan(0.02, max_s, max_s / 4)
-        return self.target.time_afresh(built, plan, pair)
+        return self.prepared.target.time_afresh(built, plan, pair)
 
     def close(self) -> None:
-        """End every process and keep the store within its bound, each whatever the others raise."""
-        with ExitStack() as last:
-            if self._own_logs is not None:
-                last.callback(self._own_logs.cleanup)
-            last.callback(self._store.evict)
-            last.callback(self._holds.release)
-            if "builder" in self.__dict__:
-                last.callback(self.builder.close)
-            if "target" in self.__dict__:
-                last.callback(self.target.close)
+        """End what was started here, each whatever the others raise."""
+        with self._closing as last:
+            if "_builder" in self.__dict__:
+                last.callback(self._builder.close)
             for data in self._sets.values():
                 last.callback(data.judge.close)
-            for worker in (self._worker, *self._tool_workers.values()):
+            for worker in self._tool_workers.values():
                 last.callback(worker.close)
 
     def __enter__(self) -> Self:
@@ -370,9 +272,9 @@ class Workbench:
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
         log = self._logs.recipe_log(recipe, "measure.log")
         self.settle()
-        used = [*(candidate.folder / name for name in candidate.files), *self.task.files()]
+        used = [*(candidate.folder / name for name in candidate.files), *self.prepared.task.files()]
         try:
-            measurement = self.target.measure(candidate, plan, log)
+            measurement = self.prepared.target.measure(candidate, plan, log)
         except OSError:
             refuse_lost(used)
             raise
@@ -393,10 +295,10 @@ class Workbench:
         reference = self.source_measurement.latency
         assert reference is not None
         reference_ms = reference.latency_ms.estimate
-        data, batch_size = self._data(split), self.task.batch_size
+        data, batch_size = self._data(split), self.prepared.task.batch_size
         counts = looks(data.rows, batch_size, data.judge.first_look)
         gates = Gates(
-            self.constraints,
+            self.prepared.constraints,
             counts,
             gated,
             full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5, confidence),
@@ -411,8 +313,8 @@ class Workbench:
         """Path from the study's folder to digest, of what its code has read so far."""
         judges = [data.judge for data in self._sets.values()]
         return {
-            **self.task.reads,
-            **{n: d for j in judges for n, d in j.reads(self.task.root).items()},
+            **self.prepared.task.reads,
+            **{n: d for j in judges for n, d in j.reads(self.prepared.task.root).items()},
         }
 
     def first_look(self, split: str) -> int:
@@ -422,27 +324,8 @@ class Workbench:
     def _counts_download(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""
         asked = Objective.DOWNLOAD in self.config.objectives
-        limited = self.constraints.max_download_mb is not None
+        limited = self.prepared.constraints.max_download_mb is not None
         return asked or limited or (recipe is not None and "sparsify.ratio" in recipe.parameters)
-
-    @cached_property
-    def _source(self) -> Candidate:
-        """The source model as its user runs it."""
-        model = self.task.source
-        missing = []
-        for name in BACKENDS:
-            config = BACKENDS.load(name)
-            if model.format not in (*config.model_formats, *config.source_formats):
-                continue
-            if config.missing():
-                missing.append(config.hint())
-                continue
-            try:
-                return config.create().wrap_source(model)
-            except BuildError:
-                continue
-        hint = f"; {' or '.join(missing)}" if missing else ""
-        raise BackendUnavailableError(f"no backend runs a model of format '{model.format}'{hint}")
 
     def _data(self, split: str) -> EvaluationSet:
         """A split with its judge; the source model's outputs on it are computed on first use."""
@@ -451,7 +334,7 @@ class Workbench:
         return self._sets[split]
 
     def _evaluation_set(self, split: str) -> EvaluationSet:
-        task = self.task
+        task = self.prepared.task
         labels = task.splits.labels_of(split) if self.metric.needs_labels else None
         given = self.config.task.data
         together = task.batch_size if given is not None and given.whole_batches else 1
@@ -464,12 +347,12 @@ class Workbench:
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
 
     def _inputs(self, split: str) -> dict[str, str]:
-        return self.task.splits.input_paths(split)
+        return self.prepared.task.splits.input_paths(split)
 
     def _source_outputs(self, split: str) -> Any:
         """The source model's outputs, computed once for all studies of the task."""
-        task = self.task
-        config = BACKENDS.load(self._source.backend)
+        task = self.prepared.task
+        config = BACKENDS.load(self.prepared.source.backend)
         key = content_key(
             kind="source outputs",
             source=task.source_fingerprint,
@@ -477,14 +360,14 @@ class Workbench:
             batch_size=task.batch_size,
             output=task.output,
             row_axis=task.judged.row_axis,
-            host=host_digest(self._host),
+            host=host_digest(self.prepared.host),
             versions=config.versions(),
             code=code_digest(config.implementation.partition(":")[0]),
         )
 
         def fill(scratch: Path) -> None:
             self.start()
-            outputs = self.target.reference_outputs(
+            outputs = self.prepared.target.reference_outputs(
                 self._inputs(split), task.splits.rows[split], task.batch_size, task.output
             )
             if np.isnan(outputs).any():
@@ -496,5 +379,5 @@ class Workbench:
                 )
             np.save(scratch / "outputs.npy", outputs)
 
-        entry = self._store.make(key, fill, self._holds)
+        entry = self._store.make(key, fill, self.prepared.holds)
         return np.load(entry / "outputs.npy", mmap_mode="r")

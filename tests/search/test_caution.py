@@ -11,6 +11,7 @@ from hamerspace.measure.quality import Judge
 from hamerspace.search.caution import chance_warnings, smallest_of_hits, too_few_rows
 from hamerspace.search.conclude import BEST_CONFIDENCE
 from hamerspace.search.facts import facts_of
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.metrics import METRICS
@@ -107,7 +108,10 @@ def facts(tmp_path):
             space="quick",
         )
         store, folder = Store(tmp_path / "store"), RunFolder(tmp_path / "run")
-        with Workbench(loaded, folder, store, ("onnxruntime",)) as bench:
+        with (
+            Prepared(loaded, store, ("onnxruntime",)) as prepared,
+            Workbench(prepared, folder) as bench,
+        ):
             return facts_of(bench)
 
     return facts

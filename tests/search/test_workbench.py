@@ -14,6 +14,7 @@ import pytest
 from hamerspace.build.store import Store
 from hamerspace.config.loading import load_study
 from hamerspace.errors import StoreError
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 
@@ -33,7 +34,7 @@ def store(tmp_path):
 @pytest.fixture
 def bench(write_study, tmp_path, store):
     loaded = load_study(write_study(tmp_path / "study"))
-    with Workbench(loaded, RunFolder(tmp_path / "run"), store, None) as bench:
+    with Prepared(loaded, store) as known, Workbench(known, RunFolder(tmp_path / "run")) as bench:
         yield bench
 
 
@@ -43,7 +44,7 @@ def evaluate(bench):
 
     def evaluate(kind):
         given = {"backend": "onnxruntime", "onnxruntime.quantization": kind}
-        return bench.evaluate(bench.space.complete(given))
+        return bench.evaluate(bench.prepared.space.complete(given))
 
     return evaluate
 
@@ -71,6 +72,7 @@ def test_another_process_may_evict_while_a_search_runs(evaluate, bench, store):
 def test_what_a_search_used_may_be_evicted_after_it(evaluate, bench, store):
     evaluate("none")
     bench.close()
+    bench.prepared.close()
     _another_process_evicts(store)
     assert not list(store.root.glob("??/*"))
 
@@ -114,19 +116,19 @@ def test_a_build_server_that_is_killed_while_idle_ends_nothing(evaluate, bench):
 
 def test_a_task_that_somebody_deletes_ends_the_search(evaluate, bench):
     evaluate("none")
-    shutil.rmtree(bench.task.folder)
+    shutil.rmtree(bench.prepared.task.folder)
     with pytest.raises(StoreError, match=r"is gone.*give the command again"):
         evaluate("static_int8")
 
 
 def test_a_model_that_somebody_deletes_says_nothing_of_it(evaluate, bench, store, monkeypatch):
-    measure = bench.target.measure
+    measure = bench.prepared.target.measure
 
     def deleted_meanwhile(candidate, plan, log):
         shutil.rmtree(candidate.folder)
         return measure(candidate, plan, log)
 
-    monkeypatch.setattr(bench.target, "measure", deleted_meanwhile)
+    monkeypatch.setattr(bench.prepared.target, "measure", deleted_meanwhile)
     with pytest.raises(StoreError, match="is gone"):
         evaluate("none")
 
@@ -134,15 +136,15 @@ def test_a_model_that_somebody_deletes_says_nothing_of_it(evaluate, bench, store
 def test_a_full_disk_says_nothing_of_a_candidate(plugins, write_study, tmp_path, store):
     space = {"backend": ["unruly"], "unruly.behaviour": ["build_fills_the_disk"]}
     loaded = load_study(write_study(tmp_path / "study", space))
-    with Workbench(loaded, RunFolder(tmp_path / "run"), store, None) as bench:
-        recipe = bench.space.complete({"backend": "unruly"})
+    with Prepared(loaded, store) as known, Workbench(known, RunFolder(tmp_path / "run")) as bench:
+        recipe = bench.prepared.space.complete({"backend": "unruly"})
         with pytest.raises(StoreError, match="is full"):
             bench.evaluate(recipe)
         log = (tmp_path / "run" / "artifacts" / recipe.id / "build.log").read_text()
         assert "No space left on device" in log
 
 
-def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, monkeypatch):
+def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, store, monkeypatch):
     evaluate("none")
     children = psutil.Process().children(recursive=True)
     assert children
@@ -151,14 +153,14 @@ def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, monkeypatch):
         raise RuntimeError("cannot be closed")
 
     for owner, name in (
-        (bench.builder, "close"),
-        (bench._store, "evict"),
-        (bench.target, "expect"),
+        (bench._builder, "close"),
+        (store, "evict"),
+        (bench.prepared.target, "expect"),
     ):
         monkeypatch.setattr(owner, name, fail)
-    monkeypatch.setattr(bench._worker, "settle", fail)
-    with pytest.raises(RuntimeError, match="cannot be closed"):
-        bench.close()
+    monkeypatch.setattr(bench.prepared.worker, "settle", fail)
+    with pytest.raises(RuntimeError, match="cannot be closed"), bench.prepared, bench:
+        pass
     monkeypatch.undo()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []

@@ -9,9 +9,9 @@ from hamerspace.search.goal import Goal
 from hamerspace.search.history.alike import recall
 from hamerspace.search.history.entry import Entry, Setting, Tried
 from hamerspace.search.history.file import HistoryFile, default_history_file
+from hamerspace.search.prepared import Prepared
 from hamerspace.search.record import Record, observed
 from hamerspace.search.warmstart import FirstTrial
-from hamerspace.search.workbench import Workbench
 
 
 def history_of(loaded: LoadedStudy) -> HistoryFile | None:
@@ -28,24 +28,24 @@ def history_of(loaded: LoadedStudy) -> HistoryFile | None:
 
 
 def recall_for(
-    bench: Workbench, history: HistoryFile | None, size_mb: float | None = None
+    prepared: Prepared, history: HistoryFile | None, size_mb: float | None = None
 ) -> tuple[FirstTrial, ...]:
     """What the history holds for a study, the most promising first.
 
     Args:
-        bench: Of the study.
+        prepared: Of the study.
         history: The user's.
         size_mb: Of the source model's files; default: of its weights.
     """
     if history is None:
         return ()
-    size_mb = size_mb or bench.task.info.size_bytes / 1e6
-    return recall(history.read(), setting_of(bench), bench.space, size_mb)
+    size_mb = size_mb or prepared.task.info.size_bytes / 1e6
+    return recall(history.read(), setting_of(prepared), prepared.space, size_mb)
 
 
-def setting_of(bench: Workbench) -> Setting:
+def setting_of(prepared: Prepared) -> Setting:
     """What a study is about; nothing is built or measured for it."""
-    info, config, host = bench.task.info, bench.config, bench.target.host()
+    info, config, host = prepared.task.info, prepared.config, prepared.host
     return Setting(
         format=info.format,
         op_families=info.op_families,
@@ -54,15 +54,15 @@ def setting_of(bench: Workbench) -> Setting:
         machine=host.machine,
         gpu=host.gpu,
         threads=config.target.threads,
-        batch_size=bench.task.batch_size,
-        metric=bench.task.metric.name,
+        batch_size=prepared.task.batch_size,
+        metric=prepared.task.metric.name,
         objectives=tuple(objective.value for objective in config.objectives),
-        limits=bench.constraints.limits(),
+        limits=prepared.constraints.limits(),
     )
 
 
 def entry_of(
-    bench: Workbench,
+    prepared: Prepared,
     identity: str,
     records: Mapping[int, Record],
     confirmed: Sequence[Confirmed],
@@ -74,23 +74,23 @@ def entry_of(
     That is so without a winner, and without data: what is lost of quality is not known then.
 
     Args:
-        bench: Of the study.
+        prepared: Of the study.
         identity: Digest of what must not change between its runs.
         records: Its finished trials.
         confirmed: What was confirmed.
         winner: What was chosen.
         goal: Holds the source model's figures.
     """
-    if winner is None or bench.task.splits.synthetic:
+    if winner is None or prepared.task.splits.synthetic:
         return None
     usable = sorted(
         (c for c in confirmed if c.rank < 2), key=lambda c: (c.number != winner.number, c.rank)
     )
     return Entry(
-        name=bench.config.name,
+        name=prepared.config.name,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         identity=identity,
-        setting=setting_of(bench),
+        setting=setting_of(prepared),
         recipes=tuple(
             _tried(records[c.number], goal.source, winner=c.number == winner.number) for c in usable
         ),

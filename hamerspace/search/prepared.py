@@ -1,0 +1,156 @@
+"""What is known of a study before anything is built or measured."""
+
+import os
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import Candidate, Host
+from hamerspace.build import preload
+from hamerspace.build.builder import is_prepared, prepare
+from hamerspace.build.holds import Holds
+from hamerspace.build.store import Store
+from hamerspace.build.worker import Worker
+from hamerspace.config.loading import parse_space_file
+from hamerspace.config.space import SpaceConfig
+from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
+from hamerspace.errors import BackendUnavailableError, BuildError
+from hamerspace.space import (
+    Space,
+    assemble_space,
+    choose_space,
+    find_space_file,
+    narrow,
+    refuse_idle_goal,
+)
+from hamerspace.targets import TARGETS, Target
+from hamerspace.tasks.task import Task
+
+
+class Prepared:
+    """A study's task and device, and what its space comes to for them; close it when done.
+
+    Each is found out when it is first asked for. No run folder is needed.
+
+    Args:
+        loaded: The study.
+        store: Keeps the task, and what is built from it; kept within its bound when this closes.
+        backends: Restrict the space to these.
+        log: Receives what reading the model and the data prints.
+
+    Attributes:
+        worker: Reads the model, and builds from it.
+        holds: Of the task, and of what else the store must keep while this is open.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedStudy,
+        store: Store,
+        backends: tuple[str, ...] | None = None,
+        log: Path = Path(os.devnull),
+    ) -> None:
+        self.loaded = loaded
+        self.config = loaded.config
+        self.constraints = loaded.config.constraints.constraints()
+        self.store = store
+        self.worker = Worker()
+        self.holds = Holds()
+        self._backends = backends
+        self._log = log
+
+    @cached_property
+    def task(self) -> Task:
+        """The inspected model and the split data."""
+        if not is_prepared(self.loaded, self.store):
+            self.worker.preload(preload.reading(self.loaded.source_path))
+        return prepare(self.loaded, self.store, self.worker, self._log, self.holds)
+
+    @cached_property
+    def target(self) -> Target:
+        """Where candidates are measured."""
+        budget, target = self.config.budget, self.config.target
+        return TARGETS.load(target.name)(
+            target.threads, budget.measure_timeout_s, hardware=target.hardware
+        )
+
+    @cached_property
+    def host(self) -> Host:
+        """What of the target decides which choices make sense."""
+        return self.target.host()
+
+    @cached_property
+    def space(self) -> Space:
+        """What the space file means for this model on this target."""
+        task, goal = self.task, self.config.goal
+        space = assemble_space(
+            self.space_config,
+            task.info,
+            self.host,
+            task.loss,
+            self._backends,
+            self.config.target.hardware,
+        )
+        if goal != AUTO_GOAL:
+            refuse_idle_goal(space, goal)
+        return space
+
+    @cached_property
+    def space_config(self) -> SpaceConfig:
+        """What the space file declares, as far as the goal leaves it."""
+        declared = parse_space_file(find_space_file(self._space_choice[0], self.loaded.root))
+        return narrow(declared, self.config.goal)
+
+    @property
+    def space_reason(self) -> str:
+        """Why ``auto`` took this space; empty where the study names one."""
+        return self._space_choice[1]
+
+    @cached_property
+    def _space_choice(self) -> tuple[str, str]:
+        name = self.config.space
+        if name != AUTO_SPACE:
+            return name, ""
+        return choose_space(self.task.info, self.config.target.hardware, self.host.machine)
+
+    @property
+    def backend_names(self) -> tuple[str, ...]:
+        """Those that the space holds."""
+        choice = next(c for c in self.space.choices if c.name == "backend")
+        return tuple(str(value) for value in choice.values)
+
+    @cached_property
+    def source(self) -> Candidate:
+        """The source model as its user runs it."""
+        model = self.task.source
+        missing = []
+        for name in BACKENDS:
+            config = BACKENDS.load(name)
+            if model.format not in (*config.model_formats, *config.source_formats):
+                continue
+            if config.missing():
+                missing.append(config.hint())
+                continue
+            try:
+                return config.create().wrap_source(model)
+            except BuildError:
+                continue
+        hint = f"; {' or '.join(missing)}" if missing else ""
+        raise BackendUnavailableError(f"no backend runs a model of format '{model.format}'{hint}")
+
+    def close(self) -> None:
+        """End every process and keep the store within its bound, each whatever the others raise."""
+        with ExitStack() as last:
+            last.callback(self.store.evict)
+            last.callback(self.holds.release)
+            if "target" in self.__dict__:
+                last.callback(self.target.close)
+            last.callback(self.worker.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
