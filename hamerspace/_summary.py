@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hamerspace._numbers import drop_unit
 from hamerspace._secrets import without_passwords
@@ -27,11 +27,9 @@ from hamerspace.report.run_data import (
 from hamerspace.search.facts import versions
 from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.record import BUILDS, LIMITED, Record, left_in_float_text, observed
+from hamerspace.search.run import Run
 from hamerspace.space.describe import offered_parameters, recipe_label
 from hamerspace.tasks.user_code import SESSION
-
-if TYPE_CHECKING:
-    from hamerspace.study import Study
 
 _MOST_NEAREST = 3
 _ENDED: dict[Gate, EndedAt] = {
@@ -46,7 +44,7 @@ _ENDED: dict[Gate, EndedAt] = {
 }
 
 
-def summarize(study: "Study") -> RunData:
+def summarize(study: Run) -> RunData:
     """Collect a study's trials, confirmations and facts."""
     config = study.loaded.config
     facts = study.folder.read("facts.json") or {}
@@ -129,7 +127,7 @@ def values_of(measurement: Measurement) -> dict[str, float | None]:
     }
 
 
-def _choices(study: "Study") -> dict[int, Mapping[str, Scalar]]:
+def _choices(study: Run) -> dict[int, Mapping[str, Scalar]]:
     trials = study.optuna_study.get_trials(deepcopy=False)
     return {trial.number: trial.params for trial in trials}
 
@@ -187,7 +185,7 @@ def _ended_at(measurement: Measurement) -> EndedAt:
     return _ENDED[measurement.ended_at]
 
 
-def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:
+def _source(study: Run, facts: Mapping[str, Any]) -> SourceRecord:
     about = facts.get("source", {})
     described = {
         "format": about.get("format"),
@@ -209,7 +207,7 @@ def _source(study: "Study", facts: Mapping[str, Any]) -> SourceRecord:
     )
 
 
-def _beside(study: "Study") -> dict[str, float | None]:
+def _beside(study: Run) -> dict[str, float | None]:
     """What the source model took in the processes beside those that the best was timed in.
 
     The figure of the search's start is of one process, and another hour: beside the best's it would
@@ -228,7 +226,7 @@ def _beside(study: "Study") -> dict[str, float | None]:
     }
 
 
-def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Record]:
+def _last_seen(records: Mapping[int, Record], study: Run) -> dict[int, Record]:
     """The records, with what confirmation saw where a candidate came that far."""
     again = {c.number: c.measurement for c in study.confirmed}
     return {
@@ -241,7 +239,7 @@ def _last_seen(records: Mapping[int, Record], study: "Study") -> dict[int, Recor
 
 
 def _nearest(
-    study: "Study",
+    study: Run,
     records: Mapping[int, Record],
     limits: Mapping[str, float],
     stored: Mapping[str, str],
@@ -273,9 +271,7 @@ def _nearest(
     )
 
 
-def _notes(
-    facts: Mapping[str, Any], study: "Study", records: Mapping[int, Record]
-) -> tuple[str, ...]:
+def _notes(facts: Mapping[str, Any], study: Run, records: Mapping[int, Record]) -> tuple[str, ...]:
     found = list(facts.get("notes", []))
     space = facts.get("space", {})
     if space.get("why"):
@@ -294,7 +290,7 @@ def _notes(
     return tuple(found)
 
 
-def _warnings(facts: Mapping[str, Any], study: "Study") -> tuple[str, ...]:
+def _warnings(facts: Mapping[str, Any], study: Run) -> tuple[str, ...]:
     found = list(facts.get("warnings", []))
     found += [
         f"Trial {c.number}: {c.measurement.quality.note}"
@@ -320,13 +316,13 @@ def _rests_on_cpu_time(measurement: Measurement) -> bool:
     return measurement.latency is not None and measurement.latency.basis == "cpu"
 
 
-def _environment(study: "Study", facts: Mapping[str, Any]) -> dict[str, str]:
+def _environment(study: Run, facts: Mapping[str, Any]) -> dict[str, str]:
     """The device, and the versions as they were when the search last began."""
     saved = study.folder.read("source.json") or {}
     return {**saved.get("environment", {}), **(facts.get("versions") or versions())}
 
 
-def compared_run(study: "Study", folder: str) -> ComparedRun:
+def compared_run(study: Run, folder: str) -> ComparedRun:
     """A study as one side of a comparison.
 
     Args:
@@ -355,7 +351,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", inner
 
 
-def _study_yaml(study: "Study") -> str:
+def _study_yaml(study: Run) -> str:
     """The study with what flags and arguments changed, as a file that can be searched again."""
     config = study.loaded.config
     budget = config.budget.model_copy(

@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
 from hamerspace._optuna import is_read_only
 from hamerspace._summary import summarize
 from hamerspace.backends.base import Candidate
 from hamerspace.build.faults import full_disk
-from hamerspace.build.store import Store, content_key, default_store_folder
-from hamerspace.config.flags import backend_names, override, study_from_flags
+from hamerspace.build.store import Store, default_store_folder
+from hamerspace.config.flags import override, study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.settings import takes_settings
 from hamerspace.config.study import LoadedStudy
@@ -36,32 +34,22 @@ from hamerspace.report.pictures import save_figures
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import trials_frame
 from hamerspace.search.best import export_trial, holds_best, replace_best
-from hamerspace.search.confirm import Confirmed, front
 from hamerspace.search.export import new_folder
-from hamerspace.search.goal import Goal
 from hamerspace.search.identity import begin, changes_since, make_room
-from hamerspace.search.ledger import Ledger
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.record import Record, observed
-from hamerspace.search.run_folder import (
-    FACTS_FILE,
-    RESULT_FILE,
-    RUN_FILE,
-    STUDY_DB,
-    RunFolder,
-    open_run,
-)
+from hamerspace.search.record import Record
+from hamerspace.search.run import Run
+from hamerspace.search.run_folder import RESULT_FILE, RUN_FILE
 from hamerspace.search.running import Search
-from hamerspace.search.samplers import make_sampler, own_seed
 from hamerspace.search.stop import Budget
-from hamerspace.search.workbench import SOURCE_FILE, Workbench
+from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.model import ModelArtifact
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Study:
+class Study(Run):
     """One search: a task, a space, limits, and what was measured so far.
 
     Make one with :meth:`from_yaml` or :meth:`from_model`, or open an earlier one with
@@ -70,9 +58,9 @@ class Study:
 
     Args:
         loaded: The study file, or its equal.
-        folder: Folder of its outputs.
+        folder: Folder of its outputs; default: ``runs/<name>``.
         storage: Optuna storage URL; default: ``study.db`` in the folder.
-        backends: Restrict the space to these backends.
+        backends: Restrict the space to these.
         store: Where build results are kept; default: the user's cache folder.
     """
 
@@ -84,14 +72,8 @@ class Study:
         backends: tuple[str, ...] | None = None,
         store: Store | None = None,
     ) -> None:
-        self.loaded = loaded
-        self.folder = RunFolder((folder or Path("runs") / loaded.config.name).resolve())
-        self._storage_url = storage or self.folder.storage_url
-        # The folder's own database is not noted by its path, so that the folder may be moved.
-        self._shared_url = None if self._storage_url == self.folder.storage_url else storage
-        self._backends = backend_names(backends)
+        super().__init__(loaded, folder, storage, backends)
         self._store = store or Store(default_store_folder())
-        self._ledger: Ledger | None = None
 
     def __repr__(self) -> str:
         run, best = self.run_data(), self.best
@@ -153,19 +135,6 @@ class Study:
         """
         loaded = study_from_flags(str(model), inputs=inputs, trust_pickle=trust_pickle, **flags)
         return cls(loaded, None if out is None else Path(out), storage, backends)
-
-    @classmethod
-    def load(cls, run: str | Path) -> "Study":
-        """Open the folder of an earlier run.
-
-        Raises:
-            RunFolderError: There is no run in it.
-        """
-        folder = open_run(Path(run))
-        state = folder.read(RUN_FILE) or {}
-        loaded = LoadedStudy.model_validate(state["study"])
-        backends = state.get("identity", {}).get("backends")
-        return cls(loaded, folder.path, state.get("storage"), tuple(backends) if backends else None)
 
     def optimize(
         self,
@@ -268,53 +237,6 @@ class Study:
         """Write the report's figures as PNG; ``FigureError`` tells what drawing them lacks."""
         return save_figures(self.run_data(), Path(folder))
 
-    def records(self) -> dict[int, Record]:
-        """Trial number to what it came to, for the finished trials."""
-        return dict(self._open().records) if self._was_begun() else {}
-
-    def refresh(self) -> None:
-        """Take in the trials that another process has finished since this study was loaded."""
-        if self._was_begun():
-            self._open().take_in()
-
-    @property
-    def optuna_study(self) -> optuna.Study:
-        """The study as Optuna knows it; its trials are finished ones only."""
-        return self._open().kept
-
-    @property
-    def source(self) -> Measurement | None:
-        """The source model's own measurement; ``None`` before the search began."""
-        found = self.folder.read(SOURCE_FILE)
-        return None if found is None else Measurement.from_dict(found["measurement"])
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """What the last call of :meth:`optimize` ended with; empty before it ended."""
-        return self.folder.read(RESULT_FILE) or {}
-
-    @property
-    def confirmed(self) -> list[Confirmed]:
-        """The candidates that were confirmed, in the order of their trials."""
-        return [Confirmed.from_dict(value) for value in self.result.get("confirmed", [])]
-
-    @property
-    def best(self) -> Confirmed | None:
-        """The winner; ``None`` where nothing confirmed keeps the limits and beats the source."""
-        number = self.result.get("winner")
-        return next((c for c in self.confirmed if c.number == number), None)
-
-    @property
-    def nearest_to_source(self) -> Confirmed | None:
-        """The best that keeps the limits, where nothing beats the source model; else ``None``."""
-        number = self.result.get("nearest_to_source")
-        return next((c for c in self.confirmed if c.number == number), None)
-
-    def front(self) -> dict[int, Record]:
-        """The feasible trials that no other dominates, by trial number."""
-        records = self.records()
-        return {n: records[n] for n in front(records, self.goal.maximize)}
-
     def trials_dataframe(self) -> "pd.DataFrame":
         """One row a trial: recipe, measurements with intervals, gate, reason, seconds."""
         return trials_frame(self.run_data())
@@ -409,56 +331,8 @@ class Study:
         again = next((c for c in self.confirmed if c.number == trial), None)
         return records[trial].measurement if again is None else again.measurement
 
-    @property
-    def goal(self) -> Goal:
-        """What the search improves and keeps, as far as the run folder tells."""
-        config = self.loaded.config
-        facts = self.folder.read(FACTS_FILE) or {}
-        source = self.source
-        return Goal(
-            config.objectives,
-            config.constraints.constraints(),
-            {} if source is None else observed(source),
-            facts.get("metric", {}).get("direction") == "minimize",
-        )
-
-    def _was_begun(self) -> bool:
-        """Whether there is a storage to read; reading must not make one.
-
-        Its directions are known once the facts of the task are.
-        """
-        if self._ledger is not None:
-            return True
-        kept = self._shared_url is not None or self.folder.has(STUDY_DB)
-        return kept and self.folder.has(FACTS_FILE)
-
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)
-
-    @property
-    def _identity_key(self) -> str:
-        """Digest of what must not change between runs."""
-        return content_key(identity=(self.folder.read(RUN_FILE) or {}).get("identity"))
-
-    def _open(self, goal: Goal | None = None) -> Ledger:
-        """The study in its storage, and a sampler that has seen its trials."""
-        if self._ledger is None:
-            config = self.loaded.config
-            shared = self._shared_url is not None
-            facts = (self.folder.read(FACTS_FILE) or {}) if shared else {}
-            compare = [facts.get(name) for name in ("choices", "conditions", "content")]
-            seed = own_seed() if shared else config.search.seed
-            self._ledger = Ledger(
-                self._storage_url,
-                config.name,
-                (goal or self.goal).directions,
-                [objective.label for objective in config.objectives],
-                lambda trials: make_sampler(config.search.sampler, seed + trials),
-                identity=self._identity_key,
-                choices=content_key(compare=compare) if any(compare) else "",
-                shared=shared,
-            )
-        return self._ledger
 
 
 def _command() -> str:

@@ -417,11 +417,6 @@ def test_a_script_without_a_guard_runs_once_and_the_library_prints_nothing(study
     assert len(Study.load(tmp_path / "run").records()) == 1
 
 
-def test_a_run_that_is_none_is_refused(tmp_path):
-    with pytest.raises(RunFolderError, match="holds no run"):
-        Study.load(tmp_path)
-
-
 def test_what_is_wrong_with_the_model_is_told_as_it_was_found(write_study, tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"this is no model")

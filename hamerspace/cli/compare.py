@@ -32,11 +32,11 @@ def compare(
     from hamerspace.cli.console import print_json
     from hamerspace.errors import ConfigError
     from hamerspace.report.comparison import compare as side_by_side
-    from hamerspace.study import Study
+    from hamerspace.search.run import Run
 
     if len(runs) < 2:
         raise ConfigError(f"compare: {runs[0]} alone compares with nothing; name two or more runs")
-    found = side_by_side([compared_run(Study.load(run), str(run)) for run in runs])
+    found = side_by_side([compared_run(Run.load(run), str(run)) for run in runs])
     if json:
         print_json(_document(found))
     else:

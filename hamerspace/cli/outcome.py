@@ -11,21 +11,22 @@ if TYPE_CHECKING:
 
     from hamerspace.report.run_data import Confirmation, RunData, Values
     from hamerspace.report.verdict import Verdict
-    from hamerspace.study import Study
+    from hamerspace.search.run import Run
 
 _COLORS = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "neutral": "bold"}
 
 
-def print_outcome(study: "Study", *, as_json: bool) -> None:
+def print_outcome(study: "Run", *, as_json: bool) -> None:
     """Print the table of baselines and winners, how each limit fared, and the verdict."""
     if as_json:
         print_json(outcome_document(study))
         return
     from rich.text import Text
 
+    from hamerspace._summary import summarize
     from hamerspace.report.verdict import verdict
 
-    run = study.run_data()
+    run = summarize(study)
     out = console()
     print_notes(out, run.warnings, run.notes)
     if run.source.values:
@@ -97,9 +98,11 @@ def _confirmed(winner: "Confirmation") -> str:
     return "confirmed"
 
 
-def outcome_document(study: "Study") -> dict[str, Any]:
+def outcome_document(study: "Run") -> dict[str, Any]:
     """Everything that a run has found, as one JSON value."""
-    run = study.run_data()
+    from hamerspace._summary import summarize
+
+    run = summarize(study)
     winner = run.winner
     return {
         "name": run.name,

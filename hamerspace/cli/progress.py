@@ -14,12 +14,12 @@ from hamerspace.space.describe import recipe_label
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hamerspace.study import Study
+    from hamerspace.search.run import Run
 
 
-def progress_display(study: "Study") -> "TerminalProgress":
+def progress_display(run: "Run") -> "TerminalProgress":
     """The display that suits standard error: standard output is for the outcome alone."""
-    return LiveProgress(study) if sys.stderr.isatty() else PlainProgress(study)
+    return LiveProgress(run) if sys.stderr.isatty() else PlainProgress(run)
 
 
 class TerminalProgress(Progress):
@@ -65,8 +65,8 @@ class PlainProgress(TerminalProgress):
 class LiveProgress(TerminalProgress):
     """A table of the latest trials under a bar, renewed in place."""
 
-    def __init__(self, study: "Study") -> None:
-        super().__init__(study)
+    def __init__(self, run: "Run") -> None:
+        super().__init__(run)
         from rich.live import Live
 
         self._console = console(stderr=True)

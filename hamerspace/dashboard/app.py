@@ -13,7 +13,7 @@ from hamerspace.dashboard.artifacts import RunArtifacts
 from hamerspace.dashboard.mirror import Mirror
 from hamerspace.dashboard.upstream import study_details
 from hamerspace.errors import HamerspaceError
-from hamerspace.study import Study
+from hamerspace.search.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class DashboardApp:
         self._hosts = hosts
         self._lock = threading.Lock()
         self._read_at_s = time.monotonic()
-        self.study = Study.load(run)
+        self.study = Run.load(run)
         self._artifacts = RunArtifacts(self.study.folder, Store(default_store_folder()))
         self._mirror, self._app = self._open()
 

@@ -12,6 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hamerspace._optuna import note_taker
+from hamerspace._summary import summarize
 from hamerspace.dashboard.artifacts import RunArtifacts
 from hamerspace.dashboard.figures import sensitivity_page, study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
@@ -21,7 +22,7 @@ from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
 from hamerspace.search.record import Record
-from hamerspace.study import Study
+from hamerspace.search.run import Run
 
 
 class Mirror:
@@ -41,7 +42,7 @@ class Mirror:
         best: Numbers of the feasible trials that no other dominates.
     """
 
-    def __init__(self, study: Study, artifacts: RunArtifacts) -> None:
+    def __init__(self, study: Run, artifacts: RunArtifacts) -> None:
         self._study = study
         self._artifacts = artifacts
         self._records: dict[int, Record] = {}
@@ -86,7 +87,7 @@ class Mirror:
         unchanged = result == self._result and len(records) == len(self._records)
         if unchanged or self._is_another(result):
             return
-        run = self._study.run_data()
+        run = summarize(self._study)
         new = [trial for trial in run.trials if trial.number not in self._records]
         self._add(new, records)
         for trial in new:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from hamerspace import _numbers
 from hamerspace._text import visible
@@ -12,10 +12,8 @@ from hamerspace.report.formats import duration
 from hamerspace.search.confirm import cost, front
 from hamerspace.search.goal import Goal
 from hamerspace.search.record import Record, observed
+from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
-
-if TYPE_CHECKING:
-    from hamerspace.study import Study
 
 _LATEST = 8
 
@@ -34,15 +32,13 @@ class Progress:
         on_front: Number and record of the trials on the front.
 
     Args:
-        study: Whose search it is.
+        run: What the search goes on with.
         trials: Finished trials of the whole study; default: the study's budget.
         timeout_s: Seconds of searching; default: the budget's.
     """
 
-    def __init__(
-        self, study: "Study", trials: int | None = None, timeout_s: float | None = None
-    ) -> None:
-        budget = study.loaded.config.budget
+    def __init__(self, run: Run, trials: int | None = None, timeout_s: float | None = None) -> None:
+        budget = run.loaded.config.budget
         self.trials = budget.trials if trials is None else trials
         self.done = 0
         self.text = "starting"
@@ -50,7 +46,7 @@ class Progress:
         self.latest: deque[tuple[int, Record]] = deque(maxlen=_LATEST)
         self.on_front: dict[int, Record] = {}
         self._timeout_s = budget.timeout_s if timeout_s is None else timeout_s
-        self._study = study
+        self._run = run
         self._started: float | None = None
         self._fresh = 0
         self._best: tuple[float, int, Record] | None = None
@@ -68,9 +64,9 @@ class Progress:
         self.text, self.current = text, ""
         if text == "searching":
             self._started = time.monotonic()
-            self._goal = self._study.goal
-            self.stored = (self._study.folder.read("facts.json") or {}).get("precisions", {})
-            records = self._study.records()
+            self._goal = self._run.goal
+            self.stored = self._run.facts.get("precisions", {})
+            records = self._run.records()
             self.done = len(records)
             for number, record in records.items():
                 self._note(number, record)

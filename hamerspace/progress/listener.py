@@ -3,16 +3,14 @@
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hamerspace.progress.notebook import NotebookProgress, in_notebook
 from hamerspace.recipe import Recipe
 from hamerspace.search.loop import Listener
 from hamerspace.search.record import Record
+from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
-
-if TYPE_CHECKING:
-    from hamerspace.study import Study
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +25,14 @@ class StudyListener(Listener, Protocol):
 class LogListener:
     """Logs at level INFO how a study goes on."""
 
-    def __init__(self, study: "Study") -> None:
-        self._study = study
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._stored: Mapping[str, str] = {}
 
     def phase(self, text: str) -> None:
         logger.info("%s", text)
         if text == "searching":
-            self._stored = (self._study.folder.read("facts.json") or {}).get("precisions", {})
+            self._stored = self._run.facts.get("precisions", {})
 
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         which = "a recipe" if number is None else f"trial {number}"
@@ -45,7 +43,7 @@ class LogListener:
 
 
 def listening(
-    study: "Study",
+    run: Run,
     listener: StudyListener | None,
     trials: int,
     timeout_s: float | None,
@@ -55,7 +53,7 @@ def listening(
     """The listener that was given, else a notebook's display, else the log.
 
     Args:
-        study: Whose search it is.
+        run: What the search goes on with.
         listener: The caller's own.
         trials: Finished trials of the whole study.
         timeout_s: Seconds of searching, where they are limited.
@@ -64,5 +62,5 @@ def listening(
     if listener is not None:
         return nullcontext(listener)
     if display and in_notebook():
-        return NotebookProgress(study, trials, timeout_s)
-    return nullcontext(LogListener(study))
+        return NotebookProgress(run, trials, timeout_s)
+    return nullcontext(LogListener(run))

@@ -2,16 +2,14 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hamerspace import _html
 from hamerspace.progress.count import Progress, cells
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
 from hamerspace.search.record import Record
-
-if TYPE_CHECKING:
-    from hamerspace.study import Study
+from hamerspace.search.run import Run
 
 
 def in_notebook() -> bool:
@@ -27,11 +25,9 @@ class NotebookProgress(Progress):
     Nothing is shown before the work begins, so a study that has ended already shows nothing.
     """
 
-    def __init__(
-        self, study: "Study", trials: int | None = None, timeout_s: float | None = None
-    ) -> None:
-        super().__init__(study, trials, timeout_s)
-        self._name = study.loaded.config.name
+    def __init__(self, run: Run, trials: int | None = None, timeout_s: float | None = None) -> None:
+        super().__init__(run, trials, timeout_s)
+        self._name = run.loaded.config.name
         self._began = time.monotonic()
         self._over = False
         self._handle: Any = None

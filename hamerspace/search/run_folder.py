@@ -23,6 +23,7 @@ from hamerspace.search.run_files import SCHEMAS, Other
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
 FACTS_FILE = "facts.json"
+SOURCE_FILE = "source.json"
 STUDY_DB = "study.db"
 _LOGS = "artifacts"
 _LOCK_FILE = ".lock"

@@ -34,14 +34,12 @@ from hamerspace.recipe import Recipe
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.record import Evaluation, observed
-from hamerspace.search.run_folder import RunFolder
+from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.tasks.metrics import METRICS, Metric
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.model import ModelArtifact
-
-SOURCE_FILE = "source.json"
 
 
 class Workbench:
