@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from hamerspace._version import __version__
 
 if TYPE_CHECKING:
-    from hamerspace.constraints import Constraints, Objective
+    from hamerspace.constraints import Constraints
     from hamerspace.errors import HamerspaceError
     from hamerspace.optimizer import OptimizationGoal, OptimizationResult, Optimizer
+    from hamerspace.quantities import Objective
     from hamerspace.recipe import Recipe
     from hamerspace.study import Study
 
 _EXPORTS = {
     "Constraints": "hamerspace.constraints",
     "HamerspaceError": "hamerspace.errors",
-    "Objective": "hamerspace.constraints",
+    "Objective": "hamerspace.quantities",
     "OptimizationGoal": "hamerspace.optimizer",
     "OptimizationResult": "hamerspace.optimizer",
     "Optimizer": "hamerspace.optimizer",

@@ -10,7 +10,9 @@ from hamerspace._secrets import without_passwords
 from hamerspace._text import visible
 from hamerspace.config.yaml_file import yaml_text
 from hamerspace.constraints import violation
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import BUILDS, Record, left_in_float_text
+from hamerspace.quantities import BY_LIMIT
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.report.comparison import ComparedRun
 from hamerspace.report.run_data import (
@@ -26,7 +28,6 @@ from hamerspace.report.run_data import (
 )
 from hamerspace.search.facts import versions
 from hamerspace.search.rankings import kept_rankings
-from hamerspace.search.record import BUILDS, LIMITED, Record, left_in_float_text, observed
 from hamerspace.search.run import Run
 from hamerspace.space.describe import offered_parameters, recipe_label
 from hamerspace.tasks.user_code import SESSION
@@ -253,11 +254,11 @@ def _nearest(
     for number, record in _last_seen(records, study).items():
         if record.measurement.failed:
             continue
-        values = observed(record.measurement)
+        values = record.measurement.observed()
         over = {
-            name: violation(values[LIMITED[name]], limit)
+            name: violation(values[BY_LIMIT[name].name], limit)
             for name, limit in limits.items()
-            if LIMITED[name] in values and values[LIMITED[name]] > limit
+            if BY_LIMIT[name].name in values and values[BY_LIMIT[name].name] > limit
         }
         if over:
             ranked.append((sum(over.values()), number, tuple(over), values))
@@ -265,7 +266,7 @@ def _nearest(
         Nearest(
             recipe_label(records[number].recipe, stored),
             number,
-            {name: Miss(values[LIMITED[name]], limits[name]) for name in names},
+            {name: Miss(values[BY_LIMIT[name].name], limits[name]) for name in names},
         )
         for _, number, names, values in sorted(ranked, key=lambda entry: entry[:2])[:_MOST_NEAREST]
     )

@@ -1,37 +1,14 @@
-"""Limits that a user sets, how far a measurement misses them, and what the search improves."""
+"""Limits that a user sets, and how far a measurement misses them."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import InitVar, dataclass
-from enum import StrEnum
+from dataclasses import InitVar, dataclass, fields
 
 from hamerspace.errors import ConfigError, did_you_mean
+from hamerspace.quantities import BY_LIMIT
 
 HARDWARE = ("cpu", "arm", "edge", "gpu")
 """Kinds of hardware that :attr:`Constraints.target_hardware` may name."""
-
-
-class Objective(StrEnum):
-    """A measurement that the search improves."""
-
-    QUALITY = "quality"
-    LATENCY = "latency"
-    SIZE = "size"
-    MEMORY = "memory"
-    THROUGHPUT = "throughput"
-    DOWNLOAD = "download"
-
-    @property
-    def label(self) -> str:
-        """Name with its unit, as figures and dashboards show it."""
-        return {
-            Objective.QUALITY: "quality",
-            Objective.LATENCY: "latency_ms",
-            Objective.SIZE: "size_mb",
-            Objective.MEMORY: "memory_mb",
-            Objective.THROUGHPUT: "throughput_per_s",
-            Objective.DOWNLOAD: "download_mb",
-        }[self]
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,7 @@ class Constraints:
 
     def limits(self) -> dict[str, float]:
         """The limits that are set, always in the same order."""
-        values = ((name, getattr(self, name)) for name in _LIMITS)
+        values = ((f.name, getattr(self, f.name)) for f in fields(self) if f.name in BY_LIMIT)
         return {name: value for name, value in values if value is not None}
 
 
@@ -92,15 +69,6 @@ def check_hardware(name: str | None) -> None:
     """
     if name is not None and name not in HARDWARE:
         raise ConfigError(f"unknown target_hardware {name!r}{did_you_mean(str(name), HARDWARE)}")
-
-
-_LIMITS = (
-    "max_size_mb",
-    "max_latency_ms",
-    "max_accuracy_drop",
-    "max_memory_mb",
-    "max_download_mb",
-)
 
 
 def violation(value: float, limit: float) -> float:

@@ -25,7 +25,8 @@ from hamerspace.errors import (
     RunFolderError,
     StoreError,
 )
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import Record
 from hamerspace.progress import StudyListener, listening
 from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
@@ -37,7 +38,6 @@ from hamerspace.search.best import export_trial, holds_best, replace_best
 from hamerspace.search.export import new_folder
 from hamerspace.search.identity import begin, changes_since, make_room
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.record import Record
 from hamerspace.search.run import Run
 from hamerspace.search.run_folder import RESULT_FILE, RUN_FILE
 from hamerspace.search.running import Search

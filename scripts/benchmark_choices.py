@@ -20,8 +20,8 @@ from tables.table import Table
 
 from hamerspace.constraints import penalty
 from hamerspace.errors import HamerspaceError
+from hamerspace.outcome.record import Record
 from hamerspace.search.loop import SearchLoop
-from hamerspace.search.record import Record
 from hamerspace.search.surrogate.proposer import Settings
 
 WORST = 2.0

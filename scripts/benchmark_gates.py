@@ -24,7 +24,6 @@ from tables.table import Row, Table
 
 from hamerspace.constraints import Constraints
 from hamerspace.errors import HamerspaceError
-from hamerspace.measure.measurement import Gate
 from hamerspace.measure.protocol import SHORT, Gates, Protocol, _Ended, look_takes_less
 from hamerspace.measure.quality import FIRST_LOOK, GROWTH, looks
 from hamerspace.measure.sequential import (
@@ -33,6 +32,7 @@ from hamerspace.measure.sequential import (
     constant_boundary,
     crossing_probability,
 )
+from hamerspace.outcome.measurement import Gate
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 

@@ -26,13 +26,13 @@ from hamerspace._optuna import sqlite_url
 from hamerspace.build.store import Store
 from hamerspace.config.loading import load_study
 from hamerspace.constraints import penalty
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation, Record, judge
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.stop import Budget
@@ -113,7 +113,7 @@ def search_plainly(
 
 def search_ours(bench: Workbench, goal: Goal, folder: Path, deadline_s: float) -> list[Record]:
     """What a search does, without what earlier studies found."""
-    names = [objective.label for objective in goal.objectives]
+    names = [objective.quantity.key for objective in goal.objectives]
     url = sqlite_url(folder / "study.db")
     ledger = Ledger(url, "live", goal.directions, names, lambda _: make_sampler("auto", 0))
     known = bench.prepared

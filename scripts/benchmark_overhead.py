@@ -14,12 +14,13 @@ from pathlib import Path
 from hamerspace._optuna import sqlite_url
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
+from hamerspace.outcome.record import Evaluation
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
-from hamerspace.search.record import Evaluation
 from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
@@ -83,7 +84,7 @@ def main() -> None:
             sqlite_url(Path(folder) / "study.db"),
             "overhead",
             goal.directions,
-            [objective.label for objective in objectives],
+            [objective.quantity.key for objective in objectives],
             lambda seed: make_sampler(arguments.sampler, seed),
         )
         clock = _Clock()

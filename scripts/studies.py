@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace import Study
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.record import Record
 from hamerspace.report import formats
 from hamerspace.report.run_data import RunData
-from hamerspace.search.confirm import Confirmed, cost
-from hamerspace.search.record import Record
+from hamerspace.search.confirm import cost
 from hamerspace.space.describe import recipe_label
 
 ROOT = Path(__file__).parents[1]

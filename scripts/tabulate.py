@@ -26,9 +26,9 @@ from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.flags import override
 from hamerspace.config.loading import load_study
 from hamerspace.errors import HamerspaceError, MetricError, SessionError
-from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.protocol import MeasurementPlan
 from hamerspace.measure.steps import LiveSteps
+from hamerspace.outcome.measurement import Gate, Latency, Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.facts import versions
 from hamerspace.search.prepared import Prepared

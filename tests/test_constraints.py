@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hamerspace.constraints import Constraints, Objective, penalized, penalty, violation
+from hamerspace.constraints import Constraints, penalized, penalty, violation
 from hamerspace.errors import ConfigError
 
 
@@ -41,15 +41,3 @@ def test_a_penalty_is_for_the_worse_in_either_direction():
     assert penalized(3.0, 0.5, 2.0, maximize=False) == 4.0
     assert penalized(3.0, 0.5, -2.0, maximize=False) == 4.0
     assert penalized(3.0, 0.5, 0.0, maximize=False) == 3.5
-
-
-def test_every_objective_has_a_label_with_its_unit():
-    labels = {objective.value: objective.label for objective in Objective}
-    assert labels == {
-        "quality": "quality",
-        "latency": "latency_ms",
-        "size": "size_mb",
-        "memory": "memory_mb",
-        "throughput": "throughput_per_s",
-        "download": "download_mb",
-    }

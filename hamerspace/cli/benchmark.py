@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hamerspace.cli import options
 
 if TYPE_CHECKING:
-    from hamerspace.measure.measurement import Measurement
+    from hamerspace.outcome.measurement import Measurement
     from hamerspace.search.benchmark import BenchmarkResult
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hamerspace.cli.console import console, say
 from hamerspace.cli.ending import refuse_signalled
+from hamerspace.outcome.record import Record
 from hamerspace.progress import Progress
 from hamerspace.progress.count import cells, fate
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Record
 from hamerspace.space.describe import recipe_label
 
 if TYPE_CHECKING:

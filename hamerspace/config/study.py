@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
+from hamerspace.quantities import Objective
 
 REFERENCE_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 AUTO_SPACE = "auto"

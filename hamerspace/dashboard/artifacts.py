@@ -14,9 +14,9 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hamerspace.backends.base import Candidate
 from hamerspace.build.store import Store, is_key
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.rankings import kept_rankings
-from hamerspace.search.record import Record
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.space.describe import recipe_label
 

@@ -17,11 +17,11 @@ from hamerspace.dashboard.artifacts import RunArtifacts
 from hamerspace.dashboard.figures import sensitivity_page, study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.dashboard.upstream import artifact_attributes, constraint_attributes
+from hamerspace.outcome.record import Record
 from hamerspace.report import formats
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
-from hamerspace.search.record import Record
 from hamerspace.search.run import Run
 
 
@@ -58,7 +58,7 @@ class Mirror:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._copy.set_metric_names([o.label for o in study.loaded.config.objectives])
+            self._copy.set_metric_names([o.quantity.key for o in study.loaded.config.objectives])
         self.study_id = self.storage.get_study_id_from_name(self._copy.study_name)
         self.best: tuple[int, ...] = ()
 

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from hamerspace import errors
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.child import GOING_ON, connect, serve
-from hamerspace.measure.measurement import Quality
 from hamerspace.measure.process import ChildProcess, surviving_a_kill
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.statistics import CONFIDENCE, Floats
+from hamerspace.outcome.measurement import Quality
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.reads import digests, noted_reads
 

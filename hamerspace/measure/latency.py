@@ -12,9 +12,10 @@ from statistics import median
 
 import numpy as np
 
-from hamerspace.measure.measurement import Latency, Measurement
 from hamerspace.measure.process import ModelProcess
-from hamerspace.measure.statistics import CONFIDENCE, Interval, process_interval, ratio_interval
+from hamerspace.measure.statistics import CONFIDENCE, process_interval, ratio_interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Latency, Measurement
 
 BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02

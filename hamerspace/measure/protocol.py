@@ -10,10 +10,11 @@ from hamerspace._text import visible
 from hamerspace.constraints import Constraints
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Measurement, Quality
 from hamerspace.measure.sequential import Boundary, constant_boundary, two_sided_confidence
-from hamerspace.measure.statistics import CONFIDENCE, Interval
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Measurement, Quality
 
 SHORT = LatencyPlan(0.1, 0.5, 0.0)
 """Of the latency gate."""

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import MetricError
-from hamerspace.measure.measurement import Quality
 from hamerspace.measure.statistics import (
     CONFIDENCE,
     Floats,
-    Interval,
     bootstrap_interval,
     paired_difference,
 )
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Quality
 from hamerspace.tasks.metrics import Metric, check_metric, drop_points, drop_unit
 from hamerspace.tasks.metrics.base import DropUnit
 from hamerspace.tasks.metrics.spread import Spread

@@ -2,40 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import MetricError
+from hamerspace.outcome.interval import Interval
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 _WIDEST = 100.0
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with a confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
-
-    def scaled(self, factor: float) -> "Interval":
-        """The interval of the quantity times a positive factor."""
-        return Interval(self.estimate * factor, self.low * factor, self.high * factor)
-
-    def to_dict(self) -> dict[str, float]:
-        return {"estimate": self.estimate, "low": self.low, "high": self.high}
-
-    @classmethod
-    def from_dict(cls, value: dict[str, float]) -> "Interval":
-        return cls(value["estimate"], value["low"], value["high"])
 
 
 def student_interval(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Interval:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
-from hamerspace.measure.measurement import Latency, Quality
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.size import download_bytes
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Latency, Quality
 
 Clear = Callable[[Interval], bool]
 """Told the interval of the latency in ms; true where the measuring can end at once."""

@@ -9,10 +9,11 @@ from typing import Self
 
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.confirmed import Confirmed, Verdict
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
-from hamerspace.search.confirm import Confirmed, Verdict, cost
+from hamerspace.search.confirm import cost
 from hamerspace.search.saving import copy_model, model_file, refuse_sources, save_candidate
 from hamerspace.search.suffixes import FLOATING, TECHNIQUE_FORMATS, backends_for
 from hamerspace.study import Study

@@ -7,11 +7,12 @@ from typing import Self
 
 from hamerspace import _numbers
 from hamerspace._text import visible
+from hamerspace.outcome.front import front
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
-from hamerspace.search.confirm import cost, front
+from hamerspace.search.confirm import cost
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Record, observed
 from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
 
@@ -133,7 +134,7 @@ def fate(record: Record) -> str:
 
 def figures(record: Record) -> str:
     """The main figures of a measurement."""
-    values = observed(record.measurement)
+    values = record.measurement.observed()
     latency = record.measurement.latency
     parts = []
     if "size" in values:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from hamerspace.outcome.record import Record
 from hamerspace.progress.notebook import NotebookProgress, in_notebook
 from hamerspace.recipe import Recipe
 from hamerspace.search.loop import Listener
-from hamerspace.search.record import Record
 from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
 

@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 from hamerspace import _html
+from hamerspace.outcome.record import Record
 from hamerspace.progress.count import Progress, cells
 from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
-from hamerspace.search.record import Record
 from hamerspace.search.run import Run
 
 

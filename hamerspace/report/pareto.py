@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace.outcome.front import dominates
 from hamerspace.report.formats import ratio_of
 from hamerspace.report.run_data import RunData, TrialRecord, Values
 
@@ -53,11 +54,6 @@ def _loss(objective: str, values: Values, source: Values) -> float | None:
     key = KEYS[objective]
     ratio = ratio_of(key, values, source)
     return values.get(key) if ratio is None else ratio
-
-
-def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether ``a`` is at least as good everywhere and better somewhere."""
-    return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
 
 
 def pareto_front(run: RunData) -> tuple[TrialRecord, ...]:

@@ -10,12 +10,12 @@ from hamerspace.build.store import Store
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BuildError, ConfigError, DataError, SessionError
 from hamerspace.measure.latency import timed_in_pairs
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.confirmed import Verdict, verdicts_of
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import left_in_float_text
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Verdict, verdicts_of
 from hamerspace.search.export import Deployment, export_candidate, new_folder
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.record import left_in_float_text
 from hamerspace.search.run_folder import RUN_FILE
 from hamerspace.search.workbench import Workbench
 from hamerspace.space.check import calibrated_by, check_recipe

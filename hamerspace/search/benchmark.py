@@ -13,7 +13,7 @@ from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
 from hamerspace.measure.latency import LatencyPlan, timed_in_pairs
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
 from hamerspace.search.prepared import Prepared

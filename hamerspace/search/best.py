@@ -10,11 +10,11 @@ from hamerspace._files import free_name
 from hamerspace._schema import from_json
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import HamerspaceError
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed
 from hamerspace.search.export import EXPORTED, Deployment, export_candidate
-from hamerspace.search.record import Record
 from hamerspace.search.run_folder import RESULT_FILE, RunFolder
 from hamerspace.search.workbench import Workbench
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from hamerspace.measure.measurement import Measurement
 from hamerspace.measure.statistics import CONFIDENCE
+from hamerspace.outcome.confirmed import Confirmed, verdicts_of
+from hamerspace.outcome.front import front
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed, choose, cost, front, verdicts_of
+from hamerspace.search.confirm import choose, cost
 from hamerspace.search.finalists import ProcessBench, beats, time_finalists
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Record
 
 
 class Bench(ProcessBench, Protocol):

@@ -1,83 +1,12 @@
-"""Measure the front again in fresh processes, on data the search never saw, and choose."""
+"""What is best of what was measured, and whether it is worth shipping."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
-from hamerspace import _html
 from hamerspace._numbers import SAME
-from hamerspace._schema import from_plain
-from hamerspace.constraints import Constraints, Objective, tradeoff
-from hamerspace.measure.measurement import Measurement
-from hamerspace.measure.statistics import Interval
-from hamerspace.search.record import LIMITED, Record, observed
-
-Verdict = Literal["kept", "missed", "not shown"]
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A candidate measured on the confirm split.
-
-    Attributes:
-        number: Of its trial.
-        recipe_id: Of its recipe.
-        measurement: In full, without gates.
-        verdicts: Limit to ``kept``, ``missed``, or ``not shown`` where the interval straddles it.
-    """
-
-    number: int
-    recipe_id: str
-    measurement: Measurement
-    verdicts: Mapping[str, Verdict]
-
-    @property
-    def rank(self) -> int:
-        """0 where every limit is kept, 1 where one is not shown, 2 where one is missed."""
-        if self.measurement.failed or "missed" in self.verdicts.values():
-            return 2
-        return 1 if "not shown" in self.verdicts.values() else 0
-
-    def __repr__(self) -> str:
-        return f"<Confirmed trial {self.number}: {self.measurement!r}, {dict(self.verdicts)}>"
-
-    def _repr_html_(self) -> str:
-        verdicts = {f"limit {name}": verdict for name, verdict in self.verdicts.items()}
-        figures = {**self.measurement.figures(), **verdicts}
-        return _html.card(f"Trial {self.number}, confirmed", _html.pairs(figures))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "measurement": self.measurement.to_dict()}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Confirmed":
-        return from_plain(cls, value)
-
-
-def verdicts_of(measurement: Measurement, constraints: Constraints) -> dict[str, Verdict]:
-    """Whether each limit is kept, missed, or not shown either way.
-
-    A limit on a quantity without an interval (size, memory) is kept or missed.
-    """
-    found: dict[str, Verdict] = {}
-    values = observed(measurement)
-    for name, limit in constraints.limits().items():
-        interval = _interval(measurement, LIMITED[name], values.get(LIMITED[name]))
-        if interval is None:
-            found[name] = "not shown"
-        elif interval.high <= limit:
-            found[name] = "kept"
-        else:
-            found[name] = "missed" if interval.low > limit else "not shown"
-    return found
-
-
-def _interval(measurement: Measurement, name: str, value: float | None) -> Interval | None:
-    if name == "latency" and measurement.latency is not None:
-        return measurement.latency.latency_ms
-    if name == "drop" and measurement.quality is not None:
-        return measurement.quality.drop
-    return None if value is None else Interval(value, value, value)
+from hamerspace.constraints import Constraints, tradeoff
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.quantities import BY_LIMIT, Objective
 
 
 def cost(
@@ -91,7 +20,8 @@ def cost(
     See :func:`hamerspace.constraints.tradeoff`.
     """
     ratios = _ratios(measurement, objectives, source)
-    drop = observed(measurement).get("drop", 0.0) if Objective.QUALITY in objectives else 0.0
+    quality = measurement.quality if Objective.QUALITY in objectives else None
+    drop = 0.0 if quality is None else quality.drop.estimate
     return tradeoff(ratios.values(), drop, constraints.max_accuracy_drop)
 
 
@@ -99,14 +29,15 @@ def _ratios(
     measurement: Measurement, objectives: tuple[Objective, ...], source: Mapping[str, float]
 ) -> dict[Objective, float]:
     """Candidate over source of each objective but quality, turned so that less is better."""
-    values, found = observed(measurement), dict[Objective, float]()
+    found = dict[Objective, float]()
     for objective in objectives:
-        name = objective.value
-        if name in values and source.get(name) and objective is not Objective.QUALITY:
-            found[objective] = max(values[name], 1e-9) / source[name]
-            if measurement.latency and objective in (Objective.LATENCY, Objective.THROUGHPUT):
-                # Timed beside the source model, where the machine may drift between the values.
-                found[objective] = max(measurement.latency.ratio.estimate, 1e-9)
+        quantity = objective.quantity
+        value, base = measurement.interval(quantity), source.get(objective.value)
+        if value is not None and base and not quantity.judged_by:
+            # Timed beside the source model, the machine may drift between the values.
+            ratio = measurement.ratio(quantity)
+            plain = max(value.estimate, 1e-9) / base
+            found[objective] = plain if ratio is None else max(ratio.estimate, 1e-9)
     return found
 
 
@@ -123,7 +54,7 @@ def beats_source(
     interval takes back nor tables call the same.
     """
     limits = constraints.limits().items()
-    if any(source.get(LIMITED[name], 0.0) > limit for name, limit in limits):
+    if any(source.get(BY_LIMIT[name].name, 0.0) > limit for name, limit in limits):
         return True
     ratios = _ratios(measurement, objectives, source)
     return cost(measurement, objectives, constraints, source) <= 0 and any(
@@ -132,11 +63,13 @@ def beats_source(
 
 
 def _improved(measurement: Measurement, objective: Objective, ratio: float) -> bool:
-    if objective is Objective.QUALITY:
-        return measurement.quality is not None and measurement.quality.drop.high < 0
-    if objective in (Objective.LATENCY, Objective.THROUGHPUT):
-        latency = measurement.latency
-        if latency is None or latency.ratio.high >= 1:
+    quantity = objective.quantity
+    if quantity.judged_by:
+        lost = measurement.interval(quantity.compared)
+        return lost is not None and lost.high < 0
+    if quantity.ratio_of.paired:
+        beside = measurement.ratio(quantity)
+        if beside is None or beside.high >= 1:
             return False
     return ratio * SAME < 1
 
@@ -155,26 +88,3 @@ def choose(
     if not usable:
         return None
     return min(usable, key=lambda c: (c.rank, cost(c.measurement, objectives, constraints, source)))
-
-
-def front(records: Mapping[int, Record], maximize: Mapping[str, bool]) -> list[int]:
-    """Numbers of the feasible trials that no other feasible trial dominates, duplicates left out.
-
-    Args:
-        records: Trial number to record.
-        maximize: Objective to whether more is better.
-    """
-    points: dict[int, tuple[float, ...]] = {}
-    seen = set()
-    for number, record in sorted(records.items()):
-        if record.feasible and record.recipe.id not in seen:
-            seen.add(record.recipe.id)
-            points[number] = tuple(
-                -record.values[name] if more else record.values[name]
-                for name, more in maximize.items()
-            )
-    return [n for n, p in points.items() if not any(_dominates(q, p) for q in points.values())]
-
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

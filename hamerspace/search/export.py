@@ -10,7 +10,7 @@ from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.errors import RunFolderError
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.model import MANIFEST
 

@@ -13,12 +13,13 @@ from typing import Protocol
 
 from hamerspace.errors import SessionError, SourceSessionError
 from hamerspace.measure.latency import timed_in_pairs
-from hamerspace.measure.measurement import Gate, Latency
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.confirmed import Confirmed, verdicts_of
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed, beats_source, choose, cost, verdicts_of
+from hamerspace.search.confirm import beats_source, choose, cost
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Record
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hamerspace.constraints import Constraints, Objective, penalized
+from hamerspace.constraints import Constraints, penalized
+from hamerspace.quantities import Objective
 from hamerspace.search.ledger import Direction
 
 

@@ -24,12 +24,13 @@ from hamerspace._optuna import (
 )
 from hamerspace._secrets import without_passwords
 from hamerspace.errors import RunFolderError
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Scalar
-from hamerspace.search.record import RECORD_KEY, Record
 from hamerspace.search.writer import Writer
 
 Direction = Literal["minimize", "maximize"]
 
+RECORD_KEY = "hamerspace"
 _IDENTITY = "hamerspace.identity"
 _CHOICES = "hamerspace.choices"
 
@@ -198,7 +199,7 @@ class Ledger:
     def _take_in(self) -> list[FrozenTrial]:
         """The trials of the storage that are new here."""
         new = [trial for trial in self._finished() if trial.number not in self._records]
-        self._records.update({trial.number: Record.of_trial(trial) for trial in new})
+        self._records.update({trial.number: _record_of(trial) for trial in new})
         return new
 
 
@@ -211,3 +212,18 @@ def _unreadable(shown: str, error: Exception) -> RunFolderError:
         f"storage: {cause}; restore it, or start over in another folder (--out) "
         "or storage (--storage)"
     )
+
+
+def _record_of(trial: FrozenTrial) -> Record:
+    """The record that a finished trial carries.
+
+    Raises:
+        ValueError: It carries none, or one that is damaged.
+    """
+    text = trial.user_attrs.get(RECORD_KEY)
+    if not isinstance(text, str):
+        raise ValueError(f"trial {trial.number} carries no record of Hamerspace's")  # noqa: TRY004
+    try:
+        return Record.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"the record of trial {trial.number}: {error}") from error

@@ -9,11 +9,11 @@ from typing import Protocol
 from optuna.trial import Trial
 
 from hamerspace.constraints import penalty
+from hamerspace.outcome.record import Evaluation, Record, judge
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.proposal import Proposal, Proposer
-from hamerspace.search.record import Evaluation, Record, judge
 from hamerspace.search.stop import Budget, GainWatch, Stop, exhausted
 from hamerspace.search.warmstart import FirstTrial
 from hamerspace.space import Space

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Record
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import optuna
 from hamerspace.build.store import content_key
 from hamerspace.config.flags import backend_names
 from hamerspace.config.study import LoadedStudy
-from hamerspace.measure.measurement import Measurement
-from hamerspace.search.confirm import Confirmed, front
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.front import front
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import Record
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.record import Record, observed
 from hamerspace.search.run_folder import (
     FACTS_FILE,
     RESULT_FILE,
@@ -120,7 +121,7 @@ class Run:
         return Goal(
             config.objectives,
             config.constraints.constraints(),
-            {} if source is None else observed(source),
+            {} if source is None else source.observed(),
             self.facts.get("metric", {}).get("direction") == "minimize",
         )
 
@@ -156,7 +157,7 @@ class Run:
                 self._storage_url,
                 config.name,
                 (goal or self.goal).directions,
-                [objective.label for objective in config.objectives],
+                [objective.quantity.key for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, seed + trials),
                 identity=self._identity_key,
                 choices=content_key(compare=compare) if any(compare) else "",

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, RootModel
 
 from hamerspace.config.study import LoadedStudy
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.recipe import Scalar
-from hamerspace.search.confirm import Confirmed
 
 
 class _Identity(BaseModel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hamerspace.errors import ConfigError
-from hamerspace.measure.measurement import Latency, Measurement
+from hamerspace.outcome.measurement import Latency, Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.search.best import replace_best
 from hamerspace.search.conclude import confirm_front

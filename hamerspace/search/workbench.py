@@ -18,22 +18,23 @@ from hamerspace.build.stages import host_digest
 from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
-from hamerspace.constraints import Objective
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BuildError, ConfigError, SourceError
 from hamerspace.measure.judging import JudgeLimits, RemoteJudge
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import default_limit_mb
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
 from hamerspace.measure.size import download_bytes
-from hamerspace.measure.statistics import CONFIDENCE, Interval
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency, Measurement
+from hamerspace.outcome.record import Evaluation
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.rankings import keep_ranking
-from hamerspace.search.record import Evaluation, observed
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.tasks.metrics import METRICS, Metric
@@ -132,7 +133,7 @@ class Workbench:
     @property
     def source_values(self) -> dict[str, float]:
         """The source model's value of every objective."""
-        return observed(self.source_measurement)
+        return self.source_measurement.observed()
 
     @cached_property
     def metric(self) -> Metric:

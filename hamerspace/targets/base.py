@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from hamerspace.backends.base import Candidate, Host
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Latency, Measurement
 from hamerspace.measure.protocol import MeasurementPlan
+from hamerspace.outcome.measurement import Latency, Measurement
 
 
 class Target(ABC):

@@ -13,7 +13,6 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Host
 from hamerspace.errors import ConfigError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
-from hamerspace.measure.measurement import Gate, Latency, Measurement
 from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.process import (
@@ -24,6 +23,7 @@ from hamerspace.measure.process import (
 )
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.steps import Beside, LiveSteps
+from hamerspace.outcome.measurement import Gate, Latency, Measurement
 from hamerspace.targets.base import Target
 from hamerspace.targets.gpu import find_gpu
 

@@ -3,10 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 
-from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency, Measurement, Quality
+from hamerspace.outcome.record import Evaluation
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation
 
 
 class NothingBuilt:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable
 
-from hamerspace.constraints import Objective
-from hamerspace.measure.measurement import Measurement
-from hamerspace.report.pareto import dominates, hypervolume
+from hamerspace.outcome.front import dominates
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.outcome.record import Evaluation, judge
+from hamerspace.quantities import Objective
+from hamerspace.report.pareto import hypervolume
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Evaluation, judge, observed
 
 from .table import Setting, Table
 
@@ -68,7 +69,7 @@ class Reach:
         violations, _, imputed = judge(evaluation, goal.constraints, goal.objectives, goal.source)
         if imputed or any(value > 0 for value in violations.values()):
             return None
-        values = observed(measurement)
+        values = measurement.observed()
         losses = []
         for objective in goal.objectives:
             if objective is Objective.QUALITY:

@@ -7,13 +7,14 @@ from scipy import stats
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate, Latency, Quality
 from hamerspace.measure.protocol import SHORT, Gates, Protocol, look_takes_less
 from hamerspace.measure.quality import looks
-from hamerspace.measure.statistics import CONFIDENCE, Interval
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import Clear, Steps
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency, Quality
+from hamerspace.outcome.record import Evaluation
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation
 
 from .table import Look, Row, Table
 

@@ -18,11 +18,11 @@ from optuna.samplers import (
     TPESampler,
 )
 
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
 from hamerspace.search.proposal import Proposal, Proposer
-from hamerspace.search.record import Record
 from hamerspace.search.stop import Budget
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.search.warmstart import FirstTrial, first_trials
@@ -199,7 +199,7 @@ def run(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        names = [objective.label for objective in goal.objectives]
+        names = [objective.quantity.key for objective in goal.objectives]
         book = Ledger if strategy.thrifty else _PlainLedger
         ledger = book(None, "replay", goal.directions, names, lambda _: strategy.sampler(seed=seed))
         loop = strategy.loop(ledger, setting.space, replay, goal, first, watcher, seed, proposer)

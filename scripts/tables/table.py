@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
 from hamerspace.errors import ConfigError
-from hamerspace.measure.measurement import Latency, Measurement, Quality
+from hamerspace.outcome.measurement import Latency, Measurement, Quality
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
 from hamerspace.space import Space
 from hamerspace.tasks.model import SourceInfo

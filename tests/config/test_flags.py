@@ -7,8 +7,8 @@ from hamerspace.config.flags import (
     study_from_flags,
 )
 from hamerspace.config.loading import load_study
-from hamerspace.constraints import Objective
 from hamerspace.errors import ConfigError
+from hamerspace.quantities import Objective
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from hamerspace.config.loading import load_study, parse_space_file
-from hamerspace.constraints import Objective
 from hamerspace.errors import ConfigError
+from hamerspace.quantities import Objective
 
 GOOD = """\
 name: digits

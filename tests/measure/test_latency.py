@@ -12,7 +12,7 @@ from hamerspace.measure.latency import (
     over_processes,
     timed_in_pairs,
 )
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
 from hamerspace.recipe import Recipe
 from hamerspace.testing.simulation import SimulatedEvaluator
 

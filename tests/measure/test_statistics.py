@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hamerspace.measure.statistics import (
-    Interval,
     bootstrap_interval,
     paired_difference,
     process_interval,
     ratio_interval,
     student_interval,
 )
+from hamerspace.outcome.interval import Interval
 
 
 def _coverage(intervals, truth):

@@ -1,8 +1,8 @@
 import pytest
 
 from hamerspace import Study
+from hamerspace.outcome.record import Evaluation, Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation, Record, observed
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 OBJECTIVES = ("quality", "latency", "size")
@@ -22,7 +22,7 @@ def record():
     def make(quantization="none", *, failing=False):
         recipe = Recipe({"backend": "onnxruntime", "onnxruntime.quantization": quantization})
         evaluation: Evaluation = SimulatedEvaluator(failing=float(failing))(recipe)
-        values = observed(evaluation.measurement)
+        values = evaluation.measurement.observed()
         known = {name: values[name] for name in OBJECTIVES if name in values}
         return Record(evaluation, "sampled", {"builds": float(failing)}, known)
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.record import Record
 from hamerspace.progress.count import Progress, cells, fate, figures
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Record
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
+from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop
@@ -82,7 +83,7 @@ def simulate(spaces, tmp_path):
             f"sqlite:///{tmp_path / storage}",
             name,
             goal.directions,
-            [o.label for o in objectives],
+            [o.quantity.key for o in objectives],
             lambda trials: make_sampler(sampler, seed + trials),
             shared=shared,
         )

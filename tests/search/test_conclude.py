@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.constraints import Constraints, Objective
-from hamerspace.measure.measurement import Quality
-from hamerspace.measure.statistics import Interval
+from hamerspace.constraints import Constraints
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Quality
+from hamerspace.outcome.record import Evaluation, Record
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Evaluation, Record
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 SOURCE = {"quality": 0.9, "latency": 1.0, "size": 4.0}

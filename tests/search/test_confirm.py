@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.constraints import Constraints, Objective
-from hamerspace.measure.measurement import Gate, Measurement, Quality
-from hamerspace.measure.statistics import Interval
+from hamerspace.constraints import Constraints
+from hamerspace.outcome.confirmed import Confirmed, verdicts_of
+from hamerspace.outcome.front import front
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Measurement, Quality
+from hamerspace.outcome.record import Evaluation, Record
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed, beats_source, choose, cost, front, verdicts_of
-from hamerspace.search.record import Evaluation, Record
+from hamerspace.search.confirm import beats_source, choose, cost
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 LIMITS = Constraints(max_size_mb=2.0, max_latency_ms=1.0, max_accuracy_drop=1.0)

@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
 from hamerspace.errors import SessionError, SourceSessionError
-from hamerspace.measure.measurement import Quality
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.confirmed import Confirmed, verdicts_of
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Quality
+from hamerspace.outcome.record import Evaluation, Record
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import Confirmed, verdicts_of
 from hamerspace.search.finalists import time_finalists
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Evaluation, Record
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 OBJECTIVES = (Objective.LATENCY, Objective.SIZE)

@@ -6,10 +6,10 @@ from optuna.samplers import NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 
 from hamerspace.errors import RunFolderError
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation, Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.ledger import Ledger
-from hamerspace.search.record import RECORD_KEY, Evaluation, Record
+from hamerspace.search.ledger import RECORD_KEY, Ledger
 
 
 def _open(path, directions=("minimize",), shared=False, seeds=None, **named):

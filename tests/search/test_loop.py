@@ -5,10 +5,11 @@ from optuna.trial import TrialState, create_trial
 
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
-from hamerspace.constraints import Constraints, Objective, penalty
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.constraints import Constraints, penalty
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation
+from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Evaluation
 from hamerspace.search.stop import Reason
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator

@@ -10,9 +10,9 @@ import pytest
 from hamerspace.constraints import Constraints
 from hamerspace.errors import SessionError, SourceSessionError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.measurement import Gate
 from hamerspace.measure.protocol import Gates, MeasurementPlan
 from hamerspace.measure.quality import looks
+from hamerspace.outcome.measurement import Gate
 from hamerspace.targets import TARGETS
 from hamerspace.targets.local import LocalTarget
 

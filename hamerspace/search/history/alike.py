@@ -4,7 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hamerspace.constraints import Objective, tradeoff, violation
+from hamerspace.constraints import tradeoff, violation
+from hamerspace.quantities import Objective
 from hamerspace.recipe import KnownRecipe, Recipe
 from hamerspace.search.history.entry import Entry, Setting, Tried
 from hamerspace.search.warmstart import FirstTrial

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from hamerspace.config.study import LoadedStudy
-from hamerspace.search.confirm import Confirmed
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.record import Record
 from hamerspace.search.goal import Goal
 from hamerspace.search.history.alike import recall
 from hamerspace.search.history.entry import Entry, Setting, Tried
 from hamerspace.search.history.file import HistoryFile, default_history_file
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.record import Record, observed
 from hamerspace.search.warmstart import FirstTrial
 
 
@@ -99,7 +99,7 @@ def entry_of(
 
 def _tried(record: Record, source: Mapping[str, float], *, winner: bool) -> Tried:
     """As the search measured it: the confirm split stays unseen, should the study come again."""
-    values = observed(record.measurement)
+    values = record.measurement.observed()
     return Tried(
         parameters=dict(record.recipe.parameters),
         latency_ratio=values["latency"] / source["latency"],

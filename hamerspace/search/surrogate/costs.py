@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Record
 
 _TYPICAL_S = {"student": 20.0, "prune": 10.0, "recover": 20.0, "sparsify": 10.0, "qat": 30.0}
 _OTHERWISE_S = 2.0

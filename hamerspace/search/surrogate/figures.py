@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hamerspace.constraints import Objective
-from hamerspace.measure.measurement import Measurement
+from hamerspace.outcome.measurement import Measurement
+from hamerspace.quantities import BY_LIMIT, Objective, Quantity
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import LIMITED, observed
 
 _NORMAL_95 = 1.96
 _UNLIMITED = 10.0
@@ -22,7 +21,7 @@ class Figure:
     allowance, logarithmic beyond, where it does not matter any more how bad a candidate is.
 
     Attributes:
-        name: As :func:`hamerspace.search.record.observed` names it.
+        quantity: What it is of.
         objective: Whether it is improved, or only limited.
         low: Its ideal, where there is one.
         high: The limit, or where there is none the source model's own value.
@@ -30,45 +29,47 @@ class Figure:
         slope: Derivative of ``scale``, for variances.
     """
 
-    name: str
+    quantity: Quantity
     objective: bool
     low: float | None
     high: float
     scale: Callable[[float], float]
     slope: Callable[[float], float]
 
+    @property
+    def name(self) -> str:
+        return self.quantity.name
+
     def observe(self, measurement: Measurement) -> tuple[float, float] | None:
         """The figure and the variance of its observation; ``None`` where it was not measured."""
-        value = observed(measurement).get(self.name)
-        if value is None:
+        found = measurement.interval(self.quantity)
+        if found is None:
             return None
-        deviation = 0.0
-        if self.name == "drop" and measurement.quality is not None:
-            deviation = measurement.quality.drop.half_width / _NORMAL_95
-        if self.name in ("latency", "throughput") and measurement.latency is not None:
-            latency = measurement.latency.latency_ms
-            deviation = value * latency.half_width / _NORMAL_95 / latency.estimate
+        value, deviation = found.estimate, found.half_width / _NORMAL_95
+        spread = measurement.interval(self.quantity.ratio_of)
+        if self.quantity.ratio_of.paired and spread is not None:
+            deviation = value * spread.half_width / _NORMAL_95 / spread.estimate
         variance = (deviation * self.slope(value)) ** 2
         return self.scale(value), variance if math.isfinite(variance) else 1.0
 
 
 def figures_of(goal: Goal) -> list[Figure]:
     """What must be predicted to know what a recipe is worth: objectives, then other limits."""
-    limits = {LIMITED[name]: limit for name, limit in goal.constraints.limits().items()}
-    found = [_figure(_observed_name(o), goal, limits, objective=True) for o in goal.objectives]
-    names = {figure.name for figure in found}
+    limits = goal.constraints.limits()
+    found = [_figure(o.quantity.compared, goal, limits, objective=True) for o in goal.objectives]
+    improved = {figure.quantity for figure in found}
     return found + [
-        _figure(name, goal, limits, objective=False) for name in limits if name not in names
+        _figure(BY_LIMIT[name], goal, limits, objective=False)
+        for name in limits
+        if BY_LIMIT[name] not in improved
     ]
 
 
-def _observed_name(objective: Objective) -> str:
-    return "drop" if objective is Objective.QUALITY else objective.value
-
-
-def _figure(name: str, goal: Goal, limits: Mapping[str, float], *, objective: bool) -> Figure:
-    limit = limits.get(name)
-    if name == "drop":
+def _figure(
+    quantity: Quantity, goal: Goal, limits: Mapping[str, float], *, objective: bool
+) -> Figure:
+    limit = limits.get(quantity.limit)
+    if quantity is Objective.QUALITY.quantity.compared:
         allowance = limit or 1.0
 
         def squashed(drop: float) -> float:
@@ -78,9 +79,9 @@ def _figure(name: str, goal: Goal, limits: Mapping[str, float], *, objective: bo
             return 1.0 / math.hypot(drop, allowance)
 
         high = squashed(limit if limit is not None else _UNLIMITED)
-        return Figure(name, objective, 0.0, high, squashed, flattened)
-    sign = -1.0 if name == Objective.THROUGHPUT.value else 1.0
-    base = goal.source.get(name) or 1.0
+        return Figure(quantity, objective, 0.0, high, squashed, flattened)
+    sign = -1.0 if quantity.more_is_better else 1.0
+    base = goal.source.get(quantity.name) or 1.0
 
     def doublings(value: float) -> float:
         return sign * math.log2(max(value, 1e-9) / base)
@@ -89,4 +90,4 @@ def _figure(name: str, goal: Goal, limits: Mapping[str, float], *, objective: bo
         return sign / (max(value, 1e-9) * math.log(2))
 
     high = doublings(limit) if limit is not None else 0.0
-    return Figure(name, objective, None, high, doublings, slope)
+    return Figure(quantity, objective, None, high, doublings, slope)

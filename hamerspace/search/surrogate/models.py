@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from hamerspace.outcome.record import BUILDS, Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import BUILDS, Record
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.figures import Figure, figures_of
 from hamerspace.search.surrogate.process import Process

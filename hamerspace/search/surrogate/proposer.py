@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposal
-from hamerspace.search.record import Record
 from hamerspace.search.surrogate.costs import Costs, Stages
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.gain import dominated_share, expected_gain

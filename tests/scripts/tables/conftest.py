@@ -4,8 +4,8 @@ import pytest
 
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
-from hamerspace.constraints import Constraints, Objective
-from hamerspace.search.record import observed
+from hamerspace.constraints import Constraints
+from hamerspace.quantities import Objective
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 from scripts.tables.table import Look, Row, Setting, Table
@@ -38,7 +38,7 @@ def make_table(space):
     def make_table(**limits):
         built = [_row(recipe) for recipe in space.recipes()]
         plain = space.complete({"backend": "onnxruntime"})
-        source = observed(SimulatedEvaluator(failing=0)(plain).measurement)
+        source = SimulatedEvaluator(failing=0)(plain).measurement.observed()
         setting = Setting(
             task="made",
             space=space,

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from hamerspace.measure.measurement import Gate, Measurement
-from hamerspace.search.record import Evaluation
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation
 from scripts.tables.progress import Reach, goal_of
 
 

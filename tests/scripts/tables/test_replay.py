@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from hamerspace.errors import ConfigError
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
 from hamerspace.recipe import Recipe
 from scripts.tables.replay import Replay, VirtualClock, gates_of
 from tests.scripts.tables.conftest import JUDGE_S, RUN_S, SECONDS, STAGES

@@ -1,9 +1,10 @@
 import pytest
 
 from hamerspace.config.space import SpaceConfig
-from hamerspace.constraints import Constraints, Objective
+from hamerspace.constraints import Constraints
+from hamerspace.outcome.record import Record, judge
+from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
-from hamerspace.search.record import Record, judge
 from hamerspace.space import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator
 from tests.search.conftest import FIGURES, HOST, SOURCE

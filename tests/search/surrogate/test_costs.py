@@ -1,7 +1,7 @@
 import pytest
 
+from hamerspace.outcome.record import Evaluation
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation
 from hamerspace.search.surrogate.costs import Costs
 from hamerspace.testing.simulation import SimulatedEvaluator
 

@@ -2,10 +2,9 @@ import math
 
 import pytest
 
-from hamerspace.constraints import Objective
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import observed
 from hamerspace.search.surrogate.figures import figures_of
 from hamerspace.testing.simulation import SimulatedEvaluator
 from tests.search.conftest import FIGURES
@@ -69,7 +68,7 @@ def test_slopes_are_those_of_the_scales(figures, objective):
 def test_an_observation_carries_its_variance(figures):
     measurement = SimulatedEvaluator(failing=0)(RECIPE).measurement
     found = figures(Objective.QUALITY, Objective.LATENCY, Objective.SIZE)
-    values = observed(measurement)
+    values = measurement.observed()
     size, latency, drop = (found[name].observe(measurement) for name in ("size", "latency", "drop"))
     assert size == (math.log2(values["size"] / 4.0), 0.0)
     # 2 % either way at 95 %, in doublings

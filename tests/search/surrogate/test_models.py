@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from hamerspace.constraints import Objective
-from hamerspace.measure.measurement import Gate, Measurement
-from hamerspace.search.record import Evaluation
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation
+from hamerspace.quantities import Objective
 from hamerspace.search.surrogate.features import Encoder
 from hamerspace.search.surrogate.figures import figures_of
 from hamerspace.search.surrogate.models import Models

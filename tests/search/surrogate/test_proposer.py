@@ -3,10 +3,10 @@ from statistics import median
 
 import pytest
 
-from hamerspace.constraints import Objective
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation
 from hamerspace.search.surrogate.proposer import Settings, Surrogate
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 

@@ -8,7 +8,8 @@ from typing import Any
 from hamerspace import _html, _numbers
 from hamerspace._numbers import amount
 from hamerspace._schema import from_plain
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.quantities import QUANTITIES, Quantity
 
 
 class Gate(StrEnum):
@@ -110,6 +111,28 @@ class Measurement:
     quality: Quality | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     download_mb: float | None = None
+
+    def interval(self, quantity: Quantity) -> Interval | None:
+        """A quantity as it was observed; its ends are the estimate where it has none."""
+        return self._at(quantity.place)
+
+    def ratio(self, quantity: Quantity) -> Interval | None:
+        """Over the source model's, as it was taken beside it, less being better.
+
+        ``None`` where it was not: then the ratio is that of the two figures.
+        """
+        return self._at(quantity.ratio_of.paired)
+
+    def _at(self, place: str) -> Interval | None:
+        found: Any = self
+        for name in place.split("."):
+            found = getattr(found, name, None)
+        return Interval(found, found, found) if isinstance(found, int | float) else found
+
+    def observed(self) -> dict[str, float]:
+        """Name of a quantity to its figure, as far as it was measured."""
+        found = {quantity.name: self.interval(quantity) for quantity in QUANTITIES}
+        return {name: one.estimate for name, one in found.items() if one is not None}
 
     def figures(self) -> dict[str, str]:
         """What was measured, as text for people; the drop is in points or percent of the source."""

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.constraints import Constraints, Objective
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.constraints import Constraints
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.record import Evaluation, Record, judge, left_in_float_text
+from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.search.record import Evaluation, Record, judge, left_in_float_text, observed
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 RECIPE = Recipe({"backend": "onnxruntime", "onnxruntime.quantization": "none"})
@@ -85,9 +86,9 @@ def test_what_was_not_measured_is_imputed_at_the_source_and_said():
 
 
 def test_only_what_was_measured_is_observed():
-    assert observed(Measurement(Gate.SIZE, size_mb=2.0)) == {"size": 2.0}
-    wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download"}
-    assert set(observed(_whole().measurement)) == wanted
+    assert Measurement(Gate.SIZE, size_mb=2.0).observed() == {"size": 2.0}
+    wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download", "load_time"}
+    assert set(_whole().measurement.observed()) == wanted
 
 
 def test_a_record_shows_in_one_line():

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from hamerspace.measure.measurement import Gate, Latency, Measurement, Quality
-from hamerspace.measure.statistics import Interval
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency, Measurement, Quality
 
 
 def _latency(p99_ms=None):

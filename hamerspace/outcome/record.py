@@ -4,14 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from optuna.trial import FrozenTrial
-
 from hamerspace._schema import from_json
-from hamerspace.constraints import Constraints, Objective, violation
-from hamerspace.measure.measurement import Gate, Measurement
+from hamerspace.constraints import Constraints, violation
+from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.quantities import BY_LIMIT, Objective
 from hamerspace.recipe import Recipe
 
-RECORD_KEY = "hamerspace"
 BUILDS = "builds"
 _MOST_NAMES = 5
 
@@ -114,21 +112,6 @@ class Record:
             raise ValueError("'evaluation.recipe.parameters' names no 'backend'")  # noqa: TRY004
         return record
 
-    @classmethod
-    def of_trial(cls, trial: FrozenTrial) -> "Record":
-        """The record that a finished trial carries.
-
-        Raises:
-            ValueError: It carries none, or one that is damaged.
-        """
-        text = trial.user_attrs.get(RECORD_KEY)
-        if not isinstance(text, str):
-            raise ValueError(f"trial {trial.number} carries no record of Hamerspace's")  # noqa: TRY004
-        try:
-            return cls.from_json(text)
-        except ValueError as error:
-            raise ValueError(f"the record of trial {trial.number}: {error}") from error
-
 
 def left_in_float_text(names: Sequence[str]) -> str:
     """That layers are not quantised, though the recipe's name says so; empty for none."""
@@ -155,12 +138,12 @@ def judge(
         objectives: What the search improves.
         source: The source model's values by objective.
     """
-    measured = observed(evaluation.measurement)
+    measured = evaluation.measurement.observed()
     violations = {BUILDS: 1.0 if evaluation.measurement.failed else 0.0}
     values: dict[str, float] = {}
     imputed: list[str] = []
     for name, limit in constraints.limits().items():
-        value = measured.get(LIMITED[name])
+        value = measured.get(BY_LIMIT[name].name)
         if value is None:
             imputed.append(name)
         violations[name] = 0.0 if value is None else violation(value, limit)
@@ -173,29 +156,3 @@ def judge(
         # A gate decided on part of the data: its figures are no full measurements.
         imputed.append(evaluation.measurement.ended_at.value)
     return violations, values, tuple(imputed)
-
-
-LIMITED = {
-    "max_size_mb": "size",
-    "max_latency_ms": "latency",
-    "max_accuracy_drop": "drop",
-    "max_memory_mb": "memory",
-    "max_download_mb": "download",
-}
-"""Limit to the observed value that it bounds."""
-
-
-def observed(measurement: Measurement) -> dict[str, float]:
-    """The values that objectives and limits refer to, as far as they were measured."""
-    found: dict[str, float | None] = {
-        "size": measurement.size_mb,
-        "memory": measurement.peak_memory_mb,
-        "download": measurement.download_mb,
-    }
-    if measurement.latency is not None:
-        found["latency"] = measurement.latency.latency_ms.estimate
-        found["throughput"] = measurement.latency.throughput_per_s
-    if measurement.quality is not None:
-        found["quality"] = measurement.quality.value
-        found["drop"] = measurement.quality.drop.estimate
-    return {name: value for name, value in found.items() if value is not None}

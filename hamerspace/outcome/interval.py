@@ -1,0 +1,27 @@
+"""An estimate, and how sure of it one may be."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+    def scaled(self, factor: float) -> "Interval":
+        """The interval of the quantity times a positive factor."""
+        return Interval(self.estimate * factor, self.low * factor, self.high * factor)
+
+    def to_dict(self) -> dict[str, float]:
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, float]) -> "Interval":
+        return cls(value["estimate"], value["low"], value["high"])
