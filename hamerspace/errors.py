@@ -69,6 +69,13 @@ class SourceSessionError(SessionError):
     """That of the source model did, beside a candidate: it says nothing of the candidate."""
 
 
+class DeviceError(HamerspaceError):
+    """What runs models cannot be started, or the device went away.
+
+    It says nothing of a candidate, so a search tries once more and then ends, noting no result.
+    """
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or the list of what is known where nothing is near."""
     names = sorted(known)

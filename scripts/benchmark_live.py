@@ -82,7 +82,7 @@ class Plain:
             bench.settle()
             plan = bench.plan(recipe, "search", gated=True)
             plan = replace(plan, gates=replace(plan.gates, gated=False))
-            measurement = bench.prepared.target.measure(built.candidate, plan, log)
+            measurement = bench.measurer.measure(built.candidate, plan, log)
         for entry in self._entries() - self._kept:
             shutil.rmtree(entry)
         return Evaluation(recipe, measurement, built.seconds)

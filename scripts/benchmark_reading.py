@@ -9,6 +9,7 @@ read at the deployment batch size, then as a search reads them.
 import argparse
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy as np
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.loading import load_study
 from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.process import ModelProcess
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.warmstart import first_trials
@@ -44,11 +44,12 @@ def main() -> None:
                 readable = Readable(data.inputs, prepared.task.batch_size, data.output)
                 bench.settle()
                 log = folder.log("reading.log")
-                with ModelProcess(1, 600.0, 8000.0, log, candidate.backend) as process:
-                    process.load(candidate, data.inputs, prepared.task.batch_size)
+                target = prepared.target
+                with closing(target.start(candidate.backend, log)) as runner:
+                    runner.load(target.put(candidate), data.inputs, prepared.task.batch_size)
                     taken, outputs = [], []
                     for large in (False, True):
-                        reader = OutputReader(process, readable, candidate.inputs, large=large)
+                        reader = OutputReader(runner, readable, candidate.inputs, large=large)
                         started = time.perf_counter()
                         outputs.append(reader.read(0, data.rows))
                         taken.append(time.perf_counter() - started)

@@ -23,8 +23,8 @@ from hamerspace.backends.base import Candidate, Host
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import HamerspaceError
 from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.process import ModelProcess
 from hamerspace.recipe import Scalar
+from hamerspace.targets import Measurer, Target
 from hamerspace.targets.local import LocalTarget
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources import SourceSpec, open_source
@@ -88,15 +88,16 @@ def main() -> int:
     return min(failures, 1)
 
 
-def _check_model(target: LocalTarget, name: str, root: Path, rows: int) -> int:
+def _check_model(target: Target, name: str, root: Path, rows: int) -> int:
     """Number of candidates of one model that fail."""
     source, info, batch = _source(name, root, rows)
     inputs = _written(batch, root)
     reference = CONFIG.create().wrap_source(source)
-    target.set_reference(reference, inputs, rows, root / "source.log")
-    wanted = target.reference_outputs(inputs, rows, rows, "output")
-    figures = target.measure_reference(reference, inputs, rows, LatencyPlan(0.1, 2.0, 0.5))
-    target.close()
+    with contextlib.closing(
+        Measurer(target, reference, inputs, rows, root / "source.log")
+    ) as measurer:
+        wanted = measurer.source_outputs(inputs, rows, "output")
+        figures = measurer.measure_source(LatencyPlan(0.1, 2.0, 0.5))
     assert figures.latency is not None
     source_ms = figures.latency.latency_ms.estimate
     print(f"{name}: source {source_ms:.3f} ms, {figures.peak_memory_mb:.1f} MB")
@@ -107,7 +108,7 @@ def _check_model(target: LocalTarget, name: str, root: Path, rows: int) -> int:
         try:
             candidate = _built(source, parameters, batch, root / "build")
             build_s = time.monotonic() - started
-            found, ms, memory_mb = _run(candidate, inputs, rows, root)
+            found, ms, memory_mb = _run(target, candidate, inputs, rows, root)
             correlation = float(np.corrcoef(found.ravel(), wanted.ravel())[0, 1])
         except HamerspaceError as error:
             print(f"  FAILED {label}: {error}")
@@ -160,14 +161,14 @@ def _built(
 
 
 def _run(
-    candidate: Candidate, inputs: dict[str, str], rows: int, root: Path
+    target: Target, candidate: Candidate, inputs: dict[str, str], rows: int, root: Path
 ) -> tuple[Any, float, float]:
     """Outputs, median milliseconds of a batch and peak memory, from a process of its own."""
-    with ModelProcess(1, _BUILD_S, 1e6, root / "measure.log", CONFIG.name) as process:
-        loaded = process.load(candidate, inputs, rows)
-        found = process.evaluate(inputs, rows, 0, rows, "output")
-        process.block(20)
-        nanoseconds, _ = process.block(50)
+    with contextlib.closing(target.start(CONFIG.name, root / "measure.log")) as runner:
+        loaded = runner.load(target.put(candidate), inputs, rows)
+        found = runner.evaluate(inputs, rows, 0, rows, "output")
+        runner.block(20)
+        nanoseconds, _ = runner.block(50)
     return found, float(np.median(nanoseconds)) / 1e6, loaded["peak_memory_mb"]
 
 

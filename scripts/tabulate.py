@@ -34,7 +34,6 @@ from hamerspace.search.facts import versions
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
-from hamerspace.targets.local import LocalTarget
 
 FOLDER = Path(__file__).parents[1] / "studies" / "tables"
 
@@ -65,22 +64,19 @@ class Tabulator:
     def __init__(self, bench: Workbench, folder: RunFolder) -> None:
         self._bench = bench
         self._folder = folder
-        target = bench.prepared.target
-        assert isinstance(target, LocalTarget)
-        self._target = target
 
     def row(self, recipe: Recipe) -> tuple[Row, dict[str, tuple[str, float]]]:
         """A recipe's row, and the stages that were run for it."""
         bench = self._bench
         bench.start()
         log = self._folder.recipe_log(recipe, "measure.log")
-        self._target.expect(recipe.backend, log)
+        bench.measurer.expect(recipe.backend, log)
         built = bench.build(recipe)
         ran: dict[str, tuple[str, float]] = {}
         keys: list[str] = []
         try:
             stages = plan_build(
-                bench.prepared.task, recipe, bench.config.search.seed, self._target.host
+                bench.prepared.task, recipe, bench.config.search.seed, bench.prepared.target.host
             ).stages
         except HamerspaceError:
             stages = ()
@@ -98,7 +94,7 @@ class Tabulator:
         plan = bench.plan(recipe, "search", gated=True)
         row = Row(recipe, tuple(keys), Measurement(Gate.LOAD))
         bench.settle()
-        with self._target.steps(built.candidate, plan, log) as steps:
+        with bench.measurer.steps(built.candidate, plan, log) as steps:
             return self._measured(steps, row, plan), ran
 
     def _measured(self, steps: LiveSteps, row: Row, plan: MeasurementPlan) -> Row:

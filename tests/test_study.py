@@ -16,7 +16,7 @@ from hamerspace import Study
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.build.worker import Worker
-from hamerspace.errors import ConfigError, HamerspaceError, RunFolderError
+from hamerspace.errors import ConfigError, DeviceError, HamerspaceError, RunFolderError
 from hamerspace.targets.local import LocalTarget
 from tests import onnx_models
 
@@ -269,6 +269,26 @@ def test_time_that_ends_before_a_trial_is_an_error_that_says_so(study_file, tmp_
     study = Study.from_yaml(study_file, out=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"before a trial could begin.*allow more"):
         study.optimize(timeout=0.001)
+
+
+def test_a_fault_of_the_device_ends_a_search_that_goes_on_later(study_file, tmp_path, monkeypatch):
+    start, left = LocalTarget.start, iter(range(4))
+
+    def lost(target, backend, log):
+        if next(left, None) is None:
+            raise DeviceError("the device went away")
+        return start(target, backend, log)
+
+    study = Study.from_yaml(study_file, out=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalTarget, "start", lost)
+        with pytest.raises(DeviceError, match="went away"):
+            study.optimize(n_trials=3)
+    before = study.records()
+    assert 0 < len(before) < 3
+    study.optimize(n_trials=2)
+    assert len(study.records()) == 2
+    assert not any(record.measurement.failed for record in study.records().values())
 
 
 @pytest.mark.parametrize("place", ["the storage", "the folder"])

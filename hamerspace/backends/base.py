@@ -304,7 +304,11 @@ class BackendConfig(ABC):
 
 
 class Session(ABC):
-    """A loaded candidate. ``run`` is what gets timed, so it must add next to nothing."""
+    """A loaded candidate. ``run`` is what gets timed, so it must add next to nothing.
+
+    It belongs to who loaded it, is used from that thread, one run at a time, and lasts as long as
+    the object: there is nothing to close. Within a search a process loads one and ends with it.
+    """
 
     @abstractmethod
     def run(self, batch: Arrays) -> Arrays:

@@ -74,6 +74,11 @@ def _users_folder() -> Path:
 class Store:
     """Folders under their keys; the least recently used go first when the bound is reached.
 
+    An entry belongs to the store, whoever made it: any number of processes read it and none writes
+    it again. It lasts while somebody holds it and for a minute after it was used, and beyond
+    that until :meth:`evict` needs the room. A store has no state but its folder, so there may be
+    many of one folder, and nothing to close; each object is used from one thread.
+
     Args:
         root: Created on first use.
         max_bytes: Bound that :meth:`evict` keeps.

@@ -1,7 +1,8 @@
 """The bare process in which one model is run: it imports its runtime, numpy and nothing more.
 
-It answers requests over an inherited socket until that closes. Replies are ``("ok", value)`` or
-``("error", text)``; a host may send ``(GOING_ON, None)`` before, whenever a part is done.
+It answers requests over an inherited socket until that closes. Replies are ``(OK, value)``,
+``(ERROR, text)``, or ``(DEVICE, text)`` where the device is at fault. ``(GOING_ON, None)`` comes
+once the process is there, and whenever a host sends it as a part is done.
 """
 
 import contextlib
@@ -22,8 +23,9 @@ import numpy.typing as npt
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Session, batches
+from hamerspace.errors import DeviceError
 
-GOING_ON = "going on"
+OK, ERROR, DEVICE, GOING_ON = "ok", "error", "device", "going on"
 _TIMED_BATCHES = 32
 
 
@@ -181,8 +183,9 @@ def main() -> None:
 
 
 def connect(descriptor: int) -> Connection:
-    """The socket that requests come from; with it this process ends."""
+    """The socket that requests come from, told that this process is there; with it that ends."""
     connection = Connection(descriptor)
+    connection.send((GOING_ON, None))
     threading.Thread(target=_end_with_caller, args=(connection.fileno(),), daemon=True).start()
     return connection
 
@@ -195,10 +198,12 @@ def serve(host: object, connection: Connection) -> None:
         except EOFError:
             return
         try:
-            reply = ("ok", getattr(host, name)(**arguments))
+            reply = (OK, getattr(host, name)(**arguments))
+        except DeviceError as error:
+            reply = (DEVICE, str(error))
         except BaseException as error:  # noqa: BLE001 - whatever it raises is the answer
             traceback.print_exc()
-            reply = ("error", "".join(traceback.format_exception_only(error)).strip())
+            reply = (ERROR, "".join(traceback.format_exception_only(error)).strip())
         connection.send(reply)
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from hamerspace import errors
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.child import GOING_ON, connect, serve
-from hamerspace.measure.process import ChildProcess, surviving_a_kill
+from hamerspace.measure.process import ChildProcess, surviving_a_fault
 from hamerspace.measure.quality import Judge
 from hamerspace.measure.statistics import CONFIDENCE, Floats
 from hamerspace.outcome.measurement import Quality
@@ -91,7 +91,7 @@ class RemoteJudge(Judge):
         while self._running:
             self._running.pop().close()
 
-    @surviving_a_kill
+    @surviving_a_fault
     def _ask(self, name: str, *arguments: Any) -> Any:
         try:
             if self._running and not self._running[0].alive:

@@ -7,12 +7,13 @@ no other measuring goes on.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
 
-from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.runner import Runner, of_the_source
 from hamerspace.measure.statistics import CONFIDENCE, process_interval, ratio_interval
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Latency, Measurement
@@ -47,7 +48,8 @@ class LatencyPlan:
 class _Side:
     """The blocks of one model."""
 
-    process: ModelProcess
+    runner: Runner
+    is_source: bool = False
     runs: int = 1
     wall_ns: list[list[int]] = field(default_factory=list)
     cpu_ns: list[list[int]] = field(default_factory=list)
@@ -56,7 +58,7 @@ class _Side:
         """Run until three block medians in a row lie within a tenth, then size the blocks."""
         started, medians = time.monotonic(), list[float]()
         while time.monotonic() - started < max_s:
-            wall, _ = self.process.block(self.runs)
+            wall, _ = self._block()
             medians.append(float(np.median(wall)))
             if sum(wall) < _BLOCK_S * 1e9 / 2:
                 self.runs = max(self.runs * 2, 2)
@@ -67,9 +69,13 @@ class _Side:
         self.runs = max(1, round(_BLOCK_S * 1e9 / medians[-1]))
 
     def add_block(self) -> None:
-        wall, cpu = self.process.block(self.runs)
+        wall, cpu = self._block()
         self.wall_ns.append(wall)
         self.cpu_ns.append(cpu)
+
+    def _block(self) -> tuple[list[int], list[int]]:
+        with of_the_source() if self.is_source else nullcontext():
+            return self.runner.block(self.runs)
 
     def medians(self, basis: str) -> list[float]:
         blocks = self.wall_ns if basis == "wall" else self.cpu_ns
@@ -84,8 +90,8 @@ class LatencyRun:
     """The interleaved blocks of a candidate and the source model; extended step by step.
 
     Args:
-        candidate: Process of the candidate, loaded.
-        reference: Process of the source model, loaded.
+        candidate: Of the candidate, loaded.
+        reference: Of the source model, loaded.
         threads: Threads of one inference; CPU time can stand in for wall time only at one.
         reference_ms: The source model's latency in this study, or ``None`` where its own in this
             process counts.
@@ -94,14 +100,14 @@ class LatencyRun:
 
     def __init__(
         self,
-        candidate: ModelProcess,
-        reference: ModelProcess,
+        candidate: Runner,
+        reference: Runner,
         threads: int,
         reference_ms: float | None,
         batch_size: int,
     ) -> None:
         self._candidate = _Side(candidate)
-        self._reference = _Side(reference)
+        self._reference = _Side(reference, is_source=True)
         self._threads = threads
         self._reference_ms = reference_ms
         self._batch_size = batch_size

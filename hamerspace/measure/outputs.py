@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SessionError
 from hamerspace.measure.child import joined
-from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.runner import Runner
 from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.model import TensorSpec
 
@@ -47,7 +47,7 @@ class OutputReader:
     keeps it at the deployment batch size.
 
     Args:
-        process: Of the model, loaded.
+        runner: Of the model, loaded.
         readable: What to read.
         specs: Of the model's inputs.
         large: Whether larger batches may be tried at all.
@@ -55,13 +55,13 @@ class OutputReader:
 
     def __init__(
         self,
-        process: ModelProcess,
+        runner: Runner,
         readable: Readable,
         specs: Sequence[TensorSpec],
         *,
         large: bool = True,
     ) -> None:
-        self._process = process
+        self._runner = runner
         self._readable = readable
         free = all(spec.constant or spec.shape[0] is None for spec in specs)
         times = min(_TIMES, _LARGE_BYTES // (_row_bytes(readable, specs) * readable.batch_size))
@@ -95,7 +95,7 @@ class OutputReader:
         try:
             batched = self._evaluate(start, start + len(head), len(head))
         except SessionError:
-            if not self._process.alive:
+            if not self._runner.alive:
                 raise
             return False  # it takes the deployment batch size only
         return outputs_agree(head, batched)
@@ -109,7 +109,7 @@ class OutputReader:
             rows = max(self._rows // batch_size, 1) * batch_size
             end = min(start + rows, stop)
             began = time.monotonic()
-            part = self._process.evaluate(dict(given.inputs), batch_size, start, end, given.output)
+            part = self._runner.evaluate(given.inputs, batch_size, start, end, given.output)
             parts.append(part)
             fast = time.monotonic() - began < _REQUEST_S
             bytes_each = part.nbytes // len(part) + 1

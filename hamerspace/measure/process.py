@@ -19,14 +19,15 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.environments.launch import process_variables
-from hamerspace.errors import SessionError, SourceSessionError
-from hamerspace.measure.child import GOING_ON
+from hamerspace.errors import DeviceError, HamerspaceError, SessionError, SourceSessionError
+from hamerspace.measure.child import DEVICE, ERROR, GOING_ON
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _POLL_S = 0.2
 _ENDING_S = 5.0
+_STARTING_S = 60.0
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -40,20 +41,22 @@ def was_killed(error: str) -> bool:
     return error.endswith(signal.SIGKILL.name)
 
 
-def surviving_a_kill(step: Callable[P, T]) -> Callable[P, T]:
-    """Take a step once more where a process is killed during it, as it says nothing of the step.
+def surviving_a_fault(step: Callable[P, T]) -> Callable[P, T]:
+    """Take a step once more where what ended it says nothing of what it ran.
 
-    Nor does it where the source model fails beside a candidate.
-
-    Twice in a row it does: it takes so much memory, say, that the kernel kills.
+    That is a fault of the device, a failure of the source model beside a candidate, or a process
+    that was killed. Twice in a row the last does tell: it takes so much memory, say, that the
+    kernel kills.
     """
 
     @wraps(step)
     def taken(*arguments: P.args, **named: P.kwargs) -> T:
         try:
             return step(*arguments, **named)
+        except (DeviceError, SourceSessionError):
+            pass
         except SessionError as error:
-            if not isinstance(error, SourceSessionError) and not was_killed(str(error)):
+            if not was_killed(str(error)):
                 raise
         return step(*arguments, **named)
 
@@ -70,6 +73,9 @@ class ChildProcess:
             tells the end of.
         memory_mb: Resident MB that the process may take.
         log: Receives what the process prints.
+
+    Raises:
+        DeviceError: It cannot be started.
     """
 
     def __init__(
@@ -82,17 +88,23 @@ class ChildProcess:
     ) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._log = log
+        self._started = False
         ours, theirs = socket.socketpair()
         with theirs, log.open("ab") as stream:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                pass_fds=(theirs.fileno(),),
-                env=variables,
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    [*command, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    pass_fds=(theirs.fileno(),),
+                    env=variables,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise self._failure("start", str(error)) from error
         self._connection = Connection(ours.detach())
 
     @property
@@ -118,31 +130,45 @@ class ChildProcess:
             self._connection.send((name, arguments))
             status, value = self._answer(name)
         except (EOFError, OSError) as error:
-            raise SessionError(f"{name}: {self._end()}") from error
+            raise self._failure(name, self._end()) from error
         except BaseException:
             # Its answer, should it ever come, would be taken for that of the next request.
             self._kill()
             raise
-        if status == "error":
+        if status == DEVICE:
+            raise DeviceError(value)
+        if status == ERROR:
             raise SessionError(f"{name}: {value}")
         return value
 
     def _answer(self, name: str) -> tuple[str, Any]:
-        deadline = time.monotonic() + self._timeout_s
+        limit_s = self._timeout_s if self._started else max(self._timeout_s, _STARTING_S)
+        deadline = time.monotonic() + limit_s
         while True:
             if self._connection.poll(_POLL_S):
                 status, value = self._connection.recv()
+                self._started = True
                 if status != GOING_ON:
                     return status, value
-                deadline = time.monotonic() + self._timeout_s
+                limit_s = self._timeout_s
+                deadline = time.monotonic() + limit_s
             elif time.monotonic() > deadline:
-                raise SessionError(f"{name}: took longer than {self._timeout_s:g} s")
+                raise self._failure(name, f"took longer than {limit_s:g} s")
             with contextlib.suppress(psutil.Error):
                 resident_mb = psutil.Process(self._process.pid).memory_info().rss / 1e6
                 if resident_mb > self._memory_mb:
                     raise SessionError(
                         f"{name}: took more than {self._memory_mb:,.0f} MB of memory"
                     )
+
+    def _failure(self, name: str, why: str) -> HamerspaceError:
+        """What a request met: before the process has said that it is there, the device's doing."""
+        if self._started:
+            return SessionError(f"{name}: {why}")
+        return DeviceError(
+            f"a process that runs models cannot be started ({why}); {self._log} has what it "
+            "printed. The machine may be out of memory; give the command again"
+        )
 
     def _has_ended(self) -> bool:
         # Left to be waited for: until then nobody else's process can get its number.
@@ -170,7 +196,7 @@ class ChildProcess:
 
 
 class ModelProcess(ChildProcess):
-    """A bare process that holds one loaded candidate.
+    """A :class:`~hamerspace.measure.runner.Runner` on this machine.
 
     Args:
         threads: Threads of one inference.
@@ -181,7 +207,7 @@ class ModelProcess(ChildProcess):
             process runs on the interpreter of that backend's tool environment, where it has one.
 
     Raises:
-        SessionError: That tool environment is not installed.
+        DeviceError: That tool environment is not installed.
     """
 
     def __init__(
@@ -195,40 +221,32 @@ class ModelProcess(ChildProcess):
         super().__init__(command, {**variables, **limits}, timeout_s, memory_mb, log)
 
     def load(
-        self, candidate: Candidate, inputs: dict[str, str], batch_size: int
+        self, candidate: Candidate, inputs: Mapping[str, str], batch_size: int
     ) -> dict[str, float]:
-        """Load a candidate; return ``load_time_ms`` and ``peak_memory_mb``."""
         value: dict[str, float] = self._call(
             "load",
             candidate=candidate.to_dict(),
             threads=self._threads,
-            inputs=inputs,
+            inputs=dict(inputs),
             batch_size=batch_size,
         )
         return value
 
     def block(self, runs: int) -> tuple[list[int], list[int]]:
-        """Wall and CPU nanoseconds of ``runs`` consecutive runs."""
         value: tuple[list[int], list[int]] = self._call("block", runs=runs)
         return value
 
     def evaluate(
-        self, inputs: dict[str, str], batch_size: int, start: int, stop: int, output: str
+        self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
     ) -> Any:
-        """The named output for rows ``start`` to ``stop`` of the input files."""
         return self._call(
-            "evaluate", inputs=inputs, batch_size=batch_size, start=start, stop=stop, output=output
+            "evaluate",
+            inputs=dict(inputs),
+            batch_size=batch_size,
+            start=start,
+            stop=stop,
+            output=output,
         )
-
-
-class SourceProcess(ModelProcess):
-    """Holds the source model beside a candidate, and tells its failures from the candidate's."""
-
-    def _call(self, name: str, **arguments: Any) -> Any:
-        try:
-            return super()._call(name, **arguments)
-        except SessionError as error:
-            raise SourceSessionError(str(error)) from error
 
 
 def _interpreter(backend: str) -> tuple[str, dict[str, str]]:
@@ -238,7 +256,5 @@ def _interpreter(backend: str) -> tuple[str, dict[str, str]]:
         return sys.executable, dict(os.environ)
     python = environment_python(name)
     if python is None:
-        raise SessionError(
-            f"{backend} runs in a tool environment; install it: {install_hint(name)}"
-        )
+        raise DeviceError(f"{backend} runs in a tool environment; install it: {install_hint(name)}")
     return str(python), process_variables(python)

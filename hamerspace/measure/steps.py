@@ -13,8 +13,8 @@ from hamerspace.backends.base import Candidate
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.process import ModelProcess
 from hamerspace.measure.quality import Judge
+from hamerspace.measure.runner import Runner
 from hamerspace.measure.size import download_bytes
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Latency, Quality
@@ -97,25 +97,26 @@ class Beside:
     """The source model, beside which candidates are timed.
 
     Attributes:
-        process: Of the source model, loaded.
+        runner: Of the source model, loaded; whoever gave it keeps it.
         latency_ms: Its latency in this study.
         threads: Threads of one inference.
     """
 
-    process: ModelProcess
+    runner: Runner
     latency_ms: float
     threads: int
 
 
 class LiveSteps(Steps):
-    """A candidate in a process of its own.
+    """A candidate in a runner of its own, which these steps close.
 
     Args:
         candidate: What is measured.
         data: The rows to judge it on.
         batch_size: The deployment batch size.
         beside: The source model.
-        start: Starts a bare process for the candidate.
+        start: Starts a runner for the candidate.
+        put: Brings the candidate to where runners load it.
     """
 
     def __init__(
@@ -124,14 +125,16 @@ class LiveSteps(Steps):
         data: EvaluationSet,
         batch_size: int,
         beside: Beside,
-        start: Callable[[], ModelProcess],
+        start: Callable[[], Runner],
+        put: Callable[[Candidate], Candidate],
     ) -> None:
         self._candidate = candidate
         self._data = data
         self._batch_size = batch_size
         self._beside = beside
         self._start = start
-        self._process: ModelProcess | None = None
+        self._put = put
+        self._runner: Runner | None = None
         self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
         self._outputs: list[npt.NDArray[Any]] = []
@@ -147,10 +150,11 @@ class LiveSteps(Steps):
         return download_bytes(self._candidate) / 1e6
 
     def start(self) -> None:
-        self._process = self._start()
+        self._runner = self._start()
 
     def load(self) -> tuple[float, float]:
-        loaded = self._running.load(self._candidate, self._data.inputs, self._batch_size)
+        there = self._put(self._candidate)
+        loaded = self._running.load(there, self._data.inputs, self._batch_size)
         return loaded["load_time_ms"], loaded["peak_memory_mb"]
 
     def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
@@ -158,7 +162,7 @@ class LiveSteps(Steps):
             beside = self._beside
             self._timing = LatencyRun(
                 self._running,
-                beside.process,
+                beside.runner,
                 beside.threads,
                 beside.latency_ms,
                 self._batch_size,
@@ -213,14 +217,14 @@ class LiveSteps(Steps):
         return OutputReader(self._running, readable, self._candidate.inputs, large=large)
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.close()
+        if self._runner is not None:
+            self._runner.close()
 
     @property
-    def _running(self) -> ModelProcess:
-        if self._process is None:
+    def _running(self) -> Runner:
+        if self._runner is None:
             raise SessionError("the candidate was not started")
-        return self._process
+        return self._runner
 
 
 def _refuse_bad_output(part: npt.NDArray[Any], source: npt.NDArray[Any], name: str) -> None:

@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from hamerspace.search.export import Deployment, fixed_batch
 from hamerspace.search.exported import read_exported
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench
-from hamerspace.targets import TARGETS
+from hamerspace.targets import TARGETS, Measurer
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.data.splits import Array
 from hamerspace.tasks.inputs import array_problems
@@ -106,12 +108,13 @@ def benchmark_candidate(
     target = TARGETS.load("local")(deployment.threads, timeout_s)
     with tempfile.TemporaryDirectory() as scratch:
         inputs = _saved(arrays, Path(scratch))
-        try:
-            target.set_reference(candidate, inputs, rows, Path(scratch) / "log")
-            plain = target.measure_reference(candidate, inputs, rows, _PLAN)
-            measurement = timed_in_pairs(plain, lambda pair: target.time_afresh(None, _PLAN, pair))
-        finally:
-            target.close()
+        with (
+            closing(target),
+            closing(Measurer(target, candidate, inputs, rows, Path(scratch) / "log")) as measurer,
+        ):
+            measurement = timed_in_pairs(
+                measurer.measure_source(_PLAN), partial(measurer.time_afresh, None, _PLAN)
+            )
     notes = () if data else (_random_inputs(candidate),)
     return BenchmarkResult(
         measurement, candidate.backend, deployment, target.environment(), notes=notes

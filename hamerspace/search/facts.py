@@ -67,7 +67,7 @@ def _conditions(prepared: Prepared) -> dict[str, str]:
     found = {name: device[name] for name in _DEVICE if name in device}
     found["hamerspace"] = versions()["hamerspace"]
     for name in sorted({*prepared.backend_names, prepared.source.backend}):
-        found.update(BACKENDS.load(name).versions())
+        found.update(prepared.target.runtime(name) or {})
     return found
 
 

@@ -37,6 +37,7 @@ from hamerspace.search.prepared import Prepared
 from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
+from hamerspace.targets import Measurer
 from hamerspace.tasks.metrics import METRICS, Metric
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
@@ -65,6 +66,13 @@ class Workbench:
 
     def _own_folder(self) -> RunFolder:
         return RunFolder(Path(self._closing.enter_context(tempfile.TemporaryDirectory())))
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """Measures on the target, beside the source model."""
+        known, log = self.prepared, self._logs.log("source.log")
+        inputs, batch_size = self._inputs("search"), known.task.batch_size
+        return Measurer(known.target, known.source, inputs, batch_size, log)
 
     @cached_property
     def _builder(self) -> Builder:
@@ -113,9 +121,7 @@ class Workbench:
         self.start()
         data, known = self._data("search"), self.prepared
         self.settle()
-        plain = known.target.measure_reference(
-            known.source, data.inputs, known.task.batch_size, LatencyPlan(0.02, 2.5, 1.0)
-        )
+        plain = self.measurer.measure_source(LatencyPlan(0.02, 2.5, 1.0))
         value = plain.to_dict()
         if self._counts_download(None):
             value["download_mb"] = download_bytes(known.source) / 1e6
@@ -177,11 +183,10 @@ class Workbench:
         """
         if self._started:
             return
-        known, log = self.prepared, self._logs.log("source.log")
-        inputs, batch_size = self._inputs("search"), known.task.batch_size
-        known.target.set_reference(known.source, inputs, batch_size, log)
+        self.measurer.start()
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
+        known = self.prepared
         known.worker.preload(preload.building(known.task.info, known.backend_names))
         for split in ("search", "confirm"):
             self._data(split).judge.check()
@@ -194,7 +199,7 @@ class Workbench:
         """
         self.start()
         started = time.monotonic()
-        self.prepared.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
+        self.measurer.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.ranking is not None:
             keep_ranking(self._folder, built.ranking)
@@ -231,7 +236,7 @@ class Workbench:
     def confirm(self, recipe: Recipe, confidence: float = CONFIDENCE) -> Measurement:
         """Measure a recipe in full on the confirm split; the intervals have this confidence."""
         self.start()
-        self.prepared.target.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
+        self.measurer.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
         built = self.build(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
@@ -250,13 +255,15 @@ class Workbench:
         built = None if recipe is None else self.candidate(recipe, "a confirmed recipe")
         self.settle()
         plan = LatencyPlan(0.02, max_s, max_s / 4)
-        return self.prepared.target.time_afresh(built, plan, pair)
+        return self.measurer.time_afresh(built, plan, pair)
 
     def close(self) -> None:
         """End what was started here, each whatever the others raise."""
         with self._closing as last:
             if "_builder" in self.__dict__:
                 last.callback(self._builder.close)
+            if "measurer" in self.__dict__:
+                last.callback(self.measurer.close)
             for data in self._sets.values():
                 last.callback(data.judge.close)
             for worker in self._tool_workers.values():
@@ -273,7 +280,7 @@ class Workbench:
         self.settle()
         used = [*(candidate.folder / name for name in candidate.files), *self.prepared.task.files()]
         try:
-            measurement = self.prepared.target.measure(candidate, plan, log)
+            measurement = self.measurer.measure(candidate, plan, log)
         except OSError:
             refuse_lost(used)
             raise
@@ -366,8 +373,8 @@ class Workbench:
 
         def fill(scratch: Path) -> None:
             self.start()
-            outputs = self.prepared.target.reference_outputs(
-                self._inputs(split), task.splits.rows[split], task.batch_size, task.output
+            outputs = self.measurer.source_outputs(
+                self._inputs(split), task.splits.rows[split], task.output
             )
             if np.isnan(outputs).any():
                 rows = int(np.isnan(outputs.reshape(len(outputs), -1)).any(axis=1).sum())

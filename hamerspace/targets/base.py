@@ -1,29 +1,35 @@
-"""The contract of a target: a device on which candidates are measured."""
+"""The contract of a target: a device on which models run."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from hamerspace.backends.base import Candidate, Host
-from hamerspace.measure.latency import LatencyPlan
-from hamerspace.measure.protocol import MeasurementPlan
-from hamerspace.outcome.measurement import Latency, Measurement
+from hamerspace.measure.runner import Runner
 
 
 class Target(ABC):
-    """A device. It measures one thing at a time.
+    """A device, and nothing of how models are measured: see :mod:`hamerspace.targets.measurer`.
+
+    A study makes one, uses it from one thread, and closes it at its end. A runner belongs to who
+    has it started and is closed before; what :meth:`put` has brought to the device may be removed
+    from there as the target is closed.
+
+    Every method may raise :class:`~hamerspace.errors.DeviceError`, where the device went away.
 
     Args:
         threads: Threads of one inference.
-        timeout_s: Wall seconds that one measuring step may take.
-        memory_mb: Resident MB that a measuring process may take; default: three quarters.
+        timeout_s: Wall seconds that one request to a runner may take.
+        memory_mb: Resident MB that a runner may take; default: three quarters.
         hardware: Where models run: ``cpu`` or ``gpu``.
+
+    Attributes:
+        threads: Threads of one inference.
 
     Raises:
         HamerspaceError: The device has no such hardware.
     """
+
+    threads: int
 
     @abstractmethod
     def __init__(
@@ -33,7 +39,7 @@ class Target(ABC):
         memory_mb: float | None = None,
         hardware: str = "cpu",
     ) -> None:
-        """Note the settings; no model runs before :meth:`set_reference`."""
+        """Note the settings; nothing runs before :meth:`start`."""
 
     @abstractmethod
     def host(self) -> Host:
@@ -44,54 +50,28 @@ class Target(ABC):
         """What a reader of the figures must know: processor, cores, memory, kernel, load."""
 
     @abstractmethod
-    def set_reference(
-        self, source: Candidate, inputs: dict[str, str], batch_size: int, log: Path
-    ) -> None:
-        """Load the source model; every candidate is timed beside it.
+    def runtime(self, backend: str) -> dict[str, str] | None:
+        """Versions of what runs the candidates of a backend; ``None`` where nothing does."""
 
-        Raises:
-            SessionError: It cannot be loaded or run.
+    @abstractmethod
+    def put(self, candidate: Candidate) -> Candidate:
+        """Bring a candidate, or the source model, to where runners load it.
+
+        Returns:
+            The same as a runner finds it there, to be run on the hardware that was asked for.
         """
 
     @abstractmethod
-    def reference_outputs(
-        self, inputs: dict[str, str], rows: int, batch_size: int, output: str
-    ) -> npt.NDArray[Any]:
-        """The source model's named output on all rows of the input files."""
-
-    @abstractmethod
-    def measure_reference(
-        self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
-    ) -> Measurement:
-        """Size, memory, load time and latency of the source model itself."""
-
-    def expect(self, backend: str, log: Path) -> None:  # noqa: B027 - optional
-        """A candidate of this backend is about to be built and then measured with this log.
-
-        A target may start the process ahead, so that its imports go on beside the build.
-        """
-
-    @abstractmethod
-    def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
-        """Measure a candidate in a fresh process; its failures are observations."""
-
-    @abstractmethod
-    def time_afresh(self, candidate: Candidate | None, plan: LatencyPlan, pair: int) -> Latency:
-        """Latency in a process started for this, beside a source model started for this.
-
-        Both are run on the inputs of :meth:`set_reference`. The latency in ms is that of this
-        process.
+    def start(self, backend: str, log: Path) -> Runner:
+        """Start a runner, which imports the runtime of a backend before it is asked for anything.
 
         Args:
-            candidate: What is timed; ``None`` is the source model.
-            plan: When to stop.
-            pair: How many such pairs there were: which of the two is loaded first takes turns.
+            backend: Whose candidates it will load.
+            log: Of this machine; receives what the runner prints.
 
         Raises:
-            SourceSessionError: The source model cannot be loaded or run.
-            SessionError: The candidate cannot.
+            DeviceError: It cannot be started.
         """
 
-    @abstractmethod
-    def close(self) -> None:
-        """End every process."""
+    def close(self) -> None:  # noqa: B027 - optional
+        """Let go of the device; nothing is asked of the target any more."""

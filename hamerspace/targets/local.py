@@ -2,28 +2,16 @@
 
 import os
 import platform
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import psutil
 
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Candidate, Host
-from hamerspace.errors import ConfigError, SessionError
-from hamerspace.measure.latency import LatencyPlan, LatencyRun
+from hamerspace.errors import ConfigError
 from hamerspace.measure.memory import available_mb, default_limit_mb
-from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.process import (
-    ModelProcess,
-    SourceProcess,
-    surviving_a_kill,
-    was_killed,
-)
-from hamerspace.measure.protocol import MeasurementPlan, Protocol
-from hamerspace.measure.steps import Beside, LiveSteps
-from hamerspace.outcome.measurement import Gate, Latency, Measurement
+from hamerspace.measure.process import ModelProcess
+from hamerspace.measure.runner import Runner
 from hamerspace.targets.base import Target
 from hamerspace.targets.gpu import find_gpu
 
@@ -45,13 +33,7 @@ _TELLING_INSTRUCTIONS = (
 
 
 class LocalTarget(Target):
-    """Measures on this machine, in processes of its own.
-
-    Args:
-        threads: Threads of one inference.
-        timeout_s: Wall seconds that one measuring step may take.
-        memory_mb: Resident MB that a measuring process may take; default: three quarters.
-        hardware: Where models run: ``cpu`` or ``gpu``.
+    """This machine; see :class:`~hamerspace.targets.base.Target` for the arguments.
 
     Raises:
         HamerspaceError: ``gpu`` without a CUDA device, or threads that would only wait.
@@ -71,13 +53,9 @@ class LocalTarget(Target):
                 f"it has {os.cpu_count()} processors"
             )
         self._gpu = find_gpu() if hardware == "gpu" else None
-        self._threads = threads
+        self.threads = threads
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb or default_limit_mb()
-        self._reference: ModelProcess | None = None
-        self._loaded: tuple[Candidate, dict[str, str], int] | None = None
-        self._log = Path(os.devnull)
-        self._next: tuple[str, Path, ModelProcess] | None = None
 
     def host(self) -> Host:
         machine, flags = platform.machine(), frozenset(_cpu_flags())
@@ -98,150 +76,21 @@ class LocalTarget(Target):
             "memory": f"{memory_gb:.0f} GB",
             "system": platform.platform(),
             "python": platform.python_version(),
-            "threads per inference": str(self._threads),
+            "threads per inference": str(self.threads),
             "load average": f"{os.getloadavg()[0]:.2f}",
         }
 
-    @surviving_a_kill
-    def set_reference(
-        self, source: Candidate, inputs: dict[str, str], batch_size: int, log: Path
-    ) -> None:
-        self.close()
-        self._log = log
-        source = self._placed(source)
-        self._loaded = (source, inputs, batch_size)
-        self._reference = self._start(source.backend, log)
-        self.expect(source.backend, log)  # it will be timed beside itself
-        try:
-            self._reference.load(source, inputs, batch_size)
-        except SessionError:
-            self.close()
-            raise
+    def runtime(self, backend: str) -> dict[str, str] | None:
+        config = BACKENDS.load(backend)
+        return None if config.missing() else config.versions()
 
-    @surviving_a_kill
-    def reference_outputs(
-        self, inputs: dict[str, str], rows: int, batch_size: int, output: str
-    ) -> npt.NDArray[Any]:
-        assert self._loaded is not None
-        readable = Readable(inputs, batch_size, output)
-        specs = self._loaded[0].inputs
-        reader = OutputReader(self._running(), readable, specs)
-        try:
-            return reader.read(0, rows)
-        except SessionError:
-            if not reader.was_larger:
-                raise
-        return OutputReader(self._running(), readable, specs, large=False).read(0, rows)
+    def put(self, candidate: Candidate) -> Candidate:
+        if self._gpu is None or "gpu" not in BACKENDS.load(candidate.backend).hardware:
+            return candidate
+        return candidate.with_runtime({"device": "cuda", **candidate.runtime})
 
-    @surviving_a_kill
-    def measure_reference(
-        self, source: Candidate, inputs: dict[str, str], batch_size: int, plan: LatencyPlan
-    ) -> Measurement:
-        source = self._placed(source)
-        with self._start(source.backend, self._log) as second:
-            loaded = second.load(source, inputs, batch_size)
-            # The source model beside itself: what its ratio's interval shows is the noise.
-            run = LatencyRun(second, self._running(), self._threads, None, batch_size)
-            latency = run.extend(plan)
-        return Measurement(
-            Gate.COMPLETE,
-            size_mb=source.size_bytes / 1e6,
-            load_time_ms=loaded["load_time_ms"],
-            peak_memory_mb=loaded["peak_memory_mb"],
-            latency=latency,
-        )
-
-    def expect(self, backend: str, log: Path) -> None:
-        self._drop_next()
-        self._next = (backend, log, self._process(backend, log))
-
-    def measure(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> Measurement:
-        reference = self._running()
-        measurement = self._measure_beside(reference, candidate, plan, log)
-        if measurement.failed and (not reference.alive or was_killed(measurement.reason)):
-            # The source model's process died, or another one killed the candidate's, which says
-            # nothing of the candidate; twice in a row it does: it takes so much memory, say, that
-            # the kernel kills.
-            measurement = self._measure_beside(self._running(), candidate, plan, log)
-        return measurement
-
-    @surviving_a_kill
-    def time_afresh(self, candidate: Candidate | None, plan: LatencyPlan, pair: int) -> Latency:
-        assert self._loaded is not None
-        source, inputs, batch_size = self._loaded
-        self._drop_next()
-        if self._reference is not None:
-            self._reference.close()  # to make room; it is started again when it is asked for
-        model = source if candidate is None else candidate
-        with (
-            self._process(source.backend, self._log, SourceProcess) as reference,
-            self._process(model.backend, self._log) as timed,
-        ):
-            loads = ((reference, source), (timed, model))
-            for process, loaded in reversed(loads) if pair % 2 else loads:
-                process.load(loaded, inputs, batch_size)
-            return LatencyRun(timed, reference, self._threads, None, batch_size).extend(plan)
-
-    def close(self) -> None:
-        with ExitStack() as last:
-            if self._reference is not None:
-                last.callback(self._reference.close)
-                self._reference = None
-            last.callback(self._drop_next)
-
-    def _placed(self, source: Candidate) -> Candidate:
-        """The source model, to be run on the hardware that candidates are built for."""
-        if self._gpu is None or "gpu" not in BACKENDS.load(source.backend).hardware:
-            return source
-        return source.with_runtime({**source.runtime, "device": "cuda"})
-
-    def _measure_beside(
-        self, reference: ModelProcess, candidate: Candidate, plan: MeasurementPlan, log: Path
-    ) -> Measurement:
-        return Protocol(plan.gates, self.steps(candidate, plan, log, reference)).measure()
-
-    def steps(
-        self,
-        candidate: Candidate,
-        plan: MeasurementPlan,
-        log: Path,
-        reference: ModelProcess | None = None,
-    ) -> LiveSteps:
-        """The single steps of measuring a candidate, for those who follow no gates."""
-        beside = Beside(reference or self._running(), plan.reference_ms, self._threads)
-        return LiveSteps(
-            candidate,
-            plan.data,
-            plan.batch_size,
-            beside,
-            lambda: self._start(candidate.backend, log),
-        )
-
-    def _start(self, backend: str, log: Path) -> ModelProcess:
-        """The process that was started ahead, where it is the one that is wanted."""
-        if self._next is None or self._next[:2] != (backend, log):
-            return self._process(backend, log)
-        process, self._next = self._next[2], None
-        return process
-
-    def _process(
-        self, backend: str, log: Path, kind: type[ModelProcess] = ModelProcess
-    ) -> ModelProcess:
-        return kind(self._threads, self._timeout_s, self._memory_mb, log, backend)
-
-    def _drop_next(self) -> None:
-        if self._next is not None:
-            process, self._next = self._next[2], None
-            process.close()
-
-    def _running(self) -> ModelProcess:
-        """The source model's process, started again where it has died."""
-        if self._reference is None or self._loaded is None:
-            raise SessionError("set_reference must be called before measuring")
-        if not self._reference.alive:
-            source, inputs, batch_size = self._loaded
-            self.set_reference(source, inputs, batch_size, self._log)
-        return self._reference
+    def start(self, backend: str, log: Path) -> Runner:
+        return ModelProcess(self.threads, self._timeout_s, self._memory_mb, log, backend)
 
 
 def _instructions() -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.errors import SourceSessionError
-from hamerspace.targets.local import LocalTarget
+from hamerspace.targets import Measurer
 from tests import onnx_models
 from tests.backends.onnxruntime.test_operators import upsampling
 
@@ -101,7 +101,7 @@ def test_what_was_built_stays_where_a_fresh_pair_of_processes_fails(
     def fail(*_, **__):
         raise SourceSessionError("block: took longer than 300 s")
 
-    monkeypatch.setattr(LocalTarget, "time_afresh", fail)
+    monkeypatch.setattr(Measurer, "time_afresh", fail)
     ended = call(
         *("apply", recipe(), onnx_task / "model.onnx", "--data", onnx_task / "data.npz"),
         *("--output", tmp_path / "new", "--measure", "--json"),

@@ -1,10 +1,14 @@
 """What the measuring process makes of a session that works on a device of its own."""
 
+from multiprocessing import Pipe
+from threading import Thread
+
 import numpy as np
 import pytest
 
 from hamerspace.backends.base import Session
-from hamerspace.measure.child import ModelHost
+from hamerspace.errors import DeviceError
+from hamerspace.measure.child import ModelHost, serve
 
 
 class OnDevice(Session):
@@ -92,3 +96,19 @@ def test_only_what_filled_up_the_last_batch_is_dropped(evaluate):
 
     x = np.arange(15.0).reshape(5, 3)
     np.testing.assert_array_equal(evaluate(Transposed(), x, row_axis=1)[:, :, 0], x)
+
+
+def test_a_fault_of_the_device_is_told_from_one_of_the_model():
+    class Failing:
+        def fail(self, error):
+            raise error
+
+    ours, theirs = Pipe()
+    serving = Thread(target=serve, args=(Failing(), theirs))
+    serving.start()
+    for error in (DeviceError("no GPU any more"), ValueError("no such kernel")):
+        ours.send(("fail", {"error": error}))
+    assert ours.recv() == ("device", "no GPU any more")
+    assert ours.recv() == ("error", "ValueError: no such kernel")
+    ours.close()
+    serving.join()

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from hamerspace.errors import SessionError
+from hamerspace.errors import DeviceError, SessionError
 from hamerspace.measure.process import ChildProcess, ModelProcess
 
 
@@ -34,21 +34,6 @@ def test_a_process_runs_its_model_as_the_source_does(start, search_split):
     np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_that_fill_no_batch_come_back_without_the_filling(start, search_split):
-    process, _ = start("none")
-    outputs = process.evaluate(search_split.inputs, 16, 0, 37, "logits")
-    assert len(outputs) == 37
-    wanted = search_split.judge.source_outputs[:37]
-    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_a_block_times_every_run(start):
-    process, _ = start("none")
-    wall_ns, cpu_ns = process.block(7)
-    assert len(wall_ns) == len(cpu_ns) == 7
-    assert min(wall_ns) > 0
-
-
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
@@ -73,14 +58,6 @@ def test_too_much_memory_is_a_session_error(start):
         start("run_hangs", memory_mb=20)
 
 
-def test_an_exception_leaves_the_process_usable(start, search_split):
-    process, _ = start("none")
-    with pytest.raises(SessionError, match="evaluate: KeyError: 'no such output'"):
-        process.evaluate(search_split.inputs, 1, 0, 4, "no such output")
-    assert process.alive
-    assert len(process.evaluate(search_split.inputs, 1, 0, 4, "logits")) == 4
-
-
 def test_a_process_that_hung_is_ended_for_its_answer_may_come_later(start):
     process, _ = start("none")
     os.kill(process._process.pid, signal.SIGSTOP)
@@ -101,11 +78,14 @@ def test_a_killed_process_is_told(start):
 
 
 CLOSES = """
-import os, subprocess, sys, time
+import subprocess, sys, time
+from multiprocessing.connection import Connection
+theirs = Connection(int(sys.argv[-1]))
+theirs.send(("going on", None))
 subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
 if "ends" in sys.argv:
     sys.exit(3)
-os.close(int(sys.argv[-1]))
+theirs.close()
 time.sleep(60)
 """
 
@@ -120,6 +100,21 @@ def test_what_closes_its_connection_is_ended_with_all_that_it_started(tmp_path, 
         group = [p for p in psutil.process_iter() if _group(p) == process._process.pid]
         psutil.wait_procs(group, timeout=5)
         assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in group)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(3)"], "exited with code 3"),
+        (["/no/such/interpreter"], "No such file"),
+    ],
+)
+def test_a_process_that_never_begins_is_a_fault_of_the_device(tmp_path, command, why):
+    with (
+        pytest.raises(DeviceError, match=rf"cannot be started \(.*{why}.*log has what"),
+        ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log") as process,
+    ):
+        process._call("ask")
 
 
 def _group(process):
@@ -155,5 +150,5 @@ def test_the_child_imports_its_runtime_and_no_framework(start):
 
 def test_a_backend_whose_tool_environment_is_missing_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setenv("HAMERSPACE_DATA", str(tmp_path))
-    with pytest.raises(SessionError, match="hamerspace backends install tvm"):
+    with pytest.raises(DeviceError, match="hamerspace backends install tvm"):
         ModelProcess(1, 10.0, 8000.0, tmp_path / "log", "tvm")

@@ -122,13 +122,13 @@ def test_a_task_that_somebody_deletes_ends_the_search(evaluate, bench):
 
 
 def test_a_model_that_somebody_deletes_says_nothing_of_it(evaluate, bench, store, monkeypatch):
-    measure = bench.prepared.target.measure
+    measure = bench.measurer.measure
 
     def deleted_meanwhile(candidate, plan, log):
         shutil.rmtree(candidate.folder)
         return measure(candidate, plan, log)
 
-    monkeypatch.setattr(bench.prepared.target, "measure", deleted_meanwhile)
+    monkeypatch.setattr(bench.measurer, "measure", deleted_meanwhile)
     with pytest.raises(StoreError, match="is gone"):
         evaluate("none")
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, store, monkeyp
     for owner, name in (
         (bench._builder, "close"),
         (store, "evict"),
-        (bench.prepared.target, "expect"),
+        (bench.measurer, "expect"),
     ):
         monkeypatch.setattr(owner, name, fail)
     monkeypatch.setattr(bench.prepared.worker, "settle", fail)

@@ -1,6 +1,7 @@
 """What a target does where a GPU is asked for."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -56,20 +57,7 @@ def test_a_probe_that_fails_is_one_line(monkeypatch, error):
 
 def test_the_source_model_runs_on_the_gpu_too(monkeypatch, tmp_path):
     answer(monkeypatch, '{"name": "Test GPU", "capability": [8, 9], "cuda": "13.0"}\n')
-    loaded = []
-
-    class Process:
-        def __init__(self, *_):
-            pass
-
-        def load(self, candidate, inputs, batch_size):
-            loaded.append(candidate)
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(LocalTarget, "_process", lambda *_: Process())
     target = LocalTarget(1, 10.0, hardware="gpu")
     source = Candidate(tmp_path, "pytorch", (), (), (), metadata={"kind": "source"})
-    target.set_reference(source, {}, 1, tmp_path / "log")
-    assert loaded[0].runtime == {"device": "cuda"}
+    assert target.put(source).runtime == {"device": "cuda"}
+    assert target.put(replace(source, backend="onnxruntime")).runtime == {}

@@ -11,7 +11,7 @@ from hamerspace.backends.base import Backend, Candidate, Session
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.backends.pytorch.predict import predict_text
 from hamerspace.backends.pytorch.schemes import SCHEMES
-from hamerspace.errors import BuildError, SessionError
+from hamerspace.errors import BuildError, DeviceError
 from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
@@ -119,7 +119,7 @@ class PytorchBackend(Backend):
         # The target says where a source model runs, the build where a candidate does.
         device = str({**candidate.runtime, **candidate.metadata}.get("device", "cpu"))
         if device != "cpu" and not torch.cuda.is_available():
-            raise SessionError("the candidate was built for a GPU, and torch finds no CUDA device")
+            raise DeviceError("the candidate was built for a GPU, and torch finds no CUDA device")
         if candidate.metadata["kind"] == "source":
             from hamerspace.tasks.torch_module import load_module
 
