@@ -66,6 +66,7 @@ class OnnxRuntimeBackend(Backend):
         float_layers: Sequence[str] = (),
     ) -> Candidate:
         from hamerspace.backends.onnxruntime import files
+        from hamerspace.tasks.onnx_file import save_onnx
 
         chosen = complete_parameters(CONFIG, parameters)
         kind = str(chosen["quantization"])
@@ -79,11 +80,11 @@ class OnnxRuntimeBackend(Backend):
                 scheme.quantize_what_can_be(output, float_layers)
                 metadata |= scheme.metadata
             elif kind == "fp16":
-                files.save_model(_halve(_float_model(source, chosen)), output)
+                save_onnx(_halve(_float_model(source, chosen)), output)
             elif chosen["fusion"] == "none":
                 files.copy_model(model, workdir)
             else:
-                files.save_model(_float_model(source, chosen), output)
+                save_onnx(_float_model(source, chosen), output)
             files.strip_annotations(output)
             metadata["weights"] = files.weights_of(output)
         names = (files.MODEL_FILE, *files.external_data(output))
@@ -238,7 +239,7 @@ def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
     from hamerspace.backends.onnxruntime.files import check_external_data
     from hamerspace.backends.onnxruntime.fusion import fuse_transformer
     from hamerspace.backends.onnxruntime.graph import normalize
-    from hamerspace.tasks.conversions._onnx_file import read_in_float32
+    from hamerspace.tasks.onnx_file import read_in_float32
     from hamerspace.tasks.onnx_graph import read_onnx
 
     check_external_data(source.file("model"))

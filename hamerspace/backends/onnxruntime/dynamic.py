@@ -4,9 +4,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.onnxruntime.files import load_model, save_model
+from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import name_nodes, weight_counts
-from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
+from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
+from hamerspace.tasks.onnx_file import is_large, save_onnx
+from hamerspace.tasks.onnx_graph import weight_bytes
 
 # Weights that multiply or are looked up. Integer convolutions with dynamic scales run several
 # times slower than float ones on CPUs. ONNX Runtime has no dynamic int8 kernel for GRU.
@@ -32,7 +34,7 @@ class DynamicInt8(Scheme):
     def __init__(self, proto: Any, op_types: str, weight_type: str, workdir: Path) -> None:
         self._linear = op_types == "linear"
         self._weight_type = weight_type
-        self._large = is_large(proto)
+        self._large = is_large(weight_bytes(proto))
         # Behind a fused operator no type is inferred.
         fused = any(node.domain == "com.microsoft" for node in proto.graph.node)
         self._options = {"DefaultTensorType": _FLOAT} if fused else None
@@ -82,5 +84,5 @@ def _split_products(path: Path) -> Any:
     wrapped = ONNXModel(load_model(path))
     wrapped.replace_gemm_with_matmul()
     name_nodes(wrapped.model.graph)
-    save_model(wrapped.model, path)
+    save_onnx(wrapped.model, path)
     return wrapped.model.graph

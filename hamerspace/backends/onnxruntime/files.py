@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions._onnx_file import save_onnx
 from hamerspace.tasks.onnx_graph import external_files, weights_by_type
 
 MODEL_FILE = "model.onnx"
@@ -55,12 +54,6 @@ def check_external_data(model: Path) -> None:
     for name in external_data(model):
         if not (model.parent / name).is_file():
             raise BuildError(f"{model.name} keeps weights in '{name}', which is not beside it")
-
-
-def save_model(model: Any, path: Path) -> tuple[str, ...]:
-    """Write a model, with its weights inside where they fit; return the names of the files."""
-    metadata = save_onnx(model, path)
-    return (path.name, *metadata.get("external", ()))
 
 
 def strip_annotations(model: Path) -> None:

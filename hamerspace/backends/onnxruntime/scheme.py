@@ -6,10 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import name_nodes
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES
+from hamerspace.tasks.onnx_file import is_large, save_onnx
 from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 logger = logging.getLogger(__name__)
@@ -97,8 +96,8 @@ def prepare(proto: Any, workdir: Path) -> Path:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     raw, prepared = workdir / "raw.onnx", workdir / "prepared.onnx"
-    large = is_large(proto)
-    save_model(proto, raw)
+    large = is_large(weight_bytes(proto))
+    save_onnx(proto, raw)
     try:
         quant_pre_process(
             str(raw),
@@ -115,8 +114,3 @@ def prepare(proto: Any, workdir: Path) -> Path:
     name_nodes(graph_only.graph)
     prepared.write_bytes(graph_only.SerializeToString())
     return prepared
-
-
-def is_large(proto: Any) -> bool:
-    """Whether a model needs external files for its weights."""
-    return weight_bytes(proto) >= SINGLE_FILE_BYTES

@@ -5,11 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.onnxruntime.files import save_model
 from hamerspace.backends.onnxruntime.graph import opset, raise_opset, weight_counts
-from hamerspace.backends.onnxruntime.scheme import Scheme, is_large, prepare
+from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
 from hamerspace.tasks.model import Arrays
-from hamerspace.tasks.onnx_graph import load_session
+from hamerspace.tasks.onnx_file import is_large, save_onnx
+from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 # DequantizeLinear takes an axis, hence per-channel scales, from this opset on:
 # https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html
@@ -62,7 +62,7 @@ class StaticInt8(Scheme):
         self._options: dict[str, bool] = {}
         self._calibration = calibration
         self._activation_type = activation_type
-        self._large = is_large(proto)
+        self._large = is_large(weight_bytes(proto))
         self.model = prepare(proto, workdir)
         self.metadata = {"per_channel": per_channel, "opset": opset(proto)}
 
@@ -131,7 +131,7 @@ class StaticInt8(Scheme):
             extra_options={"QDQDisableWeightAdjustForInt32Bias": True, **self._options},
         )
         quantizer.quantize_model()
-        save_model(quantizer.model.model, output)
+        save_onnx(quantizer.model.model, output)
 
     @property
     def _types(self) -> tuple[Any, Any]:

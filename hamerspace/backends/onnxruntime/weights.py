@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hamerspace.backends.onnxruntime.files import load_model, save_model
+from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import normalize, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme
 from hamerspace.errors import NothingToLowerError
+from hamerspace.tasks.onnx_file import save_onnx
 
 # Activations become int8 within the kernel: with 8-bit weights the float kernel is three times
 # slower. https://onnxruntime.ai/docs/genai/howto/build-model.html calls it the accuracy level.
@@ -50,7 +51,7 @@ class BlockWeights(Scheme):
                 raise NothingToLowerError(
                     "the model has no linear layer whose weights could be stored so"
                 )
-            save_model(wrapped.model, self.model)
+            save_onnx(wrapped.model, self.model)
 
     def layers(self) -> dict[str, int]:
         return self._layers
@@ -72,7 +73,7 @@ class BlockWeights(Scheme):
         # For embeddings it claims opset 21, which the other nodes were not converted to.
         for entry in quantizer.model.model.opset_import:
             entry.version = opsets.get(entry.domain, entry.version)
-        save_model(quantizer.model.model, output)
+        save_onnx(quantizer.model.model, output)
 
     def quantize_only(self, output: Path, layers: Collection[str]) -> None:
         self.quantize(output, self._layers.keys() - set(layers))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions._onnx_file import OPSET, arrange, check_onnx, save_onnx
 from hamerspace.tasks.conversions.base import Conversion, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.onnx_file import OPSET, arrange, check_onnx, save_onnx
 
 _FILE = "model.onnx"
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions._onnx_file import OPSET, SINGLE_FILE_BYTES, check_onnx, rename
 from hamerspace.tasks.conversions.base import Conversion, in_float32, one_line
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.onnx_file import (
+    OPSET,
+    check_onnx,
+    is_large,
+    metadata_of,
+    rename,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +62,7 @@ class _TorchToOnnx(Conversion):
                     leftover.unlink()
                 continue
             external = sorted(p.name for p in workdir.glob(f"{_FILE}.*"))
-            metadata: dict[str, Any] = {"model": _FILE}
-            if external:
-                metadata["external"] = external
+            metadata = metadata_of(path, external)
             return ModelArtifact(workdir, "onnx", model.inputs, model.outputs, metadata).save()
         raise BuildError(f"the model cannot be exported to ONNX; {'; '.join(failures)}")
 
@@ -99,7 +103,7 @@ def _dynamo(
         verbose=False,
     )
     assert program is not None
-    program.save(path, external_data=_weight_bytes(module) > SINGLE_FILE_BYTES)
+    program.save(path, external_data=is_large(_weight_bytes(module)))
 
 
 def _script(

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, by_weights
 from hamerspace.tasks.sources.base import SourceSpec, check_names, named, sample, sound
-from hamerspace.tasks.sources.probe import probe
+from hamerspace.tasks.sources.inspection import (
+    LoadedModel,
+    Weights,
+    inspect_model,
+    refuse_unsound,
+)
 from hamerspace.tasks.torch_module import NamedModule
 
 
@@ -55,38 +60,22 @@ def inspect_module(
     """Check the weights, run the module once and save the manifest into ``folder``."""
     check_finite(model.weights, model.label)
     arrays, keywords = bind(model, spec, example)
-    named = NamedModule(model.module, tuple(arrays), keywords=keywords)
-    found = probe(
-        named.run,
-        arrays,
-        model.fixed_rows,
-        model.label,
-        given=example is not None,
-        constants=spec.constants,
-        batch_size=spec.batch_size,
-    )
-    artifact = ModelArtifact(
-        folder,
-        format_name,
-        found.inputs,
-        found.outputs,
-        {**model.metadata, "keywords": list(keywords)},
-    ).save()
     distinct = {t.data_ptr(): t for t in model.weights.values()}
-    info = SourceInfo(
-        format=format_name,
-        inputs=found.inputs,
-        outputs=found.outputs,
-        parameter_count=model.parameter_count,
-        size_bytes=sum(t.numel() * t.element_size() for t in distinct.values()),
-        op_families=model.families,
-        weight_dtypes=by_weights((_dtype(t), t.numel()) for t in distinct.values() if t.ndim),
-        dynamic_batch=found.dynamic_batch,
-        findings=found.findings,
-        matrices=sum(t.ndim > 1 and t.is_floating_point() for t in distinct.values()),
+    loaded = LoadedModel(
+        label=model.label,
+        run=NamedModule(model.module, tuple(arrays), keywords=keywords).run,
+        weights=Weights(
+            model.parameter_count,
+            sum(t.numel() * t.element_size() for t in distinct.values()),
+            by_weights((_dtype(t), t.numel()) for t in distinct.values() if t.ndim),
+            sum(t.ndim > 1 and t.is_floating_point() for t in distinct.values()),
+        ),
+        metadata={**model.metadata, "keywords": list(keywords)},
+        families=model.families,
+        rows=model.fixed_rows,
         details={"batch_norm": any(_keeps_statistics(m) for m in model.module.modules())},
     )
-    return artifact, info
+    return inspect_model(format_name, loaded, spec, example, folder, arrays)
 
 
 def _keeps_statistics(module: nn.Module) -> bool:
@@ -135,12 +124,7 @@ def check_finite(weights: Mapping[str, Tensor], label: str) -> None:
     What is no parameter may be filled with infinities, as masks are.
     """
     wrong = [name for name, t in weights.items() if t.is_floating_point() and not _sound(t)]
-    if wrong:
-        names = ", ".join(f"'{name}'" for name in wrong[:3])
-        raise SourceError(
-            f"{label} has weights that are not finite: {names}"
-            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; train or export it again"
-        )
+    refuse_unsound(wrong, label)
 
 
 def _sound(tensor: Tensor) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 
 from hamerspace.tasks.keras_file import copy_for_inference, is_archive, own_objects
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
 from hamerspace.tasks.sources.op_families import keras_families
 from hamerspace.tasks.tensorflow_module import (
     import_keras,
@@ -50,11 +50,11 @@ class KerasSource(SourceFormat):
             "candidates compute in float32 before they are quantised."
         )
         layers = tuple(sorted(set(_layer_classes(model.get_config()))))
-        found = TensorflowModel(
+        found = LoadedModel(
             label=str(path),
             run=function.run,
             inputs=input_specs(function),
-            weights={w.path: np.asarray(w) for w in model.weights},
+            weights=Weights.of({w.path: np.asarray(w) for w in model.weights}, path),
             families=keras_families(layers),
             metadata=metadata,
             details={

@@ -14,9 +14,9 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from hamerspace.errors import SourceError
-from hamerspace.tasks.conversions._onnx_file import SINGLE_FILE_BYTES, check_onnx, save_onnx
 from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.tasks.onnx_file import check_onnx, is_large, metadata_of, save_onnx
 from hamerspace.tasks.onnx_graph import (
     QUANTIZED_OPERATORS,
     external_files,
@@ -26,17 +26,10 @@ from hamerspace.tasks.onnx_graph import (
     named_tensors,
     read_onnx,
 )
-from hamerspace.tasks.sources.base import (
-    SourceFormat,
-    SourceSpec,
-    check_example,
-    named,
-    sample,
-    sound,
-)
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.inspection import LoadedModel, Weights, fed, inspect_model
 from hamerspace.tasks.sources.onnx_outputs import take_out_others
 from hamerspace.tasks.sources.op_families import onnx_families
-from hamerspace.tasks.sources.probe import probe
 
 logger = logging.getLogger(__name__)
 
@@ -78,44 +71,30 @@ class OnnxSource(SourceFormat):
             for graph in graphs_of(model.graph)
             for name, tensor in named_tensors(graph)
         }
-        _check_finite(weights, path)
-        metadata: dict[str, Any] = {"model": _FILE}
-        size_bytes = sum(a.nbytes for a in weights.values())
-        if (external or changed) and size_bytes < SINGLE_FILE_BYTES:
-            onnx.save_model(model, folder / _FILE)
+        totals = Weights.of(weights, path)
+        if (external or changed) and not is_large(totals.size_bytes):
+            metadata = save_onnx(model, folder / _FILE)
         else:
+            metadata = metadata_of(folder / _FILE, external)
             shutil.copyfile(path, folder / _FILE)
             for name in external:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path.parent / name, folder / name)
-            if external:
-                metadata["external"] = external
         session = _session(folder / _FILE, path)
         declared = _inputs(model.graph, path)
-        if example is not None:
-            check_example(example, declared, spec)
-            arrays = {t.name: example.get(t.name, t.zeros()) for t in declared}
-        else:
-            varying = [t.name for t in declared if t.name not in spec.constants]
-            arrays = dict(sample(named(spec.inputs, varying) or declared))
-            arrays |= {t.name: t.zeros() for t in declared if t.name in spec.constants}
         names = [o.name for o in session.get_outputs()]
-        with_rows = [t for t in declared if t.name not in spec.constants and t.shape]
-        fixed_rows = with_rows[0].shape[0] if with_rows else None
-        found = probe(
-            lambda batch: dict(zip(names, session.run(names, dict(batch)), strict=True)),
-            arrays,
-            fixed_rows,
-            str(path),
-            given=example is not None,
-            constants=spec.constants,
-            batch_size=spec.batch_size,
+        arrays = fed(declared, example, spec)
+        loaded = LoadedModel(
+            label=str(path),
+            run=lambda batch: dict(zip(names, session.run(names, dict(batch)), strict=True)),
+            weights=totals,
+            metadata=metadata,
+            inputs=declared,
         )
-        inputs = tuple(_merge(a, b) for a, b in zip(declared, found.inputs, strict=True))
-        artifact = ModelArtifact(folder, self.name, inputs, found.outputs, metadata)
+        artifact, info = inspect_model(self.name, loaded, spec, example, folder, arrays)
         if foldable(model):
             model, metadata = _looked_into(model, artifact, session, arrays, metadata)
-        artifact = replace(artifact, metadata=metadata).save()
+            artifact = replace(artifact, metadata=metadata).save()
         inner = {name for graph in graphs_of(model.graph) for name, _ in named_tensors(graph)}
         nodes = [
             (node.op_type, tuple(node.input))
@@ -123,17 +102,10 @@ class OnnxSource(SourceFormat):
             for node in graph.node
         ]
         operators = {op_type for op_type, _ in nodes}
-        info = SourceInfo(
-            format=self.name,
-            inputs=inputs,
-            outputs=found.outputs,
-            parameter_count=sum(a.size for a in weights.values()),
-            size_bytes=size_bytes,
+        info = replace(
+            info,
             op_families=tuple(sorted(onnx_families(nodes, inner))),
-            weight_dtypes=by_weights((str(a.dtype), a.size) for a in weights.values() if a.ndim),
-            dynamic_batch=found.dynamic_batch,
-            findings=replace(found.findings, unfit={**others, **found.findings.unfit}),
-            matrices=sum(a.ndim > 1 for a in weights.values()),
+            findings=replace(info.findings, unfit={**others, **info.findings.unfit}),
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,
@@ -237,16 +209,6 @@ def _session(file: Path, origin: Path) -> Any:
         ) from error
 
 
-def _check_finite(weights: dict[str, Any], path: Path) -> None:
-    wrong = [name for name, array in weights.items() if not sound(array)]
-    if wrong:
-        names = ", ".join(f"'{name}'" for name in wrong[:3])
-        raise SourceError(
-            f"{path} has weights that are not finite: {names}"
-            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; train or export it again"
-        )
-
-
 def _inputs(graph: Any, path: Path) -> tuple[TensorSpec, ...]:
     """The inputs that a caller must feed: those without an initializer."""
     initializers = {t.name for t in graph.initializer}
@@ -263,13 +225,3 @@ def _inputs(graph: Any, path: Path) -> tuple[TensorSpec, ...]:
     if not specs:
         raise SourceError(f"{path} has no input; export a model that takes one")
     return tuple(specs)
-
-
-def _merge(declared: TensorSpec, seen: TensorSpec) -> TensorSpec:
-    """What ran, with the dimensions that the model leaves free."""
-    if seen.constant or len(declared.shape) != len(seen.shape):
-        return seen
-    dims = zip(declared.shape[1:], seen.shape[1:], strict=True)
-    return TensorSpec(
-        seen.name, seen.dtype, (seen.shape[0], *(None if d is None else s for d, s in dims))
-    )

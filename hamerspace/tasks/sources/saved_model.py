@@ -6,9 +6,9 @@ from typing import Any
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
 from hamerspace.tasks.sources._tensorflow_operators import reaching_out
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
+from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
 from hamerspace.tasks.sources.op_families import tensorflow_families
 from hamerspace.tasks.tensorflow_module import (
     frozen_weights,
@@ -39,11 +39,11 @@ class SavedModelSource(SourceFormat):
             )
         shutil.copytree(path, folder / _FOLDER)
         function = saved_function(folder / _FOLDER, label=path)
-        found = TensorflowModel(
+        found = LoadedModel(
             label=str(path),
             run=function.run,
             inputs=input_specs(function),
-            weights=frozen_weights(function),
+            weights=Weights.of(frozen_weights(function), path),
             families=tensorflow_families(graph_operators(graph)),
             metadata={"model": _FOLDER},
             details={"tensorflow": _version(graph), "quantized": False},

@@ -14,8 +14,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from hamerspace.errors import BuildError, SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
-from hamerspace.tasks.sources._tensorflow import TensorflowModel, inspect_model
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
 from hamerspace.tasks.sources.op_families import tflite_families
 from hamerspace.tasks.tflite import SIGNATURE, TfliteModel, weights_by_type
 
@@ -51,11 +51,11 @@ class TfliteSource(SourceFormat):
         except BuildError as error:
             raise SourceError(f"{path}: {error}") from error
         constants = list(_constants(model))
-        found = TensorflowModel(
+        found = LoadedModel(
             label=str(path),
             run=loaded.run,
             inputs=inputs,
-            weights={name: array for name, _, array in constants},
+            weights=Weights.of({name: array for name, _, array in constants}, path),
             families=tflite_families(_operators(model)),
             metadata={"model": _FILE},
             details={

@@ -187,12 +187,10 @@ def test_a_layer_that_fails_is_found_by_halves(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["static_int8", "dynamic_int8", "weights_int8", "weights_int4"])
 def test_weights_beyond_one_message_are_quantised_from_beside_the_file(tmp_path, monkeypatch, kind):
     """With the limit that a message has lowered to what a test can hold."""
-    from hamerspace.backends.onnxruntime import scheme
-    from hamerspace.tasks.conversions import _onnx_file
+    from hamerspace.tasks import onnx_file
 
     monkeypatch.chdir(tmp_path)
-    for module in (scheme, _onnx_file):
-        monkeypatch.setattr(module, "SINGLE_FILE_BYTES", 8_000)
+    monkeypatch.setattr(onnx_file, "_SINGLE_FILE_BYTES", 8_000)
     source = tiny.encoder(tmp_path / "source")
     candidate = build(source, tmp_path / "built", kind)
     assert candidate.metadata["lowered"] > 0.5

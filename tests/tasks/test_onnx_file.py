@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions import _onnx_file
+from hamerspace.tasks import onnx_file
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
 
@@ -31,18 +31,18 @@ def _saved(folder, weight, scale=1.0):
 
 def test_a_model_of_doubles_is_read_in_float32_where_it_answers_the_same(tmp_path):
     weight = np.random.default_rng(0).standard_normal((8, 4))
-    found = _onnx_file.read_in_float32(_saved(tmp_path, weight))
+    found = onnx_file.read_in_float32(_saved(tmp_path, weight))
     assert {t.data_type for t in found.graph.initializer} == {TensorProto.FLOAT}
     with pytest.raises(BuildError, match="output 'y' differs"):
-        _onnx_file.read_in_float32(_saved(tmp_path, weight, scale=1e9))
+        onnx_file.read_in_float32(_saved(tmp_path, weight, scale=1e9))
 
 
 def test_weights_beyond_one_message_lie_beside_the_file(tmp_path, monkeypatch):
     weight = np.random.default_rng(0).standard_normal((8, 512))
     model = _saved(tmp_path, weight).file("model")
-    monkeypatch.setattr(_onnx_file, "SINGLE_FILE_BYTES", weight.nbytes)
+    monkeypatch.setattr(onnx_file, "_SINGLE_FILE_BYTES", weight.nbytes)
     for _ in range(2):  # the second finds the data of the first
-        metadata = _onnx_file.save_onnx(onnx.load(model), tmp_path / "large.onnx")
+        metadata = onnx_file.save_onnx(onnx.load(model), tmp_path / "large.onnx")
     assert metadata == {"model": "large.onnx", "external": ["large.onnx.data"]}
     assert (tmp_path / "large.onnx.data").stat().st_size == pytest.approx(weight.nbytes, abs=4096)
     again = onnx.load(tmp_path / "large.onnx")

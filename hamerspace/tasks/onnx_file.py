@@ -1,7 +1,7 @@
-"""What the conversions to ONNX share."""
+"""ONNX files: read, run, arranged and written, with weights beside those that cannot hold them."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hamerspace.tasks.model import Arrays, ModelArtifact
 OPSET = 18
 """The newest opset that every exporter and every runtime here takes."""
 
-SINGLE_FILE_BYTES = 1_900_000_000
+_SINGLE_FILE_BYTES = 1_900_000_000
 """A protobuf message ends at 2 GiB; the rest of the graph needs some of that."""
 
 
@@ -132,10 +132,20 @@ def save_onnx(proto: Any, path: Path) -> dict[str, Any]:
 
     from hamerspace.tasks.onnx_graph import weight_bytes
 
-    if weight_bytes(proto) < SINGLE_FILE_BYTES:
+    if not is_large(weight_bytes(proto)):
         onnx.save_model(proto, path)
-        return {"model": path.name}
+        return metadata_of(path, [])
     data = f"{path.name}.data"
     path.with_name(data).unlink(missing_ok=True)  # it would be appended to
     onnx.save_model(proto, path, save_as_external_data=True, location=data)
-    return {"model": path.name, "external": [data]}
+    return metadata_of(path, [data])
+
+
+def is_large(weight_bytes: int) -> bool:
+    """Whether so many bytes of weights need a file of their own beside the graph."""
+    return weight_bytes >= _SINGLE_FILE_BYTES
+
+
+def metadata_of(path: Path, external: Sequence[str]) -> dict[str, Any]:
+    """Metadata of an artifact, from its file and the names of those with weights beside it."""
+    return {"model": path.name, **({"external": list(external)} if external else {})}
