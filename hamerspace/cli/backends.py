@@ -31,9 +31,8 @@ def list_backends(context: typer.Context, json: options.Json = False) -> None:
         print_json({"backends": runtimes, "environments": tools})
         return
     out = console()
-    shown = _table if out.width >= _COLUMNS else _stanzas
-    out.print(shown("backend", "runtime", runtimes), "")
-    out.print(shown("tool environment", "purpose", tools))
+    out.print(_shown("backend", "runtime", runtimes, out.width), "")
+    out.print(_shown("tool environment", "purpose", tools, out.width))
 
 
 @backends.command()
@@ -107,29 +106,19 @@ def _tools() -> list[dict[str, Any]]:
     return rows
 
 
-def _table(kind: str, what: str, rows: list[dict[str, Any]]) -> "RenderableType":
-    from rich.table import Table
+def _shown(kind: str, what: str, rows: list[dict[str, Any]], width: int) -> "RenderableType":
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column(kind, no_wrap=True)
-    for head in (what, "installed"):
-        table.add_column(head, overflow="fold")
+    from hamerspace.cli.console import plain_table, stanzas
+
+    if width < _COLUMNS:
+        title = (Text(f"{kind}: {what}", style="bold"), ())
+        lines = ((f"{row['name']}: {row['title']}", (_installed(row),)) for row in rows)
+        return stanzas([title, *lines], below=2)
+    table = plain_table([kind], [what, "installed"])
     for row in rows:
         table.add_row(row["name"], row["title"], _installed(row))
     return table
-
-
-def _stanzas(kind: str, what: str, rows: list[dict[str, Any]]) -> "RenderableType":
-    """The same below each other, for terminals where columns would cut the names."""
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.text import Text
-
-    parts: list[RenderableType] = [Text(f"{kind}: {what}", style="bold")]
-    for row in rows:
-        parts.append(f"{row['name']}: {row['title']}")
-        parts.append(Padding(_installed(row), (0, 0, 0, 2)))
-    return Group(*parts)
 
 
 def _installed(row: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 )
 def benchmark(target: options.Target, *, json: options.Json = False, **given: Any) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
-    from hamerspace.cli.console import console, print_json, print_notes
+    from hamerspace.cli.console import console, plain_table, print_json, print_notes
     from hamerspace.cli.target import study_of
     from hamerspace.search.benchmark import (
         benchmark_candidate,
@@ -54,9 +54,7 @@ def benchmark(target: options.Target, *, json: options.Json = False, **given: An
             }
         )
         return
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = plain_table([], show_header=False)
     for name, value in _rows(result.measurement, result.metric):
         table.add_row(name, value)
     out = console()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.table import Table
+    from rich.text import Text
 
 _NO_TERMINAL_WIDTH = 160
 _LEAST_WIDTH = 20
@@ -78,6 +80,44 @@ def print_notes(out: "Console", warnings: Sequence[str], notes: Sequence[str]) -
         out.print(Text(f"warning: {warning}", style="bold red"))
     for note in notes:
         out.print(Text(f"note: {note}", style="yellow"))
+
+
+def plain_table(whole: Sequence[str], folded: Sequence[str] = (), **style: Any) -> "Table":
+    """A table without lines.
+
+    Args:
+        whole: Heads of the first columns, whose cells stand on one line.
+        folded: Those of the others, whose cells wrap anywhere.
+        style: Of the table as a whole.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, **style)
+    for head in whole:
+        table.add_column(head, no_wrap=True)
+    for head in folded:
+        table.add_column(head, overflow="fold")
+    return table
+
+
+def stanzas(
+    rows: "Iterable[tuple[str | Text, Iterable[str | Text]]]", *, indent: int = 0, below: int
+) -> "RenderableType":
+    """Rows of a table below each other, for terminals where columns would cut their words.
+
+    Args:
+        rows: A line of each, and those below it; empty ones are left out.
+        indent: Of the first line, in characters.
+        below: Of the others.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
+
+    parts: list[RenderableType] = []
+    for first, others in rows:
+        parts.append(Padding(first, (0, 0, 0, indent)) if indent else first)
+        parts += [Padding(line, (0, 0, 0, below)) for line in others if line]
+    return Group(*parts)
 
 
 def print_json(value: Any) -> None:

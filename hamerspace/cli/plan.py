@@ -101,26 +101,24 @@ def _table(found: "Plan", width: int) -> "RenderableType":
 
 
 def _stanzas(found: "Plan") -> "RenderableType":
-    """The same below each other, for terminals where columns would cut the names."""
-    from rich.console import Group
-    from rich.padding import Padding
+    from rich.text import Text
 
     from hamerspace._numbers import number
+    from hamerspace.cli.console import stanzas
     from hamerspace.space.describe import recipe_label, stored_precisions
 
-    parts: list[RenderableType] = []
-    for position, entry in enumerate(found.first):
-        style = "dim" if entry.misses else ""
+    def row(position: int, entry: "Planned") -> tuple[Text, list[Text]]:
         figures = (
             f"latency x{entry.latency_ratio:.2f}, size x{entry.size_ratio:.2f}, "
             f"loss {number(entry.drop_points, 2)}"
         )
         misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
         label = recipe_label(entry.recipe, stored_precisions(found.source))
-        parts.append(Padding(f"#{position} {label}", style=style))
-        below = (_what(entry), figures, *misses)
-        parts += [Padding(line, (0, 0, 0, 4), style=style) for line in below]
-    return Group(*parts)
+        lines = (f"#{position} {label}", _what(entry), figures, *misses)
+        first, *below = (Text(line, style="dim" if entry.misses else "") for line in lines)
+        return first, below
+
+    return stanzas((row(*numbered) for numbered in enumerate(found.first)), below=4)
 
 
 def _what(entry: "Planned") -> str:

@@ -9,8 +9,6 @@ import typer
 from hamerspace.cli import completion, options
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from hamerspace.space import Space
 
 _TABLE = 120
@@ -77,7 +75,7 @@ def _count(recipes: int | None) -> str:
 
 
 def _explain(name: str, built: "Space | None") -> None:
-    from hamerspace.cli.console import console
+    from hamerspace.cli.console import console, plain_table, stanzas
     from hamerspace.config.loading import parse_space_file
     from hamerspace.space import find_space_file
     from hamerspace.space.describe import declared_text, mask_text, offered_parameters
@@ -86,41 +84,23 @@ def _explain(name: str, built: "Space | None") -> None:
     offers = offered_parameters()
     config = parse_space_file(find_space_file(name, Path.cwd()))
     left = {c.name: c for c in built.choices} if built else {}
-    rows = []
+    rows: list[tuple[str, str, str, str]] = []
     for parameter, declaration in config.parameters.items():
         offer = offers.get(parameter)
         values = str(left[parameter]) if parameter in left else declared_text(declaration)
         conditions = (*(offer.when if offer else ()), *declaration.when)
         where = " and ".join(str(c) for c in conditions)
         rows.append((parameter, values or "(none left)", where, offer.description if offer else ""))
-    out.print(_stanzas(rows) if out.width < _TABLE else _parameters(rows))
+    if out.width < _TABLE:
+        lines = ((f"{p}: {v}", (w and f"active where {w}", meaning)) for p, v, w, meaning in rows)
+        out.print(stanzas(lines, indent=2, below=6))
+    else:
+        table = plain_table(["parameter"], ["values", "active where", "meaning"])
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
     for mask in built.masks if built else ():
         out.print(f"  left out: {mask_text(mask)}")
-
-
-def _parameters(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("parameter", no_wrap=True)
-    for head in ("values", "active where", "meaning"):
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _stanzas(rows: "list[tuple[str, str, str, str]]") -> "RenderableType":
-    """The same below each other, for terminals where columns would cut the names."""
-    from rich.console import Group
-    from rich.padding import Padding
-
-    parts: list[RenderableType] = []
-    for parameter, values, where, meaning in rows:
-        parts.append(Padding(f"{parameter}: {values}", (0, 0, 0, 2)))
-        below = [*([f"active where {where}"] if where else []), *([meaning] if meaning else [])]
-        parts += [Padding(text, (0, 0, 0, 6)) for text in below]
-    return Group(*parts)
 
 
 def _for_model(

@@ -58,17 +58,15 @@ def final_table(run: "RunData", width: int) -> "RenderableType":
 
 def _stanzas(rows: "list[dict[str, str]]") -> "RenderableType":
     """A model's name, its verdict and its figures below each other."""
-    from rich.console import Group
-    from rich.padding import Padding
     from rich.text import Text
 
-    parts: list[RenderableType] = []
-    for row in rows:
-        parts.append(Text(row["name"], style=_style(row)))
-        figures = [f"{key} {row[key]}" for key in ("drop", "latency", "size") if row[key] != ABSENT]
-        below = [Text(text) for text in (_verdict(row), *figures) if text]
-        parts += [Padding(text, (0, 0, 0, 2)) for text in below]
-    return Group(*parts)
+    from hamerspace.cli.console import stanzas
+
+    def figures(row: dict[str, str]) -> list[str]:
+        return [f"{k} {row[k]}" for k in ("drop", "latency", "size") if row[k] != ABSENT]
+
+    lines = ((Text(r["name"], style=_style(r)), (_verdict(r), *figures(r))) for r in rows)
+    return stanzas(lines, below=2)
 
 
 def _style(row: dict[str, str]) -> str:
