@@ -52,7 +52,8 @@ class Setting:
         option: On the command line, such as ``--max-size-mb``.
         type: ``bool``, ``int``, ``float``, ``str``, or ``list[str]`` where it takes several words.
         choices: The words that it takes; empty where these are not all known.
-        help: In one line, the first sentence of the key's description.
+        default: What is meant where it is left out; ``None`` where that is nothing, or not fixed.
+        text: The first sentence of the key's description, without its full stop.
     """
 
     name: str
@@ -60,7 +61,21 @@ class Setting:
     option: str
     type: Any
     choices: tuple[str, ...]
-    help: str
+    default: Any
+    text: str
+
+    def told(self, *, default: bool) -> str:
+        """What it is and takes, in one line without a full stop; with its default or without."""
+        notes = [", ".join(self.choices)] if self.choices else []
+        if default and self.default not in (None, ()):
+            value = ", ".join(self.default) if self.type == list[str] else self.default
+            notes.append(f"default: {f'{value:g}' if isinstance(value, float) else value}")
+        return f"{self.text} ({'; '.join(notes)})" if notes else self.text
+
+    @property
+    def help(self) -> str:
+        """The same as a sentence, with the default."""
+        return f"{self.told(default=True)}."
 
 
 def _settings(model: type[Section], at: Location = ()) -> Iterator[Setting]:
@@ -74,20 +89,14 @@ def _settings(model: type[Section], at: Location = ()) -> Iterator[Setting]:
 
 def _setting(name: str, location: Location, kind: Any, field: FieldInfo) -> Setting:
     several = get_origin(kind) is tuple
-    choices = _choices(_kind(get_args(kind)[0]) if several else kind)
-    notes = [", ".join(choices)] if choices else []
-    default = field.default
-    if not field.is_required() and default not in (None, ()):
-        shown = f"{default:g}" if isinstance(default, float) else default
-        notes.append(f"default: {', '.join(default) if several else shown}")
-    text = (field.description or "").partition(". ")[0].removesuffix(".")
     return Setting(
         name,
         location,
         f"--{_SPOKEN.get(name, name).replace('_', '-')}",
         list[str] if several else kind if kind in (bool, int, float) else str,
-        choices,
-        f"{text} ({'; '.join(notes)})." if notes else f"{text}.",
+        _choices(_kind(get_args(kind)[0]) if several else kind),
+        None if field.is_required() else field.default,
+        (field.description or "").partition(". ")[0].removesuffix("."),
     )
 
 

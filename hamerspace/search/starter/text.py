@@ -15,10 +15,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hamerspace._numbers import number
 from hamerspace._text import escape_control, visible
+from hamerspace.config.settings import SETTINGS
 from hamerspace.config.study import QualitySection
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
 
+_SET = {"trials": 40, "threads": 1, "seed": 0}
+"""Keys that are written rather than told in a comment."""
+_EXAMPLES = {
+    "max_accuracy_drop": 1.0,
+    "max_latency_ms": 5.0,
+    "timeout_s": 1800.0,
+    "min_gain_percent": 0.5,
+    "build_memory_mb": 8000.0,
+}
+"""Of what has no default; that of other limits is made of the model's size."""
 _FREE = 16
 """What a free dimension past the batch becomes in random data."""
 
@@ -146,6 +157,26 @@ def yaml_number(value: float) -> str:
     return str(yaml.safe_dump(value)).split()[0]
 
 
+def section(facts: Facts, name: str) -> str:
+    """A section of the study file: what is set, and all else that may be in comments."""
+    given = facts.limits if name == "constraints" else _SET
+    lines = [f"{name}:" if given else f"# {name}:"]
+    for setting in SETTINGS.values():
+        if setting.location[0] == name:
+            key = str(setting.location[-1])
+            value = given.get(key, setting.default)
+            text = _example(key, facts.size_mb) if value is None else yaml_number(value)
+            indent = "  " if key in given else "  # " if given else "#   "
+            lines.append(f"{indent}{key}: {text} # {setting.told(default=False)}")
+    return "\n".join(lines)
+
+
+def _example(key: str, size_mb: float) -> str:
+    if key in _EXAMPLES:
+        return yaml_number(_EXAMPLES[key])
+    return rounded(max(50.0, size_mb * 2) if key == "max_memory_mb" else size_mb / 2)
+
+
 def word(text: str) -> str:
     """A word of ours, or one that was checked before; to stand anywhere.
 
@@ -183,6 +214,8 @@ def _environment() -> Environment:
         "python": repr,
         "shapes": shapes,
         "word": word,
+        "section": section,
+        "choices": lambda name: ", ".join(SETTINGS[name].choices),
         "random_array": random_array,
         "rounded": rounded,
         "yaml_number": yaml_number,
