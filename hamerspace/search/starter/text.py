@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hamerspace._numbers import number
 from hamerspace._text import escape_control, visible
 from hamerspace.config.settings import SETTINGS
-from hamerspace.config.study import QualitySection
+from hamerspace.config.study import LoadedStudy
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
 
@@ -39,50 +38,48 @@ class Facts:
     """What the files of a new study say.
 
     Attributes:
-        name: Of the study.
+        loaded: What the user gave.
+        info: What the model revealed.
         study: Path of the study file, as the user would type it.
         module: Name of the module beside it: the one that is written, or that of the user's loader.
         schema: Name of the schema file beside it; empty where there is none.
         path: Of the model, from the study's folder; ``None`` where a builder makes it.
-        builder: ``module:function``; ``None`` where the model is a file.
         weights: For the builder, from the study's folder.
-        inputs: Shapes that the user gave, as the study file takes them.
-        constants: Names of the inputs without rows that the user gave.
         data: An ``.npz`` file, from the study's folder; ``None`` where there is none.
-        load: ``module:function`` of the user's own loader; ``None`` where there is none.
         metric: What the data and the output suggest.
         metric_with_classes: What integer labels would suggest.
         has_labels: Whether the data hold labels.
-        quality: The metric and the direction that the user gave.
-        limits: Those that the user gave, by their keys.
         batch_size: The deployment batch size.
         space: What ``auto`` takes.
         space_reason: Why.
-        trust_pickle: Whether reading the model needs trust.
-        info: What the model revealed.
     """
 
-    name: str
+    loaded: LoadedStudy
+    info: SourceInfo
     study: str
     module: str
     schema: str
     path: str | None
-    builder: str | None
     weights: str | None
-    inputs: Mapping[str, Any]
-    constants: tuple[str, ...]
     data: str | None
-    load: str | None
     metric: str
     metric_with_classes: str
     has_labels: bool
-    quality: QualitySection
-    limits: Mapping[str, float]
     batch_size: int
     space: str
     space_reason: str
-    trust_pickle: bool
-    info: SourceInfo
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Shapes that the user gave, as the study file takes them."""
+        given = self.loaded.config.task.source.inputs
+        return {name: {"shape": list(v.shape), "dtype": v.dtype} for name, v in given.items()}
+
+    @property
+    def load(self) -> str | None:
+        """``module:function`` of the user's own loader."""
+        data = self.loaded.config.task.data
+        return None if data is None else data.load
 
     @property
     def drawn(self) -> tuple[TensorSpec, ...]:
@@ -98,7 +95,7 @@ class Facts:
     @property
     def command(self) -> str:
         """What searches the study."""
-        return search_command(self.study, trust_pickle=self.trust_pickle)
+        return search_command(self.study, trust_pickle=self.loaded.trust_pickle)
 
     @property
     def plan_command(self) -> str:
@@ -159,7 +156,8 @@ def yaml_number(value: float) -> str:
 
 def section(facts: Facts, name: str) -> str:
     """A section of the study file: what is set, and all else that may be in comments."""
-    given = facts.limits if name == "constraints" else _SET
+    limits = facts.loaded.config.constraints.model_dump(exclude_none=True)
+    given = limits if name == "constraints" else _SET
     lines = [f"{name}:" if given else f"# {name}:"]
     for setting in SETTINGS.values():
         if setting.location[0] == name:
@@ -225,4 +223,5 @@ def _environment() -> Environment:
 
 
 def _render(template: str, facts: Facts) -> str:
-    return _environment().get_template(template).render(facts=facts, info=facts.info)
+    given = facts.loaded.config
+    return _environment().get_template(template).render(facts=facts, given=given, info=facts.info)

@@ -167,35 +167,23 @@ def _facts(
     space: tuple[str, str],
     schema: str,
 ) -> Facts:
-    source, section = loaded.config.task.source, loaded.config.task.data
-    data = loaded.data_path
-    labels = None if data is None else _labels(data)
+    labels = None if loaded.data_path is None else _labels(loaded.data_path)
     output = judged_output(loaded.config.task.quality.output, info).rows_first
     return Facts(
-        name=loaded.config.name,
+        loaded=loaded,
+        info=info,
         study=str(folder / STUDY_FILE),
         module=module,
         schema=schema,
         path=_relative(loaded.source_path, folder),
-        builder=source.builder,
         weights=_relative(loaded.weights_path, folder),
-        inputs={
-            name: {"shape": list(value.shape), "dtype": value.dtype}
-            for name, value in source.inputs.items()
-        },
-        constants=source.constants,
-        data=_relative(data, folder),
-        load=None if section is None else section.load,
+        data=_relative(loaded.data_path, folder),
         metric=default_metric(labels, output.shape),
         metric_with_classes=default_metric(np.zeros(1, int), output.shape),
         has_labels=labels is not None,
-        quality=loaded.config.task.quality,
-        limits=loaded.config.constraints.constraints().limits(),
         batch_size=_batch_size(info) or loaded.config.task.batch_size,
         space=space[0],
         space_reason=space[1],
-        trust_pickle=loaded.trust_pickle,
-        info=info,
     )
 
 

@@ -3,13 +3,15 @@
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from jinja2 import nodes
 
-from hamerspace.config.study import QualitySection, StudyConfig
+from hamerspace.config.settings import SETTINGS
+from hamerspace.config.study import LoadedStudy, StudyConfig
 from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
@@ -20,42 +22,58 @@ INPUTS = (
     TensorSpec("flag", "bool", (None,)),
 )
 INFO = SourceInfo("onnx", INPUTS, (TensorSpec("y", "float32", (None, 5)),), 10, 40, ("conv",))
+
+
+def given(**flags):
+    """What a user says of a study whose model is a file, or of ``module:function``."""
+    flags = {"name": "mine", "space": "auto", **flags}
+    source = flags.pop("source", {"path": "a model.onnx"})
+    values = {"task": {"source": source}}
+    for name, value in flags.items():
+        *sections, key = SETTINGS[name].location if name in SETTINGS else name.split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[key] = value
+    return LoadedStudy(config=StudyConfig.model_validate(values), root=Path.cwd())
+
+
 FACTS = Facts(
-    name="mine",
+    loaded=given(),
+    info=INFO,
     study="mine-study/study.yaml",
     module="task",
     schema="",
     path="../a model.onnx",
-    builder=None,
     weights=None,
-    inputs={},
-    constants=(),
     data=None,
-    load=None,
     metric="agreement",
     metric_with_classes="accuracy",
     has_labels=False,
-    quality=QualitySection(),
-    limits={},
     batch_size=1,
     space="cpu",
     space_reason="the model is made of conv",
-    trust_pickle=False,
-    info=INFO,
 )
+LIMITS = {"max_size_mb": 1e-6, "max_latency_ms": 5.0}
 VARIANTS = {
     "file": FACTS,
-    "builder": replace(FACTS, path=None, builder="net:build", weights="w.safetensors"),
+    "builder": replace(
+        FACTS, path=None, loaded=given(source={"builder": "net:build"}), weights="w.safetensors"
+    ),
     "data": replace(FACTS, data="../eval.npz", has_labels=True, metric="accuracy"),
-    "loader": replace(FACTS, load="rows:load", module="rows"),
+    "loader": replace(FACTS, loaded=given(**{"task.data.load": "rows:load"}), module="rows"),
     "chosen": replace(
         FACTS,
-        constants=("flag", "state: 0"),
-        quality=QualitySection(metric="rows:judge", direction="minimize"),
-        limits={"max_size_mb": 1e-6, "max_latency_ms": 5.0},
+        loaded=given(
+            constants=["flag", "state: 0"], metric="rows:judge", direction="minimize", **LIMITS
+        ),
     ),
-    "named metric": replace(FACTS, quality=QualitySection(metric="cosine")),
-    "schema": replace(FACTS, schema="study.schema.json", inputs={"x": {"shape": [None, 2]}}),
+    "named metric": replace(FACTS, loaded=given(metric="cosine")),
+    "schema": replace(
+        FACTS,
+        schema="study.schema.json",
+        loaded=given(source={"path": "m.onnx", "inputs": {"x": {"shape": [None, 2]}}}),
+    ),
 }
 
 
@@ -74,9 +92,10 @@ def test_the_study_is_valid_as_it_stands(facts):
     study = StudyConfig.model_validate(yaml.safe_load(study_text(facts)))
     assert study.name == "mine"
     assert study.space == "auto"
-    assert study.constraints.constraints().limits() == facts.limits
-    assert study.task.quality == facts.quality
-    assert study.task.source.constants == facts.constants
+    wanted = facts.loaded.config
+    assert study.constraints == wanted.constraints
+    assert study.task.quality == wanted.task.quality
+    assert study.task.source.constants == wanted.task.source.constants
 
 
 @pytest.mark.parametrize("facts", VARIANTS.values(), ids=VARIANTS)
@@ -87,7 +106,7 @@ def test_it_is_valid_with_every_comment_taken_away_and_leaves_no_key_out(facts):
     value = yaml.safe_load(text)
     StudyConfig.model_validate(value)
     written = set(re.findall(r"(?m)^ *(\w+):", text))
-    builder = {"path"} if facts.builder else {"builder", "weights"}
+    builder = {"path"} if facts.path is None else {"builder", "weights"}
     assert known - written <= builder | ({"path", "load"} - written)
     assert value["constraints"]["max_size_mb"] > 0
 
