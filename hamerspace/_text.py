@@ -1,6 +1,7 @@
 """Words of others, such as names out of model files and output of tools, made safe to show."""
 
 import re
+from collections.abc import Sequence
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, marks that turn the direction of writing, surrogates."""
@@ -27,6 +28,17 @@ def visible(text: str, *, lines: bool = True) -> str:
 def escape_control(text: str) -> str:
     """``text`` with control characters as JSON, YAML and Python escape them within quotes."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: ``a, b, c and 4 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def first_line(error: Exception) -> str:
+    """Of what an error says; where it says nothing, what it is."""
+    return next(iter(str(error).strip().splitlines()), repr(error))
 
 
 def _escaped(character: str) -> str:

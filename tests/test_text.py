@@ -1,6 +1,6 @@
 import pytest
 
-from hamerspace._text import escape_control, has_control, visible
+from hamerspace._text import escape_control, few, first_line, has_control, visible
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,10 @@ def test_a_name_with_a_line_end_stays_on_its_line():
 def test_what_is_escaped_for_quotes_reads_as_it_was():
     text = "a\x85\u2028\n\x7f"
     assert escape_control(text) == "a\\u0085\\u2028\\u000a\\u007f"
+
+
+def test_what_is_long_is_cut_to_its_beginning():
+    assert few(["a", "b", "c"]) == "a, b, c"
+    assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert first_line(ValueError("\nno such file\nat line 3")) == "no such file"
+    assert first_line(ValueError("")) == "ValueError('')"

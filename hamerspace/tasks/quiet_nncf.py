@@ -2,25 +2,20 @@
 
 import contextlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
+
+from hamerspace.tasks.quiet import errors_only
 
 
 @contextlib.contextmanager
 def quiet_nncf() -> Iterator[ModuleType]:
     """Yield NNCF with its log at errors only and what it prints swallowed."""
     nncf = _import_nncf()
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield nncf
-    finally:
-        logger.setLevel(level)
+    with errors_only("nncf"), contextlib.redirect_stdout(io.StringIO()):
+        yield nncf
 
 
 def _import_nncf() -> ModuleType:

@@ -4,7 +4,6 @@ TensorFlow and Keras are imported when a model is loaded.
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+from hamerspace.tasks.quiet import errors_only
 
 SIGNATURE = "serving_default"
 
@@ -308,12 +308,5 @@ def quiet_variables() -> None:
 @contextlib.contextmanager
 def quiet_tensorflow() -> Iterator[None]:
     """Keep TensorFlow's Python warnings out of the job's log."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", "tf2onnx")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
+    with errors_only("tensorflow", "absl", "tf2onnx"):
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
+from hamerspace._text import few
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.parametrised import fold
@@ -265,8 +266,7 @@ def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     problems = []
     for title, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", shapes)):
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            problems.append(f"{title}: {', '.join(names[:3])}{more}")
+            problems.append(f"{title}: {few(names)}")
     return problems
 
 

@@ -14,6 +14,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
+from hamerspace._text import few
 from hamerspace.errors import SourceError
 
 CONFIG_FILE = "config.json"
@@ -120,9 +121,8 @@ def _refuse_gaps(folder: Path, info: dict[str, Any]) -> None:
     misshaped = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     for what, names in (("lack", missing), ("have another shape for", misshaped)):
         if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise SourceError(
-                f"the weights in {folder} {what} {', '.join(names[:3])}{more}; "
+                f"the weights in {folder} {what} {few(names)}; "
                 "'architectures' in its config.json must name the model that was trained"
             )
 

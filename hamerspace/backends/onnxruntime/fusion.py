@@ -1,10 +1,10 @@
 """Fuse the parts of transformers that loading alone does not."""
 
-import logging
 from collections import Counter
 from typing import Any
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.quiet import errors_only
 
 
 def fuse_transformer(proto: Any) -> Any:
@@ -18,15 +18,11 @@ def fuse_transformer(proto: Any) -> Any:
     before = _contrib(proto)
     # The fusions are the same for every producer; another name than this one is warned about.
     proto.producer_name = "pytorch"
-    logger = logging.getLogger("onnxruntime.transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        fused = optimizer.optimize_by_fusion(proto, "bert").model
+        with errors_only("onnxruntime.transformers"):
+            fused = optimizer.optimize_by_fusion(proto, "bert").model
     except Exception as error:
         raise BuildError(f"ONNX Runtime cannot fuse the transformer: {error}") from error
-    finally:
-        logger.setLevel(level)
     if not _contrib(fused) - before:
         raise BuildError(
             "transformer fusion finds none of its patterns in this model; choose fusion none"

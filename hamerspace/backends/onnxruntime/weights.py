@@ -13,6 +13,7 @@ from hamerspace.backends.onnxruntime.graph import normalize, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme
 from hamerspace.errors import NothingToLowerError
 from hamerspace.tasks.onnx_file import save_onnx
+from hamerspace.tasks.quiet import errors_only
 
 # Activations become int8 within the kernel: with 8-bit weights the float kernel is three times
 # slower. https://onnxruntime.ai/docs/genai/howto/build-model.html calls it the accuracy level.
@@ -104,12 +105,6 @@ def _quantizer_module() -> Iterator[Any]:
 
     root.handlers[:] = handlers
     root.setLevel(level)
-    own = matmul_nbits_quantizer.logger
-    before = own.level
-    own.setLevel(logging.ERROR)
-    try:
-        # Blocks of zeros are divided by a scale of zero before they are set right.
-        with np.errstate(invalid="ignore"):
-            yield matmul_nbits_quantizer
-    finally:
-        own.setLevel(before)
+    # Blocks of zeros are divided by a scale of zero before they are set right.
+    with errors_only(matmul_nbits_quantizer.logger.name), np.errstate(invalid="ignore"):
+        yield matmul_nbits_quantizer

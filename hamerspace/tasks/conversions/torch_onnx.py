@@ -19,6 +19,7 @@ from hamerspace.tasks.onnx_file import (
     metadata_of,
     rename,
 )
+from hamerspace.tasks.quiet import errors_only
 
 logger = logging.getLogger(__name__)
 
@@ -145,11 +146,9 @@ def _weight_bytes(module: Any) -> int:
 def _quiet() -> Iterator[None]:
     """Send what the exporters print and warn to this module's log."""
     printed = io.StringIO()
-    chatty = logging.getLogger("torch.onnx")
-    level = chatty.level
-    chatty.setLevel(logging.ERROR)
     try:
         with (
+            errors_only("torch.onnx"),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
             warnings.catch_warnings(),
@@ -157,6 +156,5 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        chatty.setLevel(level)
         if printed.getvalue():
             logger.debug("exporter: %s", printed.getvalue().strip())

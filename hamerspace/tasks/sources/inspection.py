@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
+from hamerspace._text import few
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec, by_weights
 from hamerspace.tasks.sources.base import SourceSpec, check_example, named, sample, sound
@@ -134,10 +135,9 @@ def refuse_unsound(wrong: Sequence[str], label: Any) -> None:
         SourceError: With the first of them.
     """
     if wrong:
-        names = ", ".join(f"'{name}'" for name in wrong[:3])
+        names = few([f"'{name}'" for name in wrong])
         raise SourceError(
-            f"{label} has weights that are not finite: {names}"
-            f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; train or export it again"
+            f"{label} has weights that are not finite: {names}; train or export it again"
         )
 
 

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
+from hamerspace._text import first_line
 from hamerspace.errors import SourceError
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
@@ -161,9 +162,8 @@ def _load(path: Path) -> Any:
         onnx.checker.check_model(path)
         return onnx.load(path, load_external_data=True)
     except Exception as error:
-        text = str(error).strip().splitlines()
         raise SourceError(
-            f"{path} is not a valid ONNX model: {text[0] if text else repr(error)}; export it again"
+            f"{path} is not a valid ONNX model: {first_line(error)}; export it again"
         ) from error
 
 
@@ -202,10 +202,8 @@ def _session(file: Path, origin: Path) -> Any:
     try:
         return load_session(file)
     except Exception as error:
-        text = str(error).strip().splitlines()
         raise SourceError(
-            f"{origin} cannot be run by ONNX Runtime {ort.__version__}: "
-            f"{text[0] if text else repr(error)}"
+            f"{origin} cannot be run by ONNX Runtime {ort.__version__}: {first_line(error)}"
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hamerspace._text import first_line
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources._torch import (
@@ -38,10 +39,9 @@ class TorchScriptSource(SourceFormat):
             graph = module.inlined_graph
             schema = module._c._get_method("forward").schema  # noqa: SLF001 - no public reading
         except Exception as error:
-            text = str(error).strip().splitlines()
             raise SourceError(
                 f"{path} cannot be loaded by torch {torch.__version__} "
-                f"({text[0] if text else error!r}); export it again"
+                f"({first_line(error)}); export it again"
             ) from error
         constants = _constants(graph)
         model = TorchModel(
