@@ -1,5 +1,6 @@
 """ONNX operators without weights, as PyTorch functions."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -115,32 +116,19 @@ def _reshape(t: Translation, node: Any) -> fx.Node:
     if _flattens(t, node, target):
         # Unlike a fixed width, this goes on working when channels are removed.
         return t.flatten(node, x)
-    if isinstance(target, list) and 0 not in target:
-        return t.call(torch.reshape, x, target)
-    if t.attribute(node, "allowzero", 0):
-        return t.call(torch.reshape, x, target)
-    return t.call(reshape, x, target)
+    plain = t.attribute(node, "allowzero", 0) or (isinstance(target, list) and 0 not in target)
+    return t.call(torch.reshape if plain else reshape, x, target)
 
 
 def _flattens(t: Translation, node: Any, target: Any) -> bool:
     """Whether all dimensions but the batch become one."""
     before, after = t.shape(node.input[0]), t.shape(node.output[0])
-    if isinstance(target, list):
-        if len(target) != 2 or not before or len(before) < 2 or None in before[1:]:
-            return False
-        if target[0] not in (-1, 0) and target[0] != before[0]:
-            return False
-        return bool(target[1] == -1 or target[1] == _product(before[1:]))
     if not before or len(before) < 2 or None in before[1:]:
         return False
-    return after is not None and after[1:] == [_product(before[1:])] and before[0] is None
-
-
-def _product(dims: Sequence[int | None]) -> int:
-    result = 1
-    for d in dims:
-        result *= d or 0
-    return result
+    width = math.prod(d or 0 for d in before[1:])
+    if isinstance(target, list):
+        return len(target) == 2 and target[0] in (-1, 0, before[0]) and target[1] in (-1, width)
+    return after is not None and after[1:] == [width] and before[0] is None
 
 
 @handles("Flatten")

@@ -16,8 +16,26 @@ _NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNor
 _INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
 _MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _AVERAGE_POOL: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
-_GLOBAL_AVERAGE = {3: nn.AdaptiveAvgPool1d, 4: nn.AdaptiveAvgPool2d, 5: nn.AdaptiveAvgPool3d}
-_GLOBAL_MAX = {3: nn.AdaptiveMaxPool1d, 4: nn.AdaptiveMaxPool2d, 5: nn.AdaptiveMaxPool3d}
+_GLOBAL: dict[str, dict[int, Any]] = {
+    "GlobalAveragePool": {
+        3: nn.AdaptiveAvgPool1d,
+        4: nn.AdaptiveAvgPool2d,
+        5: nn.AdaptiveAvgPool3d,
+    },
+    "GlobalMaxPool": {3: nn.AdaptiveMaxPool1d, 4: nn.AdaptiveMaxPool2d, 5: nn.AdaptiveMaxPool3d},
+}
+_ACTIVATIONS: dict[str, Any] = {
+    "Relu": nn.ReLU,
+    "Sigmoid": nn.Sigmoid,
+    "Tanh": nn.Tanh,
+    "Elu": nn.ELU,
+    "Selu": nn.SELU,
+    "LeakyRelu": nn.LeakyReLU,
+    "Softplus": nn.Softplus,
+    "Softsign": nn.Softsign,
+    "HardSwish": nn.Hardswish,
+}
+_ALPHAS = {"Elu": 1.0, "LeakyRelu": 0.01}
 
 
 @handles("Conv")
@@ -180,36 +198,17 @@ def _average_pool(t: Translation, node: Any) -> fx.Node:
     return t.layer(node, layer, x)
 
 
-@handles("GlobalAveragePool")
-def _global_average_pool(t: Translation, node: Any) -> fx.Node:
-    layer = _GLOBAL_AVERAGE[t.rank(node.input[0])](1)
+@handles(*_GLOBAL)
+def _global_pool(t: Translation, node: Any) -> fx.Node:
+    layer = _GLOBAL[node.op_type][t.rank(node.input[0])](1)
     return t.layer(node, layer, t.tensor(node.input[0]))
 
 
-@handles("GlobalMaxPool")
-def _global_max_pool(t: Translation, node: Any) -> fx.Node:
-    return t.layer(node, _GLOBAL_MAX[t.rank(node.input[0])](1), t.tensor(node.input[0]))
-
-
-@handles("Relu", "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "HardSwish")
+@handles(*_ACTIVATIONS)
 def _activation(t: Translation, node: Any) -> fx.Node:
-    alpha = t.attribute(node, "alpha", {"Elu": 1.0, "LeakyRelu": 0.01}.get(node.op_type))
-    plain: dict[str, type[nn.Module]] = {
-        "Relu": nn.ReLU,
-        "Sigmoid": nn.Sigmoid,
-        "Tanh": nn.Tanh,
-        "Selu": nn.SELU,
-        "Softplus": nn.Softplus,
-        "Softsign": nn.Softsign,
-        "HardSwish": nn.Hardswish,
-    }
-    if node.op_type == "Elu":
-        module: nn.Module = nn.ELU(alpha)
-    elif node.op_type == "LeakyRelu":
-        module = nn.LeakyReLU(alpha)
-    else:
-        module = plain[node.op_type]()
-    return t.layer(node, module, t.tensor(node.input[0]))
+    alpha = _ALPHAS.get(node.op_type)
+    given = [] if alpha is None else [t.attribute(node, "alpha", alpha)]
+    return t.layer(node, _ACTIVATIONS[node.op_type](*given), t.tensor(node.input[0]))
 
 
 @handles("Gelu")

@@ -13,9 +13,18 @@ def _of_two_sizes(t: Translation, node: Any) -> fx.Node:
     return t.call(sizes.of_two, node.op_type, t.sizes(node, 0), t.sizes(node, 1))
 
 
-@handles("Gather", table=SIZE_HANDLERS)
-def _gather_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.gather, t.sizes(node, 0), t.sizes(node, 1))
+_OF_ALL: dict[str, Any] = {
+    "Gather": sizes.gather,
+    "Concat": sizes.concat,
+    "Unsqueeze": sizes.unsqueeze,
+    "Squeeze": sizes.squeeze,
+    "Cast": sizes.cast,
+}
+
+
+@handles(*_OF_ALL, table=SIZE_HANDLERS)
+def _of_all(t: Translation, node: Any) -> fx.Node:
+    return t.call(_OF_ALL[node.op_type], *(t.sizes(node, i) for i in range(len(node.input))))
 
 
 @handles("Slice", table=SIZE_HANDLERS)
@@ -24,26 +33,6 @@ def _slice_sizes(t: Translation, node: Any) -> fx.Node:
         return t.call(sizes.window, *(t.sizes(node, i) for i in range(5)))
     bounds = (list(t.attribute(node, name, [])) for name in ("starts", "ends"))
     return t.call(sizes.window, t.sizes(node, 0), *bounds)
-
-
-@handles("Concat", table=SIZE_HANDLERS)
-def _concat_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.concat, *(t.sizes(node, i) for i in range(len(node.input))))
-
-
-@handles("Unsqueeze", table=SIZE_HANDLERS)
-def _unsqueeze_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.unsqueeze, t.sizes(node, 0))
-
-
-@handles("Squeeze", table=SIZE_HANDLERS)
-def _squeeze_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.squeeze, t.sizes(node, 0))
-
-
-@handles("Cast", table=SIZE_HANDLERS)
-def _cast_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.call(sizes.cast, t.sizes(node, 0))
 
 
 @handles("ReduceProd", table=SIZE_HANDLERS)
