@@ -206,6 +206,19 @@ def _results(page: Path) -> dict[str, list[str]]:
     return {row[0].partition("]")[0]: row for row in rows if "/)" in row[0]}
 
 
+def test_one_trial_goes_through_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.partition("## One trial through the files")[2].partition("\n## ")[0]
+    named = [n for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for n in _quoted(row)]
+    assert len(named) > 50
+    for name in named:
+        assert (ROOT / "hamerspace" / name).exists(), name
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
 def test_readme_holds_the_two_commands() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     search = "pip install -e '.[full]' && hamerspace search studies/fashion_mnist/study.yaml"
