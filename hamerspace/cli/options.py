@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
@@ -31,29 +31,6 @@ Target = Annotated[
         "folder of a SavedModel or a Hugging Face model, or module:function.",
     ),
 ]
-Inputs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input",
-        help="Shape of an input where no data tell it: NAME=1x3x224x224[:dtype]; the only input "
-        "needs no name.",
-    ),
-]
-Backends = Annotated[
-    str | None,
-    typer.Option(
-        help="Search only these, separated by commas.", autocompletion=completion.backends
-    ),
-]
-Hardware = Annotated[
-    str | None,
-    typer.Option(
-        "--target-hardware",
-        help="cpu, gpu (CUDA), or arm or edge: the space of that name, and for edge one thread "
-        "and size first.",
-        autocompletion=completion.hardware,
-    ),
-]
 Force = Annotated[
     bool,
     typer.Option(
@@ -61,29 +38,45 @@ Force = Annotated[
         help="Where the run folder holds another study, set it aside and search anew.",
     ),
 ]
-NoHistory = Annotated[
-    bool,
-    typer.Option(
-        "--no-history",
-        help="Neither begin with what earlier studies found nor keep what this does.",
-    ),
-]
-TrustPickle = Annotated[
-    bool,
-    typer.Option(
-        "--trust-pickle", help="Load a pickled model: it can run any code, so only if it is yours."
-    ),
-]
-
-
-_OWN: dict[str, tuple[Any, Any]] = {
-    "inputs": (Inputs, None),
-    "backends": (Backends, None),
-    "target_hardware": (Hardware, None),
-    "no_history": (NoHistory, False),
-    "trust_pickle": (TrustPickle, False),
+_OWN: dict[str, Any] = {
+    "inputs": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="Shape of an input where no data tell it: NAME=1x3x224x224[:dtype]; the only "
+            "input needs no name.",
+        ),
+    ],
+    "backends": Annotated[
+        str | None,
+        typer.Option(
+            help="Search only these, separated by commas.", autocompletion=completion.backends
+        ),
+    ],
+    "target_hardware": Annotated[
+        str | None,
+        typer.Option(
+            help="cpu, gpu (CUDA), or arm or edge: the space of that name, and for edge one "
+            "thread and size first.",
+            autocompletion=completion.hardware,
+        ),
+    ],
+    "no_history": Annotated[
+        bool,
+        typer.Option(
+            "--no-history",
+            help="Neither begin with what earlier studies found nor keep what this does.",
+        ),
+    ],
+    "trust_pickle": Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Load a pickled model: it can run any code, so only if it is yours.",
+        ),
+    ],
 }
-"""What of a study is said in another way than in its file: type and default of a parameter."""
+"""What of a study is said in another way than in its file."""
 
 TASK = ("data", "inputs", "weights", "metric", "direction", "output")
 """How a model is judged."""
@@ -128,8 +121,8 @@ def _parameters(name: str, text: str | None) -> Iterator[inspect.Parameter]:
             short = re.sub(r"^max_|_(mb|ms)$", "", limit) if name == SHORT_LIMITS else limit
             yield _option(SETTINGS[limit], f"--{short.replace('_', '-')}", text)
     elif name in _OWN:
-        kind, default = _OWN[name]
-        yield inspect.Parameter(name, _KEYWORD, default=default, annotation=kind)
+        default = False if get_args(_OWN[name])[0] is bool else None
+        yield inspect.Parameter(name, _KEYWORD, default=default, annotation=_OWN[name])
     else:
         yield _option(SETTINGS[name], SETTINGS[name].option, text)
 

@@ -127,7 +127,9 @@ def takes_settings(function: Function) -> Function:
     signature, documentation = inspect.signature(function), inspect.getdoc(function)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     added = [
-        inspect.Parameter(s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=s.type)
+        inspect.Parameter(
+            s.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=s.type | None
+        )
         for s in SETTINGS.values()
     ]
     function.__dict__["__signature__"] = signature.replace(parameters=[*own, *added])
