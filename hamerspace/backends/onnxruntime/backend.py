@@ -66,7 +66,7 @@ class OnnxRuntimeBackend(Backend):
         float_layers: Sequence[str] = (),
     ) -> Candidate:
         from hamerspace.backends.onnxruntime import files
-        from hamerspace.tasks.onnx_file import save_onnx
+        from hamerspace.tasks.conversions.onnx_file import save_onnx
 
         chosen = complete_parameters(CONFIG, parameters)
         kind = str(chosen["quantization"])
@@ -239,7 +239,7 @@ def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
     from hamerspace.backends.onnxruntime.files import check_external_data
     from hamerspace.backends.onnxruntime.fusion import fuse_transformer
     from hamerspace.backends.onnxruntime.graph import normalize
-    from hamerspace.tasks.onnx_file import read_in_float32
+    from hamerspace.tasks.conversions.onnx_file import read_in_float32
     from hamerspace.tasks.onnx_graph import read_onnx
 
     check_external_data(source.file("model"))

@@ -7,7 +7,7 @@ from typing import Any
 from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import name_nodes, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
-from hamerspace.tasks.onnx_file import is_large, save_onnx
+from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
 from hamerspace.tasks.onnx_graph import weight_bytes
 
 # Weights that multiply or are looked up. Integer convolutions with dynamic scales run several

@@ -8,7 +8,7 @@ from typing import Any
 
 from hamerspace.backends.onnxruntime.graph import name_nodes
 from hamerspace.errors import BuildError
-from hamerspace.tasks.onnx_file import is_large, save_onnx
+from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
 from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 
 from hamerspace.backends.onnxruntime.graph import opset, raise_opset, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
+from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
 from hamerspace.tasks.model import Arrays
-from hamerspace.tasks.onnx_file import is_large, save_onnx
 from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 # DequantizeLinear takes an axis, hence per-channel scales, from this opset on:

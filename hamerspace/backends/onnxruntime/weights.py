@@ -12,7 +12,7 @@ from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import normalize, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme
 from hamerspace.errors import NothingToLowerError
-from hamerspace.tasks.onnx_file import save_onnx
+from hamerspace.tasks.conversions.onnx_file import save_onnx
 from hamerspace.tasks.quiet import errors_only
 
 # Activations become int8 within the kernel: with 8-bit weights the float kernel is three times

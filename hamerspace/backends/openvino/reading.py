@@ -10,8 +10,8 @@ import openvino
 import openvino.passes
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions.onnx_file import prepared_file
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
-from hamerspace.tasks.onnx_file import prepared_file
 
 WEIGHTED = (
     "Convolution",

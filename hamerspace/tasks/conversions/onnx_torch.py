@@ -4,9 +4,9 @@ from pathlib import Path
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import Conversion, check_agreement, one_line
+from hamerspace.tasks.conversions.onnx_file import run_onnx, save_onnx
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.onnx_file import run_onnx, save_onnx
 
 _FILE = "graph.onnx"
 

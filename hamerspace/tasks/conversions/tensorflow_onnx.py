@@ -7,9 +7,9 @@ import numpy as np
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import Conversion, one_line
+from hamerspace.tasks.conversions.onnx_file import OPSET, arrange, check_onnx, save_onnx
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
-from hamerspace.tasks.onnx_file import OPSET, arrange, check_onnx, save_onnx
 
 _FILE = "model.onnx"
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import Conversion, one_line
-from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.onnx_file import (
+from hamerspace.tasks.conversions.onnx_file import (
     OPSET,
     arrange,
     check_onnx,
     rename,
     save_onnx,
 )
+from hamerspace.tasks.example import example_batch
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 
 _FILE = "model.onnx"
 

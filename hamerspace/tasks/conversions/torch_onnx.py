@@ -10,15 +10,15 @@ from typing import Any
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.base import Conversion, in_float32, one_line
-from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact
-from hamerspace.tasks.onnx_file import (
+from hamerspace.tasks.conversions.onnx_file import (
     OPSET,
     check_onnx,
     is_large,
     metadata_of,
     rename,
 )
+from hamerspace.tasks.example import example_batch
+from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.quiet import errors_only
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from onnx import numpy_helper
 
 from hamerspace._text import first_line
 from hamerspace.errors import SourceError
+from hamerspace.tasks.conversions.onnx_file import check_onnx, is_large, metadata_of, save_onnx
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.onnx_file import check_onnx, is_large, metadata_of, save_onnx
 from hamerspace.tasks.onnx_graph import (
     QUANTIZED_OPERATORS,
     external_files,

@@ -187,7 +187,7 @@ def test_a_layer_that_fails_is_found_by_halves(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["static_int8", "dynamic_int8", "weights_int8", "weights_int4"])
 def test_weights_beyond_one_message_are_quantised_from_beside_the_file(tmp_path, monkeypatch, kind):
     """With the limit that a message has lowered to what a test can hold."""
-    from hamerspace.tasks import onnx_file
+    from hamerspace.tasks.conversions import onnx_file
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(onnx_file, "_SINGLE_FILE_BYTES", 8_000)

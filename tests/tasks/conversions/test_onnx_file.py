@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks import onnx_file
+from hamerspace.tasks.conversions import onnx_file
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
 
