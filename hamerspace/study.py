@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamerspace._optuna import is_read_only
 from hamerspace._summary import summarize
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.faults import full_disk
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.flags import override, study_from_flags

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from hamerspace.backends.base import Candidate, Host
+from hamerspace.backends.base import BuildJob, Host
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import HamerspaceError
 from hamerspace.measure.latency import LatencyPlan
@@ -28,7 +29,7 @@ from hamerspace.targets import Measurer, Target
 from hamerspace.targets.local import LocalTarget
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources import SourceSpec, open_source
-from hamerspace.testing._enumeration import enumerate_parameters, split_parameters
+from hamerspace.testing._enumeration import enumerate_parameters
 
 _MODELS = '''
 import torch
@@ -146,7 +147,7 @@ def _offered(info: SourceInfo, host: Host) -> Iterator[Mapping[str, Scalar]]:
     for mask in masks:
         print(f"  refused {mask.parameter} {', '.join(map(str, mask.values))}: {mask.reason}")
     for combination in enumerate_parameters(CONFIG, masks):
-        parameters, _ = split_parameters(CONFIG, combination)
+        parameters, _ = CONFIG.split(combination)
         if not parameters.get("float_layers"):
             yield parameters
 
@@ -157,7 +158,7 @@ def _built(
     number = len(list(folder.parent.glob(f"{folder.name}-*")))
     workdir = folder.with_name(f"{folder.name}-{number}")
     workdir.mkdir()
-    return CONFIG.create().build(source, parameters, [batch], workdir)
+    return CONFIG.create().build(BuildJob(source, parameters, [batch], workdir))
 
 
 def _run(

@@ -192,13 +192,14 @@ def permissions_hold():
 def build_unruly(plugins, onnx_task, tmp_path):
     """``build_unruly(behaviour)`` builds a candidate that misbehaves when it is run."""
     from hamerspace.backends import BACKENDS
+    from hamerspace.backends.base import BuildJob
     from hamerspace.tasks.model import ModelArtifact
 
     def build(behaviour):
         folder = Path(tempfile.mkdtemp(prefix=behaviour, dir=tmp_path))
         source = ModelArtifact.load(onnx_task)
         backend = BACKENDS.load("unruly").create()
-        return backend.build(source, {"behaviour": behaviour}, None, folder)
+        return backend.build(BuildJob(source, {"behaviour": behaviour}, None, folder))
 
     return build
 

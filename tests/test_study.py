@@ -14,7 +14,7 @@ import yaml
 
 from hamerspace import Study
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.worker import Worker
 from hamerspace.errors import ConfigError, DeviceError, HamerspaceError, RunFolderError
 from hamerspace.targets.local import LocalTarget

@@ -1,7 +1,6 @@
 """Adapters to runtimes. A new one is one folder and one line here, or an entry point."""
 
 from hamerspace._registry import Registry
-from hamerspace.backends._parameters import complete_parameters
 from hamerspace.backends.base import BackendConfig
 
 BACKENDS: Registry[BackendConfig] = Registry(
@@ -16,4 +15,4 @@ BACKENDS: Registry[BackendConfig] = Registry(
     },
 )
 
-__all__ = ["BACKENDS", "BackendConfig", "complete_parameters"]
+__all__ = ["BACKENDS", "BackendConfig"]

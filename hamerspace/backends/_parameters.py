@@ -1,38 +1,23 @@
 """Check what a backend is handed against what it offers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hamerspace.backends.base import BackendConfig
 from hamerspace.errors import BuildError, did_you_mean
-from hamerspace.recipe import Scalar
+from hamerspace.recipe import Parameter, Scalar
 
 
 def complete_parameters(
-    config: BackendConfig, given: Mapping[str, Scalar], *, runtime: bool = False
+    owner: str, offers: Sequence[Parameter], given: Mapping[str, Scalar], *, runtime: bool
 ) -> dict[str, Scalar]:
-    """Return the active parameters without the backend's prefix, missing ones at their defaults.
-
-    Args:
-        config: The backend that was asked.
-        given: Names without the prefix, as :meth:`Backend.build` takes them.
-        runtime: Whether ``given`` are the options of a load instead of those of a build. The
-            conditions of runtime parameters may name build parameters, which a load does not
-            know, so they are not looked at.
-
-    Raises:
-        BuildError: A name or a value is not the backend's, or a parameter is not active.
-    """
-    prefix = f"{config.name}."
-    offered = [p for p in config.parameters() if p.runtime == runtime]
-    known = {p.name.removeprefix(prefix) for p in offered}
+    """See :meth:`~hamerspace.backends.base.BackendConfig.complete`."""
+    prefix = f"{owner}."
+    offered = {p.name.removeprefix(prefix): p for p in offers if p.runtime == runtime}
     for name in given:
-        if name not in known:
+        if name not in offered:
             kind = "runtime option" if runtime else "build parameter"
-            hint = did_you_mean(name, known)
-            raise BuildError(f"{config.name} has no {kind} '{name}'{hint}")
-    chosen: dict[str, Scalar] = {"backend": config.name}
-    for parameter in offered:
-        short = parameter.name.removeprefix(prefix)
+            raise BuildError(f"{owner} has no {kind} '{name}'{did_you_mean(name, offered)}")
+    chosen: dict[str, Scalar] = {"backend": owner}
+    for short, parameter in offered.items():
         if not runtime and not parameter.active(chosen):
             if short in given:
                 needs = " and ".join(str(condition) for condition in parameter.when)
@@ -43,4 +28,4 @@ def complete_parameters(
             legal = ", ".join(map(str, parameter.choices)) or f"{parameter.low}..{parameter.high}"
             raise BuildError(f"{parameter.name} cannot be {value!r}; legal: {legal}")
         chosen[parameter.name] = value
-    return {name.removeprefix(prefix): v for name, v in chosen.items() if name != "backend"}
+    return {short: chosen[p.name] for short, p in offered.items() if p.name in chosen}

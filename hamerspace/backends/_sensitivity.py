@@ -82,16 +82,8 @@ def relative_error(expected: Sequence[Arrays], found: Sequence[Arrays]) -> float
     return error if np.isfinite(error) else float("inf")
 
 
-def ranking_batches(
-    calibration: Sequence[Arrays] | None, inputs: Sequence[TensorSpec], where: str
-) -> list[Arrays]:
-    """As many calibration batches as hold :data:`ROWS` rows.
-
-    Raises:
-        BuildError: There are no calibration data; ``where`` names what asked for them.
-    """
-    if not calibration:
-        raise BuildError(f"{where} needs calibration data to rank the layers; give the task data")
+def ranking_batches(calibration: Sequence[Arrays], inputs: Sequence[TensorSpec]) -> list[Arrays]:
+    """As many calibration batches as hold :data:`ROWS` rows."""
     rowed = next((spec.name for spec in inputs if not spec.constant), inputs[0].name)
     rows = len(calibration[0][rowed])
     return list(calibration[: max(1, -(-ROWS // rows))])

@@ -8,36 +8,24 @@ an entry point ``hamerspace.backends`` of another package, registers it. The con
 :mod:`hamerspace.testing` is the judge.
 """
 
-import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 from hamerspace._registry import import_string
-from hamerspace.environments import environment_python, environment_versions, install_hint
-from hamerspace.errors import BuildError, NothingToLowerError
+from hamerspace.backends._parameters import complete_parameters
+from hamerspace.backends._sensitivity import ranking_batches
+from hamerspace.backends.candidate import Candidate, bits_of
+from hamerspace.environments import Requirements
+from hamerspace.errors import BuildError, HamerspaceError, NothingToLowerError
 from hamerspace.recipe import KnownRecipe, Mask, Parameter, Scalar
-from hamerspace.tasks.model import (
-    MANIFEST,
-    Arrays,
-    ModelArtifact,
-    SourceInfo,
-    TensorSpec,
-    naming_damage,
-)
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 
-_BITS = re.compile(r"(?:int|fp|bf|nf|float)(\d+)")
-
-
-def bits_of(dtype: str) -> int:
-    """Bits of a type by its name: 8 for ``int8`` and ``float8_e4m3fn``, 4 for ``nf4``."""
-    found = re.search(r"\d+", dtype)
-    return int(found[0]) if found else 64
+FLOAT_LAYERS = "float_layers"
+"""Name, without prefix, of the parameter that says how many layers stay in higher precision."""
 
 
 @dataclass(frozen=True)
@@ -57,134 +45,38 @@ class Host:
     compute_capability: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A built recipe: a folder with model files and a manifest.
-
-    Attributes:
-        folder: Where the files lie.
-        backend: Name of the backend that runs it.
-        files: File names within ``folder`` that the runtime needs; they make up the size.
-        inputs: Specifications in call order.
-        outputs: Specifications in return order.
-        runtime: Options of the load, such as a graph optimisation level.
-        metadata: Free for the backend; ``runtime_module`` names what a measuring process imports
-            before it loads the candidate, where that is not the config's ``runtime``; ``weights``
-            counts the weights in ``files`` by type, such as ``{"int8": 600, "float32": 20}``, where
-            the build lowered some.
-    """
-
-    folder: Path
-    backend: str
-    files: tuple[str, ...]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    runtime: Mapping[str, Scalar] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in self.files:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{name!r} is no file within the folder of a candidate")
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of every file that the runtime needs."""
-        return sum((self.folder / name).stat().st_size for name in self.files)
-
-    def with_runtime(self, options: Mapping[str, Scalar]) -> "Candidate":
-        """The same files, loaded with other options."""
-        return replace(self, runtime=dict(options))
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON value that holds everything, the folder included."""
-        return {
-            "folder": str(self.folder),
-            "backend": self.backend,
-            "files": list(self.files),
-            "inputs": [asdict(t) for t in self.inputs],
-            "outputs": [asdict(t) for t in self.outputs],
-            "runtime": dict(self.runtime),
-            "metadata": dict(self.metadata),
-        }
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Candidate":
-        """Read what :meth:`to_dict` wrote."""
-        return cls(
-            Path(value["folder"]),
-            value["backend"],
-            tuple(value["files"]),
-            tuple(TensorSpec.from_dict(v) for v in value["inputs"]),
-            tuple(TensorSpec.from_dict(v) for v in value["outputs"]),
-            value["runtime"],
-            value["metadata"],
-        )
-
-    def save(
-        self, folder: Path | None = None, more: Mapping[str, Any] | None = None
-    ) -> "Candidate":
-        """Write the manifest into ``folder`` (default: the candidate's own) and return self.
-
-        ``more`` are entries for other readers, which :meth:`load` passes over.
-        """
-        value = {**(more or {}), **self.to_dict()}
-        del value["folder"]  # a candidate may move, so its manifest does not say where it lies
-        target = (folder or self.folder) / MANIFEST
-        target.write_text(json.dumps(value, indent=1, sort_keys=True))
-        return self
-
-    @classmethod
-    def load(cls, folder: Path) -> "Candidate":
-        """Read the manifest of ``folder``.
-
-        Raises:
-            ValueError: It is damaged.
-        """
-        with naming_damage(folder / MANIFEST):
-            return cls.from_dict({"folder": folder, **json.loads((folder / MANIFEST).read_text())})
-
-
-class BackendConfig(ABC):
+class BackendConfig(Requirements, ABC):
     """What a backend offers, known without importing its runtime.
 
     Attributes:
         name: Registry name, and prefix of its parameters.
         title: Name for people.
-        modules: Top-level modules that must be importable; the first is the runtime itself.
-        distributions: Package names whose versions enter the store's keys.
-        extra: The extra of ``pip install 'hamerspace[EXTRA]'`` that brings them.
         model_formats: Formats of :class:`ModelArtifact` that :meth:`Backend.build` takes, best
             first; the build converts a model that has none of them.
         source_formats: Further formats that :meth:`Backend.wrap_source` takes: models that the
             backend runs as they are, and builds from once they are converted.
         implementation: Import string of the :class:`Backend`.
-        build_modules: Further modules that building imports. The build worker imports them once,
-            instead of in each build.
-        environment: Name of the tool environment that builds and measures, where the runtime's
-            dependencies clash with ours; see :mod:`hamerspace.environments`.
         hardware: Kinds of device that it runs on: ``cpu``, ``gpu``.
+        quantization: Name, without the prefix, of the parameter that says in what weights are
+            stored.
+        unquantized: Its value with which floating point is kept.
         layers_a_weight: Layers, at most, that can be kept in higher precision for each weight with
             two dimensions or more: above 1 where sums and the like count as layers.
         keeps_precision: Whether a build without quantization has the precision of the source,
             where it is in one of ``model_formats``, rather than float32.
         model_suffixes: Of the model files that it builds, such as ``.onnx``; users ask for a file
-            of a candidate by them.
+            of a candidate by them. Where there are any, a candidate has exactly one such file.
         companion_suffixes: Of files that the runtime finds by the model file's own name.
     """
 
     name: str
     title: str
-    modules: tuple[str, ...]
-    distributions: tuple[str, ...]
-    extra: str
     model_formats: tuple[str, ...]
     implementation: str
     source_formats: tuple[str, ...] = ()
-    build_modules: tuple[str, ...] = ()
-    environment: str | None = None
     hardware: tuple[str, ...] = ("cpu",)
+    quantization: str = "quantization"
+    unquantized: str = "none"
     layers_a_weight: int = 1
     keeps_precision: bool = True
     model_suffixes: tuple[str, ...] = ()
@@ -195,9 +87,18 @@ class BackendConfig(ABC):
         """The module that a measuring process imports before it loads a candidate."""
         return self.modules[0]
 
+    @property
+    def quantization_name(self) -> str:
+        """:attr:`quantization` as it stands in a recipe."""
+        return f"{self.name}.{self.quantization}"
+
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
-        """Every choice, with its legal values and conditions, in the order of the decisions."""
+        """Every choice, with its legal values and conditions, in the order of the decisions.
+
+        A number of layers to keep in higher precision is named ``float_layers``, and is active for
+        the schemes that rank layers.
+        """
 
     @abstractmethod
     def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:
@@ -210,57 +111,64 @@ class BackendConfig(ABC):
         """Recipes worth trying first; the fp32 baseline is the first of them."""
         return ()
 
-    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:  # noqa: ARG002 - for those who override it
-        """What decides the ranking of layers that a recipe needs; ``None`` where it needs none.
+    def split(self, recipe: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+        """What of a recipe a build gets and what a load gets, both without the prefix."""
+        parts: tuple[dict[str, Scalar], dict[str, Scalar]] = {}, {}
+        for parameter in self.parameters():
+            if parameter.name in recipe:
+                short = parameter.name.removeprefix(f"{self.name}.")
+                parts[parameter.runtime][short] = recipe[parameter.name]
+        return parts
+
+    def complete(self, given: Mapping[str, Scalar], *, runtime: bool = False) -> dict[str, Scalar]:
+        """The active parameters of a build, or of a load, with the defaults of those not given.
 
         Args:
-            parameters: As :meth:`Backend.build` gets them. A backend that offers mixed precision
-                has ``float_layers`` among them, the number of layers to keep.
+            given: Names without the prefix.
+            runtime: Whether these are the options of a load. The conditions of runtime parameters
+                may name build parameters, which a load does not know, so they are not looked at.
+
+        Raises:
+            BuildError: A name or a value is not the backend's, or a parameter is not active.
         """
-        return None
+        return complete_parameters(self.name, self.parameters(), given, runtime=runtime)
+
+    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        """What decides the ranking of layers that a recipe needs; ``None`` where it needs none.
+
+        By default all of ``parameters`` but the number of layers.
+
+        Args:
+            parameters: Those of a build, without the prefix.
+        """
+        if not parameters.get(FLOAT_LAYERS):
+            return None
+        return {name: value for name, value in parameters.items() if name != FLOAT_LAYERS}
 
     def promised_bits(self, parameters: Mapping[str, Scalar]) -> int | None:
         """Bits of the type in which a build stores weights; ``None`` where it keeps the model's.
 
-        By default the number in the name of the parameter ``quantization``: 8 for ``static_int8``,
-        16 for ``bf16``, 4 for ``nf4``.
+        By default the number in the value of :attr:`quantization`: 8 for ``static_int8``, 16 for
+        ``bf16``, 4 for ``nf4``.
 
         Args:
-            parameters: As :meth:`Backend.build` gets them.
+            parameters: Those of a build, without the prefix.
         """
-        found = _BITS.search(str(parameters.get("quantization", "")))
-        return None if found is None else int(found[1])
+        value = str(parameters.get(self.quantization, self.unquantized))
+        return None if value == self.unquantized else bits_of(value)
 
-    def checked(self, candidate: Candidate, parameters: Mapping[str, Scalar]) -> Candidate:
-        """The candidate, telling in ``metadata["lowered"]`` how much the promise is worth.
-
-        That is the share of its weights, by number, in a type of no more than
-        :meth:`promised_bits`; nothing is added where nothing was promised.
+    def calibrated(self, parameters: Mapping[str, Scalar]) -> tuple[Parameter, ...]:
+        """Those that cannot be built without calibration data.
 
         Args:
-            candidate: Its ``metadata["weights"]`` counts the weights of the files by type.
-            parameters: What it was built with, as :meth:`Backend.build` gets them.
-
-        Raises:
-            NothingToLowerError: No weight has so few bits, so the name would be wrong.
-            BuildError: The backend does not count the weights.
+            parameters: Those of a build, without the prefix.
         """
-        bits = self.promised_bits(parameters)
-        if bits is None:
-            return candidate
-        what = f"{self.name} {parameters['quantization']}"
-        if "weights" not in candidate.metadata:
-            raise BuildError(f"{what}: the backend does not count the weights of what it built")
-        weights: Mapping[str, int] = candidate.metadata["weights"]
-        lowered = sum(n for dtype, n in weights.items() if bits_of(dtype) <= bits)
-        if not lowered:
-            kept = ", ".join(dtype for dtype, n in weights.items() if n) or "no weights at all"
-            raise NothingToLowerError(
-                f"{what} found nothing to store in {bits} bits: what was built has {kept}; choose "
-                "another quantization, or none"
-            )
-        share = lowered / sum(weights.values())
-        return replace(candidate, metadata={**candidate.metadata, "lowered": round(share, 4)})
+        prefix = f"{self.name}."
+        return tuple(
+            p
+            for p in self.parameters()
+            if parameters.get(p.name.removeprefix(prefix)) in p.calibrated
+        )
 
     def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:  # noqa: ARG002 - for those who override it
         """Whether a build makes machine code for the processor or the GPU at hand.
@@ -268,34 +176,9 @@ class BackendConfig(ABC):
         Such code need not run on others, so each kind of them has a build of its own.
 
         Args:
-            parameters: As :meth:`Backend.build` gets them.
+            parameters: Those of a build, without the prefix.
         """
         return False
-
-    def missing(self) -> tuple[str, ...]:
-        """Modules that are not installed, or the environment that is not."""
-        if self.environment is not None:
-            here = environment_python(self.environment) is not None
-            return () if here else (self.environment,)
-        return tuple(name for name in self.modules if find_spec(name) is None)
-
-    def hint(self) -> str:
-        """The command that installs what is missing."""
-        if self.environment is not None:
-            return install_hint(self.environment)
-        return f"pip install 'hamerspace[{self.extra}]'"
-
-    def versions(self) -> dict[str, str]:
-        """Installed versions of :attr:`distributions`; those not installed are left out."""
-        if self.environment is not None:
-            return environment_versions(self.environment)
-        found = {}
-        for name in self.distributions:
-            try:
-                found[name] = version(name)
-            except PackageNotFoundError:
-                continue
-        return found
 
     def create(self) -> "Backend":
         """Import the implementation and return a new backend."""
@@ -336,62 +219,108 @@ class Session(ABC):
         return None
 
 
+@dataclass(frozen=True)
+class BuildJob:
+    """What to build, or to rank the layers of: one value, so that it can grow.
+
+    Attributes:
+        source: A model in one of the config's ``model_formats``.
+        parameters: Those of the backend, without its name as prefix (``quantization``, not
+            ``onnxruntime.quantization``), runtime ones left out. The hooks get them complete: all
+            that are active, and legal.
+        calibration: Batches of inputs at the deployment batch size; ``None`` without data. The
+            hooks get them where a parameter's value is ``calibrated``.
+        workdir: An empty folder, also the current directory. What is not in the candidate's
+            ``files`` is deleted afterwards.
+        float_layers: Layers to keep in higher precision, named as :meth:`Backend.rank` does.
+    """
+
+    source: ModelArtifact
+    parameters: Mapping[str, Scalar]
+    calibration: Sequence[Arrays] | None
+    workdir: Path
+    float_layers: Sequence[str] = ()
+
+
 class Backend(ABC):
-    """Builds candidates of one runtime and runs them."""
+    """Builds candidates of one runtime and runs them.
 
-    @abstractmethod
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),
-    ) -> Candidate:
-        """Build a candidate in ``workdir``.
+    :meth:`make` and :meth:`rank` are the hooks of :meth:`build` and :meth:`sensitivity`.
 
-        Args:
-            source: A model in one of the config's ``model_formats``.
-            parameters: The active parameters of this backend, without its name as prefix
-                (``quantization``, not ``onnxruntime.quantization``), runtime ones left out.
-            calibration: Batches of inputs at the deployment batch size; ``None`` without data.
-            workdir: An empty folder, also the current directory. What is not in the candidate's
-                ``files`` is deleted afterwards.
-            float_layers: Layers to keep in higher precision, named as :meth:`sensitivity` does.
+    Attributes:
+        config: What it offers.
+    """
 
-        Returns:
-            The candidate. It keeps the names and the order of the inputs and outputs, and counts
-            its weights where fewer bits were promised; see :meth:`BackendConfig.checked`.
+    config: ClassVar[BackendConfig]
+
+    def build(self, job: BuildJob) -> Candidate:
+        """Build a candidate, check that it is what its recipe says, and save its manifest.
+
+        Its ``metadata["lowered"]`` tells how much a promise of fewer bits is worth: the share of
+        the weights, by number, in a type of no more than :meth:`BackendConfig.promised_bits`.
 
         Raises:
-            BuildError: The recipe cannot be built from this model, or nothing in it can take the
-                bits that the recipe promises. Any other exception counts the same, only with a
-                less friendly text.
+            NothingToLowerError: No weight has so few bits, so the name would be wrong.
+            BuildError: The recipe cannot be built from this model, or not without calibration
+                data. What else :meth:`make` raises, but for want of memory, becomes one.
+        """
+        job = self._completed(job)
+        self._refuse_uncalibrated(job)
+        with self._explaining(job):
+            made = self.make(job)
+        return self._checked(made, job.parameters).save()
+
+    @abstractmethod
+    def make(self, job: BuildJob) -> Candidate:
+        """Write the candidate's files into the job's folder; see :meth:`candidate`.
+
+        It keeps the names and the order of the inputs and outputs, and counts its weights by type
+        in ``metadata["weights"]`` where fewer bits were promised.
         """
 
-    def sensitivity(
-        self,
-        source: ModelArtifact,  # noqa: ARG002 - for those who override it
-        parameters: Mapping[str, Scalar],  # noqa: ARG002
-        calibration: Sequence[Arrays] | None,  # noqa: ARG002
-        workdir: Path,  # noqa: ARG002
-    ) -> list[tuple[str, float]]:
+    def sensitivity(self, job: BuildJob) -> list[tuple[str, float]]:
         """Rank the layers by how much the outputs suffer where that layer alone is quantised.
 
         Args:
-            source: As in :meth:`build`.
-            parameters: What :meth:`BackendConfig.sensitivity_parameters` returned.
-            calibration: As in :meth:`build`.
-            workdir: An empty folder, also the current directory; nothing in it is kept.
+            job: Its parameters are what :meth:`BackendConfig.sensitivity_parameters` returned;
+                nothing in its folder is kept.
 
         Returns:
             Layer and error, the most sensitive layer first. The error is the mean squared
             difference of the outputs over their mean square.
 
         Raises:
-            BuildError: The backend ranks no layers, which is the default, or this model has none.
+            BuildError: There are no calibration data, or there is no layer to rank. What else
+                :meth:`rank` raises, but for want of memory, becomes one.
         """
-        raise BuildError(f"{type(self).__name__} keeps no single layers in higher precision")
+        job, config = self._completed(job), self.config
+        if FLOAT_LAYERS not in job.parameters:
+            kind = job.parameters.get(config.quantization, "")
+            raise BuildError(f"{config.quantization_name} {kind} has no layers to rank")
+        if not job.calibration:
+            raise BuildError(
+                f"{config.name}.{FLOAT_LAYERS} needs calibration data to rank the layers; give the "
+                "task data"
+            )
+        with self._explaining(job):
+            return self.rank(job, ranking_batches(job.calibration, job.source.inputs))
+
+    def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
+        """What :meth:`sensitivity` returns, judged on ``batches``; some do not rank."""
+        raise NotImplementedError
+
+    def explain(self, job: BuildJob, error: Exception) -> str:
+        """What could not be built and why, in one line for people."""
+        kind = job.parameters.get(self.config.quantization, "a candidate")
+        model = job.source.file("model").name
+        return f"{self.config.title} cannot build {kind} from {model}: {error}"
+
+    def candidate(
+        self, source: ModelArtifact, folder: Path, *files: str, **metadata: Any
+    ) -> Candidate:
+        """One with the inputs and outputs of ``source``."""
+        name, inputs, outputs = self.config.name, source.inputs, source.outputs
+        return Candidate(folder, name, files, inputs, outputs, metadata=metadata)
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         """The source model as its user runs it: the reference of a study.
@@ -414,35 +343,54 @@ class Backend(ABC):
         It becomes part of the exported ``predict.py`` and imports the runtime and numpy only.
         """
 
+    def _completed(self, job: BuildJob) -> BuildJob:
+        config = self.config
+        if job.source.format not in config.model_formats:
+            raise BuildError(f"{config.title} cannot build from {job.source.format} models")
+        return replace(job, parameters=config.complete(job.parameters))
 
-def batches(
-    arrays: Arrays, size: int, rows: int | None = None, constants: Collection[str] = ()
-) -> Iterator[dict[str, Any]]:
-    """Yield consecutive batches of exactly ``size`` rows.
+    def _refuse_uncalibrated(self, job: BuildJob) -> None:
+        if job.calibration:
+            return
+        for parameter in self.config.calibrated(job.parameters):
+            value = job.parameters[parameter.name.removeprefix(f"{self.config.name}.")]
+            bits = bits_of(str(value))
+            others = [c for c in parameter.choices if c not in parameter.calibrated]
+            as_small = (other for other in others if bits_of(str(other)) == bits)
+            raise BuildError(
+                f"{parameter.name} {value} needs calibration data; give the task data, or choose "
+                f"{next(as_small, parameter.default)}"
+            )
 
-    The last batch is filled up by repeating its last row, so that a model with a fixed batch
-    dimension takes it; whoever collects outputs drops the surplus.
+    @contextmanager
+    def _explaining(self, job: BuildJob) -> Iterator[None]:
+        try:
+            yield
+        except (HamerspaceError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(self.explain(job, error)) from error
 
-    Args:
-        arrays: Inputs by name.
-        size: Rows of a batch.
-        rows: Use no more than these; default: all.
-        constants: Names of inputs without rows, which every batch holds whole.
-    """
-    same = {name: arrays[name] for name in constants if name in arrays}
-    sliced = {name: array for name, array in arrays.items() if name not in same}
-    total = len(next(iter(sliced.values())))
-    total = total if rows is None else min(rows, total)
-    for start in range(0, total, size):
-        stop = min(start + size, total)
-        batch = {name: array[start:stop] for name, array in sliced.items()}
-        if stop - start < size:
-            fill = size - (stop - start)
-            batch = {name: _repeat_last(array, fill) for name, array in batch.items()}
-        yield {name: same.get(name, batch.get(name)) for name in arrays}
-
-
-def _repeat_last(array: Any, times: int) -> Any:
-    import numpy as np
-
-    return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])
+    def _checked(self, made: Candidate, parameters: Mapping[str, Scalar]) -> Candidate:
+        config = self.config
+        own = [name for name in made.files if Path(name).suffix in config.model_suffixes]
+        if config.model_suffixes and len(own) != 1:
+            suffixes = " or ".join(config.model_suffixes)
+            raise BuildError(f"{config.name}: not one of {made.files} is the {suffixes} file")
+        if config.quantization in parameters:
+            made = made.noting(quantization=parameters[config.quantization])
+        bits = config.promised_bits(parameters)
+        if bits is None:
+            return made
+        what = f"{config.name} {parameters[config.quantization]}"
+        if "weights" not in made.metadata:
+            raise BuildError(f"{what}: the backend does not count the weights of what it built")
+        lowered = made.share_within(bits)
+        if not lowered:
+            weights = made.metadata["weights"]
+            kept = ", ".join(dtype for dtype, n in weights.items() if n) or "no weights at all"
+            raise NothingToLowerError(
+                f"{what} found nothing to store in {bits} bits: what was built has {kept}; choose "
+                f"another {config.quantization}, or {config.unquantized}"
+            )
+        return made.noting(lowered=round(lowered, 4))

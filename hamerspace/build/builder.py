@@ -9,15 +9,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.faults import refuse_lost
 from hamerspace.build.holds import Holds
 from hamerspace.build.ranking import Ranking, read_ranking
 from hamerspace.build.stages import BuildPlan, HostOf, Stage, plan_build
 from hamerspace.build.store import Store, content_key
-from hamerspace.build.versions import code_digest, installed_versions
+from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Outcome, Worker
 from hamerspace.config.study import LoadedStudy
+from hamerspace.environments import installed_versions
 from hamerspace.errors import BuildError, HamerspaceError, StoreError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate, batches
+from hamerspace.backends.base import FLOAT_LAYERS, BuildJob
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store
-from hamerspace.compress import TECHNIQUES, TrainingData
+from hamerspace.compress import TECHNIQUES, TechniqueJob, TrainingData
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
+from hamerspace.tasks.example import batches
 from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact
 
 RANKING_FILE = "sensitivity.json"
@@ -131,7 +133,7 @@ def _run(
     if kind == "technique":
         technique = TECHNIQUES.load(name)
         data = task.training if technique.needs_training_data else None
-        technique.apply(teacher, model, parameters, data, scratch, task.seed).save()
+        technique.apply(TechniqueJob(teacher, model, parameters, data, scratch, task.seed))
     elif kind == "convert":
         convert(model, name, task.example, scratch).save()
     elif kind == "sensitivity":
@@ -147,8 +149,8 @@ def _rank(
     parameters: Mapping[str, Any],
     scratch: Path,
 ) -> None:
-    ranker = BACKENDS.load(backend).create()
-    ranked = ranker.sensitivity(model, parameters, task.calibration_batches, scratch)
+    job = BuildJob(model, parameters, task.calibration_batches, scratch)
+    ranked = BACKENDS.load(backend).create().sensitivity(job)
     for path in scratch.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     layers = [{"layer": layer, "error": error} for layer, error in ranked]
@@ -166,20 +168,15 @@ def _build(
     kept: list[str] = []
     if ranking is not None:
         layers = [entry["layer"] for entry in json.loads((ranking / RANKING_FILE).read_text())]
-        count = int(parameters["float_layers"])
+        count = int(parameters[FLOAT_LAYERS])
         if count >= len(layers):
             raise BuildError(
-                f"float_layers {count} leaves nothing to quantise: layers that could be quantised: "
-                f"{len(layers)}; choose fewer, or no quantization"
+                f"{FLOAT_LAYERS} {count} leaves nothing to quantise: layers that could be "
+                f"quantised: {len(layers)}; choose fewer, or no quantization"
             )
         kept = layers[:count]
-    # A backend that ranks no layers need not know of the argument.
-    extra = {"float_layers": kept} if kept else {}
-    config = BACKENDS.load(backend)
-    builder = config.create()
-    built = builder.build(model, parameters, task.calibration_batches, scratch, **extra)
-    candidate = config.checked(built, parameters).save()
-    _keep_only(scratch, candidate)
+    job = BuildJob(model, parameters, task.calibration_batches, scratch, kept)
+    _keep_only(scratch, BACKENDS.load(backend).create().build(job))
 
 
 def _open(files: Mapping[str, str]) -> dict[str, Any]:

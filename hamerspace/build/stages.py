@@ -7,9 +7,8 @@ from typing import Any, Literal
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import BackendConfig, Host
 from hamerspace.build.store import content_key
-from hamerspace.build.versions import code_digest, installed_versions
+from hamerspace.build.versions import code_digest
 from hamerspace.compress import TECHNIQUES, Technique
-from hamerspace.environments import environment_versions
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
@@ -116,7 +115,7 @@ class _Plan:
             loss=task.loss,
             output=task.output if trains else "",
             seed=self._seed,
-            versions=installed_versions(technique.distributions),
+            versions=technique.versions(),
             code=code_digest(type(technique).__module__),
         )
         self._stages.append(Stage("technique", technique.name, parameters, self._key))
@@ -125,17 +124,14 @@ class _Plan:
     def finish(self, config: BackendConfig, recipe: Recipe) -> BuildPlan:
         """Add the backend's stages."""
         self._convert_to(config.model_formats, config.title)
-        prefix = f"{config.name}."
-        own = {p.name: p for p in config.parameters()}
-        chosen = {n: v for n, v in recipe.parameters.items() if n in own}
-        parameters = {n.removeprefix(prefix): v for n, v in chosen.items() if not own[n].runtime}
+        parameters, runtime = config.split(recipe.parameters)
         model_key = self._key
         decides = {
             "parent": model_key,
             "name": config.name,
             "calibration": self._task.splits.fingerprint_of("calibration"),
             "batch_size": self._task.batch_size,
-            "versions": _versions(config.distributions, config.environment),
+            "versions": config.versions(),
             "code": code_digest(config.implementation.partition(":")[0]),
         }
         ranking = config.sensitivity_parameters(parameters)
@@ -146,7 +142,6 @@ class _Plan:
             decides["host"] = host_digest(self._host())
         key = content_key(kind="backend", parameters=parameters, **decides)
         self._stages.append(Stage("backend", config.name, parameters, key, config.environment))
-        runtime = {n.removeprefix(prefix): v for n, v in chosen.items() if own[n].runtime}
         return BuildPlan(tuple(self._stages), runtime, self._technique_format)
 
     def _convert_to(self, formats: Sequence[str], whose: str) -> None:
@@ -161,7 +156,7 @@ class _Plan:
                 name=step.target,
                 calibration=self._task.splits.fingerprint_of("calibration"),
                 batch_size=self._task.batch_size,
-                versions=_versions(step.distributions, step.environment),
+                versions=step.versions(),
                 code=code_digest(type(step).__module__),
             )
             self._stages.append(Stage("convert", step.target, {}, self._key, step.environment))
@@ -176,9 +171,3 @@ def host_digest(host: Host) -> str:
         gpu=host.gpu,
         compute_capability=list(host.compute_capability),
     )
-
-
-def _versions(distributions: tuple[str, ...], environment: str | None) -> dict[str, str]:
-    if environment is None:
-        return installed_versions(distributions)
-    return environment_versions(environment)

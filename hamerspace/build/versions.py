@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,17 +14,6 @@ _ABOVE_BUILDS = frozenset(
     }
 )
 """What nothing that builds or measures imports: see the layers of ``pyproject.toml``."""
-
-
-def installed_versions(distributions: tuple[str, ...]) -> dict[str, str]:
-    """Versions of the packages that are installed."""
-    found = {}
-    for name in distributions:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @cache

@@ -74,7 +74,7 @@ def _runtimes() -> list[dict[str, Any]]:
                 "installed": not missing,
                 "versions": {n: v for n, v in versions.items() if n in config.distributions},
                 "missing": missing,
-                "install": config.hint() if missing else None,
+                "install": config.hint(),
             }
         )
     return rows

@@ -1,7 +1,7 @@
 """Framework-side techniques, applied in the order of the registry. A new one is one line here."""
 
 from hamerspace._registry import Registry
-from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.base import Technique, TechniqueJob, TrainingData
 
 TECHNIQUES: Registry[Technique] = Registry(
     "technique",
@@ -15,4 +15,4 @@ TECHNIQUES: Registry[Technique] = Registry(
     },
 )
 
-__all__ = ["TECHNIQUES", "Technique", "TrainingData"]
+__all__ = ["TECHNIQUES", "Technique", "TechniqueJob", "TrainingData"]

@@ -16,8 +16,10 @@ from torch import Tensor
 from hamerspace.compress._batch_norm import keeps_statistics, reestimate
 from hamerspace.compress._losses import Ending, ending_of, mixed_loss
 from hamerspace.compress._rows import TrainingRows
+from hamerspace.compress.base import TechniqueJob
+from hamerspace.compress.distillation import TEMPERATURE, WEIGHT
 from hamerspace.errors import BuildError
-from hamerspace.tasks.torch_module import NamedModule
+from hamerspace.tasks.torch_module import NamedModule, load_module
 from hamerspace.tasks.torch_threads import ThreadChoice
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,12 @@ class Distillation:
     teacher: NamedModule
     temperature: float
     weight: float
+
+    @classmethod
+    def of(cls, job: TechniqueJob) -> "Distillation":
+        """By the source model, which teaches alone where no loss fits the labels."""
+        weight = 1.0 if job.training.loss == "none" else float(job.parameters[WEIGHT])
+        return cls(load_module(job.source), float(job.parameters[TEMPERATURE]), weight)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from hamerspace.environments import Requirements
+from hamerspace.errors import BuildError, HamerspaceError
 from hamerspace.recipe import Mask, Parameter, Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 
@@ -30,34 +31,57 @@ class TrainingData:
     row_axis: int = 0
 
 
-class Technique(ABC):
-    """One build stage that changes a model before any backend sees it.
+@dataclass(frozen=True)
+class TechniqueJob:
+    """What to change, and how: one value, so that it can grow.
 
     Attributes:
-        name: Registry name, and the prefix of its first parameter.
+        source: The teacher: the source model, or what it was when it first was of the format of
+            ``model``.
+        model: What the stages before made of it, in one of the technique's ``formats``.
+        parameters: What :meth:`Technique.stage_parameters` returned.
+        data: The train split; given where :attr:`Technique.needs_training_data`.
+        workdir: An empty folder, also the current directory.
+        seed: Seeds every random draw.
+    """
+
+    source: ModelArtifact
+    model: ModelArtifact
+    parameters: Mapping[str, Scalar]
+    data: TrainingData | None
+    workdir: Path
+    seed: int
+
+    @property
+    def training(self) -> TrainingData:
+        """The train split of a technique that needs one."""
+        assert self.data is not None
+        return self.data
+
+
+class Technique(Requirements, ABC):
+    """One build stage that changes a model before any backend sees it.
+
+    :meth:`change` is the hook of :meth:`apply`.
+
+    Attributes:
+        name: Registry name, and the prefix of its own parameters.
         formats: Formats of the models that it takes, best first; the build converts others.
         result_format: Format of what it makes, where that is another than what it takes.
-        modules: Modules that must be importable.
-        extra: The extra that brings them.
-        distributions: Package names whose versions enter the store's keys.
         needs_training_data: Whether :meth:`apply` needs the train split.
     """
 
     name: str
-    modules: tuple[str, ...]
-    extra: str
-    distributions: tuple[str, ...]
     needs_training_data: bool = False
     formats: tuple[str, ...] = ("pytorch",)
     result_format: str | None = None
 
-    def missing(self) -> tuple[str, ...]:
-        """Modules that are not installed."""
-        return tuple(name for name in self.modules if find_spec(name) is None)
-
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:
-        """Every choice, with its legal values and conditions."""
+        """Every choice, with its legal values and conditions.
+
+        The first switches the technique on: its default does nothing.
+        """
 
     @abstractmethod
     def capabilities(self, source: SourceInfo, loss: str | None) -> tuple[Mask, ...]:
@@ -68,28 +92,38 @@ class Technique(ABC):
             loss: As in :class:`TrainingData`, or ``None`` where there is no train split.
         """
 
-    @abstractmethod
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        """The parameters of this stage in ``recipe``; ``None`` where the stage does nothing."""
+        """What of ``recipe`` decides the result; ``None`` where the stage does nothing.
+
+        By default the technique's own parameters that are active, missing ones at their defaults.
+        """
+        own = [p for p in self.parameters() if p.name.startswith(f"{self.name}.")]
+        switch = own[0]
+        if recipe.get(switch.name, switch.default) == switch.default:
+            return None
+        active = (p for p in own if p is switch or p.active(recipe))
+        return {p.name: recipe.get(p.name, p.default) for p in active}
+
+    def apply(self, job: TechniqueJob) -> ModelArtifact:
+        """Write the changed model and its manifest into the job's folder, and return it.
+
+        Raises:
+            BuildError: The model is of another format, there is no train split, or this model
+                cannot be changed so. What else :meth:`change` raises, but for want of memory,
+                becomes one.
+        """
+        if job.model.format not in self.formats:
+            formats = " or ".join(self.formats)
+            raise BuildError(f"{self.name} takes {formats} models, not {job.model.format}")
+        if self.needs_training_data and job.data is None:
+            raise BuildError(f"{self.name} needs a train split; add one to task.data")
+        try:
+            return self.change(job).save()
+        except (HamerspaceError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(f"{type(error).__name__}: {error}") from error
 
     @abstractmethod
-    def apply(
-        self,
-        source: ModelArtifact,
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,
-        workdir: Path,
-        seed: int,
-    ) -> ModelArtifact:
-        """Write the changed model into ``workdir`` and return it.
-
-        Args:
-            source: The teacher: the source model, or what it was when it first was of the
-                format of ``model``.
-            model: What the stages before made of it.
-            parameters: What :meth:`stage_parameters` returned.
-            data: The train split, where there is one.
-            workdir: An empty folder, also the current directory.
-            seed: Seeds every random draw.
-        """
+    def change(self, job: TechniqueJob) -> ModelArtifact:
+        """Write the changed model into the job's folder and return it."""

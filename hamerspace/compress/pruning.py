@@ -1,12 +1,10 @@
 """Structured pruning: whole channels go, so that every runtime gets a smaller dense model."""
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
 
-from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.errors import BuildError
-from hamerspace.recipe import Condition, Mask, Parameter, Scalar
+from hamerspace.recipe import Condition, Mask, Parameter
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -60,27 +58,7 @@ class StructuredPruning(Technique):
         reason = "the model has no convolution or linear layer"
         return (Mask("prune.ratio", (), reason, excluded=(0.0,)),)
 
-    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        ratio = float(recipe.get("prune.ratio", 0.0))
-        if ratio == 0.0:
-            return None
-        return {
-            "prune.ratio": ratio,
-            "prune.round_to": int(recipe.get("prune.round_to", 8)),
-            "prune.importance": str(recipe.get("prune.importance", "local")),
-        }
-
-    def apply(
-        self,
-        source: ModelArtifact,  # noqa: ARG002 - part of the contract
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,
-        workdir: Path,
-        seed: int,  # noqa: ARG002 - part of the contract
-    ) -> ModelArtifact:
-        if model.format != "pytorch":
-            raise BuildError(f"only a pytorch module can be pruned, not a {model.format} model")
+    def change(self, job: TechniqueJob) -> ModelArtifact:
         from hamerspace.compress._prune_module import (
             GroupBreaksModelError,
             PruningPlan,
@@ -88,16 +66,16 @@ class StructuredPruning(Technique):
         )
         from hamerspace.tasks.torch_module import load_module, save_module, to_tensor
 
-        rows = example_batch(model.inputs, None if data is None else data.arrays)
+        rows = example_batch(job.model.inputs, None if job.data is None else job.data.arrays)
         example = tuple(to_tensor(array) for array in rows.values())
         plan = PruningPlan(
-            float(parameters["prune.ratio"]),
-            int(parameters["prune.round_to"]),
-            str(parameters["prune.importance"]),
+            float(job.parameters["prune.ratio"]),
+            int(job.parameters["prune.round_to"]),
+            str(job.parameters["prune.importance"]),
         )
         skipped: set[str] = set()
         for _ in range(_MOST_RESTARTS):
-            module = load_module(model)
+            module = load_module(job.model)
             try:
                 pruned = prune_module(module, example, plan, skipped)
             except GroupBreaksModelError as error:
@@ -105,7 +83,7 @@ class StructuredPruning(Technique):
                 logger.info("%s", error)
                 skipped.add(error.root)
                 continue
-            return save_module(module.inner, model, workdir, pruned)
+            return save_module(module.inner, job.model, job.workdir, pruned)
         raise BuildError(
             f"pruning breaks the model in {_MOST_RESTARTS} groups of layers, "
             f"'{min(skipped)}' among them; does its forward name fixed widths?"

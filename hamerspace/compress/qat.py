@@ -1,12 +1,10 @@
 """Quantisation-aware training: train with int8 rounding in the loop, leave an int8 ONNX model."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from hamerspace.compress.base import Technique, TrainingData
-from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
+from hamerspace.compress.base import Technique, TechniqueJob
+from hamerspace.compress.distillation import distillation_of
 from hamerspace.compress.sparsifying import SPARSE
-from hamerspace.errors import BuildError
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -66,25 +64,10 @@ class QuantizationAwareTraining(Technique):
         return (Mask("qat.method", ("nncf",), reason),)
 
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        method = recipe.get("qat.method", "none")
-        if method == "none":
-            return None
-        epochs = int(recipe.get("qat.epochs", 1))
-        return {"qat.method": method, "qat.epochs": epochs, **distillation_of(recipe)}
+        own = super().stage_parameters(recipe)
+        return own and {**own, **distillation_of(recipe)}
 
-    def apply(
-        self,
-        source: ModelArtifact,
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,
-        workdir: Path,
-        seed: int,
-    ) -> ModelArtifact:
-        if model.format != "pytorch":
-            raise BuildError(f"only a pytorch module can be trained, not a {model.format} model")
-        if data is None:
-            raise BuildError("qat.method nncf needs a train split; add one to task.data")
+    def change(self, job: TechniqueJob) -> ModelArtifact:
         from hamerspace.compress._fake_quantize import fake_quantize, portable_kernels
         from hamerspace.compress._qdq_export import export_qdq
         from hamerspace.compress._rows import TrainingRows
@@ -93,24 +76,20 @@ class QuantizationAwareTraining(Technique):
         from hamerspace.tasks.quiet_nncf import quiet_nncf
         from hamerspace.tasks.torch_module import load_module
 
-        rows = TrainingRows(data, model.inputs)
-        distillation = Distillation(
-            load_module(source),
-            float(parameters[TEMPERATURE]),
-            1.0 if data.loss == "none" else float(parameters[WEIGHT]),
-        )
+        model, data = job.model, job.training
+        rows, distillation = TrainingRows(data, model.inputs), Distillation.of(job)
         with quiet_nncf(), portable_kernels():
-            quantized = fake_quantize(load_module(model), rows, seed)
+            quantized = fake_quantize(load_module(model), rows, job.seed)
             course = Course(
-                int(parameters["qat.epochs"]),
-                seed,
+                int(job.parameters["qat.epochs"]),
+                job.seed,
                 learning_rate=_LEARNING_RATE,
                 # Rounding to bfloat16 before rounding to int8 would teach the wrong grid.
                 half_precision=False,
                 after_step=zero_keeper(quantized.inner) if SPARSE in model.metadata else None,
             )
             train(quantized, rows, data.output, distillation, course)
-            return export_qdq(quantized, model, data.arrays, workdir)
+            return export_qdq(quantized, model, data.arrays, job.workdir)
 
 
 TECHNIQUE = QuantizationAwareTraining()

@@ -1,12 +1,9 @@
 """Recovery: give a pruned model back what pruning took, from data, labels or the source model."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.compress.distillation import (
-    TEMPERATURE,
-    WEIGHT,
     distillation_of,
     distillation_parameters,
     inert_distillation,
@@ -80,30 +77,13 @@ class Recovery(Technique):
         return tuple(masks)
 
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        method = recipe.get("recover.method", "none")
-        if method == "none" or not _PRUNED.holds(recipe):
+        own = super().stage_parameters(recipe)
+        if own is None or not _PRUNED.holds(recipe):
             return None
-        chosen: dict[str, Scalar] = {"recover.method": method}
-        if method != "bn":
-            chosen["recover.epochs"] = int(recipe.get("recover.epochs", 1))
-        if method == "distill":
-            chosen |= distillation_of(recipe)
-        return chosen
+        return {**own, **distillation_of(recipe)} if own["recover.method"] == "distill" else own
 
-    def apply(
-        self,
-        source: ModelArtifact,
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,
-        workdir: Path,
-        seed: int,
-    ) -> ModelArtifact:
-        if model.format != "pytorch":
-            raise BuildError(f"only a pytorch module can be trained, not a {model.format} model")
-        if data is None:
-            raise BuildError("recovery needs a train split; add one to task.data")
-        method = parameters["recover.method"]
+    def change(self, job: TechniqueJob) -> ModelArtifact:
+        model, data, method = job.model, job.training, job.parameters["recover.method"]
         if method == "finetune" and data.loss == "none":
             raise BuildError(f"fine-tuning learns from labels, but {_SOURCE_ALONE}; distil instead")
         from hamerspace.compress._batch_norm import reestimate
@@ -115,23 +95,13 @@ class Recovery(Technique):
         module = load_module(model)
         rows = TrainingRows(data, model.inputs)
         if method == "bn":
-            reestimate(module, rows, seed)
-            return save_module(module.inner, model, workdir)
-        distillation = None
-        if method == "distill":
-            distillation = Distillation(
-                load_module(source),
-                float(parameters[TEMPERATURE]),
-                1.0 if data.loss == "none" else float(parameters[WEIGHT]),
-            )
-        sparse = SPARSE in model.metadata
-        course = Course(
-            int(parameters["recover.epochs"]),
-            seed,
-            after_step=zero_keeper(module.inner) if sparse else None,
-        )
+            reestimate(module, rows, job.seed)
+            return save_module(module.inner, model, job.workdir)
+        distillation = Distillation.of(job) if method == "distill" else None
+        after_step = zero_keeper(module.inner) if SPARSE in model.metadata else None
+        course = Course(int(job.parameters["recover.epochs"]), job.seed, after_step=after_step)
         train(module, rows, data.output, distillation, course)
-        return save_module(module.inner, model, workdir)
+        return save_module(module.inner, model, job.workdir)
 
 
 def _may_have_batch_norm(source: SourceInfo) -> bool:

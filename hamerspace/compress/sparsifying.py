@@ -1,13 +1,10 @@
 """Unstructured pruning: single weights become zero, so that the file compresses better."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from hamerspace.compress.base import Technique, TrainingData
-from hamerspace.errors import BuildError
-from hamerspace.recipe import Mask, Parameter, Scalar
+from hamerspace.compress.base import Technique, TechniqueJob
+from hamerspace.recipe import Mask, Parameter
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
 logger = logging.getLogger(__name__)
@@ -47,29 +44,15 @@ class UnstructuredPruning(Technique):
         reason = "the model has no convolution or linear layer"
         return (Mask("sparsify.ratio", (), reason, excluded=(0.0,)),)
 
-    def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        ratio = float(recipe.get("sparsify.ratio", 0.0))
-        return None if ratio == 0.0 else {"sparsify.ratio": ratio}
-
-    def apply(
-        self,
-        source: ModelArtifact,  # noqa: ARG002 - part of the contract
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,  # noqa: ARG002 - part of the contract
-        workdir: Path,
-        seed: int,  # noqa: ARG002 - part of the contract
-    ) -> ModelArtifact:
-        if model.format != "pytorch":
-            raise BuildError(f"only a pytorch module can be sparsified, not a {model.format} model")
+    def change(self, job: TechniqueJob) -> ModelArtifact:
         from hamerspace.compress._sparse import sparsify_module
         from hamerspace.tasks.torch_module import load_module, save_module
 
-        ratio = float(parameters["sparsify.ratio"])
+        model, ratio = job.model, float(job.parameters["sparsify.ratio"])
         module = load_module(model)
         logger.info("%d weights are zero", sparsify_module(module.inner, ratio))
         sparse = replace(model, metadata={**model.metadata, SPARSE: ratio})
-        return save_module(module.inner, sparse, workdir)
+        return save_module(module.inner, sparse, job.workdir)
 
 
 TECHNIQUE = UnstructuredPruning()

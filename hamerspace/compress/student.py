@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from hamerspace.compress.base import Technique, TrainingData
+from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
-from hamerspace.errors import BuildError
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -58,45 +56,30 @@ class NarrowStudent(Technique):
         return (Mask("student.width", (), reason, excluded=(1.0,)),)
 
     def stage_parameters(self, recipe: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        width = float(recipe.get("student.width", 1.0))
-        if width == 1.0:
-            return None
-        epochs = int(recipe.get("student.epochs", 10))
-        return {"student.width": width, "student.epochs": epochs, **distillation_of(recipe)}
+        own = super().stage_parameters(recipe)
+        return own and {**own, **distillation_of(recipe)}
 
-    def apply(
-        self,
-        source: ModelArtifact,
-        model: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        data: TrainingData | None,
-        workdir: Path,
-        seed: int,
-    ) -> ModelArtifact:
-        if not source.format == model.format == "keras":
-            raise BuildError(f"only a Keras model can have such a student, not {model.format}")
-        if data is None:
-            raise BuildError("student.width needs a train split; add one to task.data")
+    def change(self, job: TechniqueJob) -> ModelArtifact:
         from hamerspace.tasks.tensorflow_module import import_keras
 
         import_keras()
         from hamerspace.compress._keras_student import narrow, read
         from hamerspace.compress._keras_teach import Lesson, teach
 
-        teacher = read(source)
-        student = narrow(read(model), float(parameters["student.width"]), seed)
+        model, data, parameters = job.model, job.training, job.parameters
+        teacher = read(job.source)
+        student = narrow(read(model), float(parameters["student.width"]), job.seed)
         names = [spec.name for spec in model.outputs]
         lesson = Lesson(
             output=names.index(data.output) if data.output in names else 0,
             temperature=float(parameters[TEMPERATURE]),
             weight=1.0 if data.loss == "none" else float(parameters[WEIGHT]),
             epochs=int(parameters["student.epochs"]),
-            seed=seed,
+            seed=job.seed,
         )
         teach(student, teacher, data, model.inputs, lesson)
-        student.save(workdir / _FILE)
-        metadata = {**model.metadata, "model": _FILE}
-        return replace(model, folder=workdir, metadata=metadata).save()
+        student.save(job.workdir / _FILE)
+        return replace(model, folder=job.workdir, metadata={**model.metadata, "model": _FILE})
 
 
 TECHNIQUE = NarrowStudent()

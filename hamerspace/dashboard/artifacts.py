@@ -12,7 +12,7 @@ from typing import BinaryIO, Never
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.store import Store, is_key
 from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe

@@ -13,12 +13,15 @@ from hamerspace.environments.base import (
     environment_versions,
     install_hint,
 )
+from hamerspace.environments.requirements import Requirements, installed_versions
 
 __all__ = [
     "ENVIRONMENTS",
     "Environment",
+    "Requirements",
     "data_folder",
     "environment_python",
     "environment_versions",
     "install_hint",
+    "installed_versions",
 ]

@@ -22,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate, Session, batches
+from hamerspace.backends.base import Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import DeviceError
+from hamerspace.tasks.example import batches
 
 OK, ERROR, DEVICE, GOING_ON = "ok", "error", "device", "going on"
 _TIMED_BATCHES = 32

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import psutil
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.environments.launch import process_variables
 from hamerspace.errors import DeviceError, HamerspaceError, SessionError, SourceSessionError

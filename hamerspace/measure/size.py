@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 
 _CHUNK_BYTES = 1 << 20
 

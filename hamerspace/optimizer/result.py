@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.outcome.confirmed import Confirmed, Verdict
 from hamerspace.outcome.measurement import Measurement

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build.store import Store, default_store_folder
 from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError

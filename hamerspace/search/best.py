@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hamerspace._files import free_name
 from hamerspace._schema import from_json
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import HamerspaceError
 from hamerspace.outcome.confirmed import Confirmed
 from hamerspace.outcome.measurement import Measurement

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import RunFolderError
 from hamerspace.outcome.measurement import Measurement
 from hamerspace.recipe import Recipe

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from hamerspace._files import read_regular
 from hamerspace._schema import from_json
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import SourceError, did_you_mean
 from hamerspace.recipe import Scalar
 from hamerspace.search.export import Deployment

@@ -5,7 +5,7 @@ from typing import Any
 
 from hamerspace._version import __version__
 from hamerspace.backends import BACKENDS
-from hamerspace.build.versions import installed_versions
+from hamerspace.environments import installed_versions
 from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench

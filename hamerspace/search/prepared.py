@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate, Host
+from hamerspace.backends.base import Host
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build import preload
 from hamerspace.build.builder import is_prepared, prepare
 from hamerspace.build.holds import Holds
@@ -130,8 +131,8 @@ class Prepared:
             config = BACKENDS.load(name)
             if model.format not in (*config.model_formats, *config.source_formats):
                 continue
-            if config.missing():
-                missing.append(config.hint())
+            if hint := config.hint():
+                missing.append(hint)
                 continue
             try:
                 return config.create().wrap_source(model)

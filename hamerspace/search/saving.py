@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.build import preload
 from hamerspace.build.builder import Builder, BuildResult
 from hamerspace.build.faults import refuse_lost

@@ -7,7 +7,7 @@ against everything that techniques and backends offer.
 from collections.abc import Iterable, Iterator, Mapping
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.backends.base import FLOAT_LAYERS, BackendConfig, Host
 from hamerspace.errors import BackendUnavailableError, ConfigError, did_you_mean
 from hamerspace.recipe import Mask, Parameter, Recipe, Scalar
 from hamerspace.space.compatibility import judge_backends, judge_techniques
@@ -53,12 +53,10 @@ def check_recipe(
 def calibrated_by(recipe: Recipe) -> tuple[str, ...]:
     """The parameters of a recipe, as ``name value``, that look at calibration data."""
     config = BACKENDS.load(recipe.backend)
-    prefix = f"{config.name}."
-    found = [p.name for p in config.parameters() if recipe.get(p.name) in p.calibrated]
-    ranked = f"{prefix}float_layers"
-    own = {n.removeprefix(prefix): v for n, v in recipe.parameters.items() if n.startswith(prefix)}
-    if config.sensitivity_parameters(own) is not None and ranked in recipe.parameters:
-        found.append(ranked)
+    own, _ = config.split(recipe.parameters)
+    found = [parameter.name for parameter in config.calibrated(own)]
+    if config.sensitivity_parameters(own) is not None:
+        found.append(f"{config.name}.{FLOAT_LAYERS}")
     return tuple(f"{name} {recipe[name]}" for name in found)
 
 

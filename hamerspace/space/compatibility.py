@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.backends.base import FLOAT_LAYERS, BackendConfig, Host
 from hamerspace.compress import TECHNIQUES, Technique
 from hamerspace.recipe import Condition, Mask, Parameter
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
@@ -68,7 +68,7 @@ def _beyond_the_layers(config: BackendConfig, source: SourceInfo) -> list[Mask]:
     return [
         Mask(p.name, (), f"the model has no more than {count} layers", tuple(range(count)))
         for p in config.parameters()
-        if p.name == f"{config.name}.float_layers" and p.high is not None and p.high >= count
+        if p.name == f"{config.name}.{FLOAT_LAYERS}" and p.high is not None and p.high >= count
     ]
 
 
@@ -83,12 +83,8 @@ def _backend_refusal(config: BackendConfig, source: SourceInfo, hardware: str) -
 
 def _refusal(technique: Technique, source: SourceInfo) -> str | None:
     """Why a technique cannot be had for this model at all, as far as its format tells."""
-    missing = technique.missing()
-    if missing:
-        return (
-            f"{technique.name} needs {', '.join(missing)} "
-            f"(pip install 'hamerspace[{technique.extra}]')"
-        )
+    if missing := technique.missing():
+        return f"{technique.name} needs {', '.join(missing)} ({technique.hint()})"
     route = find_route(source.format, technique.formats, source)
     return f"{technique.name}: {route.reason}" if isinstance(route, NoRoute) else None
 

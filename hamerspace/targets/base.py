@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from hamerspace.backends.base import Candidate, Host
+from hamerspace.backends.base import Host
+from hamerspace.backends.candidate import Candidate
 from hamerspace.measure.runner import Runner
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate, Host
+from hamerspace.backends.base import Host
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import ConfigError
 from hamerspace.measure.memory import available_mb, default_limit_mb
 from hamerspace.measure.process import ModelProcess

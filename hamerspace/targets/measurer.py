@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import HamerspaceError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.outputs import OutputReader, Readable

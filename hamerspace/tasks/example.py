@@ -1,6 +1,6 @@
-"""A few rows of every input: what a model is traced, exported and probed with."""
+"""Rows of every input by the batch: what a model is traced, probed, calibrated and timed with."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,3 +49,34 @@ def example_batch(
         # 0 is an index of every embedding; a random integer may be beyond its end.
         batch[spec.name] = array if array.dtype.kind == "f" else np.zeros_like(array)
     return batch
+
+
+def batches(
+    arrays: Arrays, size: int, rows: int | None = None, constants: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield consecutive batches of exactly ``size`` rows.
+
+    The last batch is filled up by repeating its last row, so that a model with a fixed batch
+    dimension takes it; whoever collects outputs drops the surplus.
+
+    Args:
+        arrays: Inputs by name.
+        size: Rows of a batch.
+        rows: Use no more than these; default: all.
+        constants: Names of inputs without rows, which every batch holds whole.
+    """
+    same = {name: arrays[name] for name in constants if name in arrays}
+    sliced = {name: array for name, array in arrays.items() if name not in same}
+    total = len(next(iter(sliced.values())))
+    total = total if rows is None else min(rows, total)
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        batch = {name: array[start:stop] for name, array in sliced.items()}
+        if stop - start < size:
+            fill = size - (stop - start)
+            batch = {name: _repeat_last(array, fill) for name, array in batch.items()}
+        yield {name: same.get(name, batch.get(name)) for name in arrays}
+
+
+def _repeat_last(array: Any, times: int) -> Any:
+    return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from hamerspace.backends.base import BackendConfig
+from hamerspace.backends.base import FLOAT_LAYERS, BackendConfig
 from hamerspace.recipe import Mask, Parameter, Scalar
 
 
@@ -43,19 +43,6 @@ def enumerate_parameters(
     return combinations
 
 
-def split_parameters(
-    config: BackendConfig, combination: Mapping[str, Scalar]
-) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
-    """Return what ``build`` takes and what ``load`` takes, both without the backend's prefix."""
-    prefix = f"{config.name}."
-    at_load = {p.name for p in config.parameters() if p.runtime}
-    own = {name: value for name, value in combination.items() if name != "backend"}
-    return (
-        {n.removeprefix(prefix): v for n, v in own.items() if n not in at_load},
-        {n.removeprefix(prefix): v for n, v in own.items() if n in at_load},
-    )
-
-
 def illegal_parameters(config: BackendConfig, combination: Mapping[str, Scalar]) -> list[str]:
     """Say what is wrong with a combination; missing parameters take their defaults."""
     known = {p.name for p in config.parameters()} | {"backend"}
@@ -77,7 +64,7 @@ def illegal_parameters(config: BackendConfig, combination: Mapping[str, Scalar])
 
 
 def _values(parameter: Parameter) -> list[Scalar]:
-    if parameter.name.endswith(".float_layers"):
+    if parameter.name.endswith(f".{FLOAT_LAYERS}"):
         return [parameter.default]  # without the names of layers other numbers mean nothing
     if parameter.choices:
         rest = [c for c in parameter.choices if c != parameter.default]

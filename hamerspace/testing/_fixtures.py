@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import pytest
 
-from hamerspace.backends.base import Backend, BackendConfig, Candidate, Host
+from hamerspace.backends.base import Backend, BackendConfig, BuildJob, Host
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import NothingToLowerError
 from hamerspace.recipe import Mask, Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.testing._comparison import Tolerance, random_batch
-from hamerspace.testing._enumeration import enumerate_parameters, split_parameters
+from hamerspace.testing._enumeration import enumerate_parameters
 
 _WEIGHTLESS = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -148,15 +149,14 @@ class BackendFixtures:
         refused: set[str] = set()
         built = []
         for combination in enumerate_parameters(self.config, masks):
-            parameters, runtime = split_parameters(self.config, combination)
+            parameters, runtime = self.config.split(combination)
             key = repr(sorted(parameters.items()))
             if key in refused:
                 continue
             if key not in folders:
                 workdir = root / f"build-{len(folders)}-{len(refused)}"
                 try:
-                    made = build_in(backend, source, parameters, calibration, workdir)
-                    candidate = self.config.checked(made, parameters)
+                    candidate = build_in(workdir, backend, source, parameters, calibration)
                 except NothingToLowerError:
                     refused.add(key)
                     continue
@@ -168,15 +168,15 @@ class BackendFixtures:
 
 
 def build_in(
+    workdir: Path,
     backend: Backend,
     source: ModelArtifact,
     parameters: Mapping[str, Scalar],
     calibration: Sequence[Arrays] | None,
-    workdir: Path,
 ) -> Candidate:
     workdir.mkdir()
     with contextlib.chdir(workdir):
-        return backend.build(source, parameters, calibration, workdir)
+        return backend.build(BuildJob(source, parameters, calibration, workdir))
 
 
 def _bare_copy(candidate: Candidate, folder: Path) -> Candidate:

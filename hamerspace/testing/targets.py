@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import DeviceError, SessionError
 from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.runner import Runner

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import BuildJob
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from tests import onnx_models as tiny
 
@@ -50,7 +51,7 @@ def told(monkeypatch, module, function, backend, name, folder):
     source = tiny.conv_net(folder / "source")
     with pytest.raises(Exception) as error:
         BACKENDS.load(backend).create().build(
-            source, default(backend, name), tiny.calibration(source), folder
+            BuildJob(source, default(backend, name), tiny.calibration(source), folder)
         )
     cause = error.value if isinstance(error.value, CalledError) else error.value.__cause__
     assert isinstance(cause, CalledError), error.value
@@ -135,7 +136,7 @@ def test_depthwise_convolutions_take_int8(tmp_path, monkeypatch, correction):
     source = tiny.depthwise(tmp_path / "source")
     config = BACKENDS.load("openvino")
     chosen = {"quantization": "int8", "preset": "performance", "bias_correction": correction}
-    candidate = config.create().build(source, chosen, tiny.calibration(source), tmp_path)
+    candidate = config.create().build(BuildJob(source, chosen, tiny.calibration(source), tmp_path))
     assert candidate.metadata["lowered"] > 0.8
     batch = tiny.inputs(source, 8)
     found = config.create().load(candidate, 1).run(batch)["y"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hamerspace.compress import TechniqueJob
 from hamerspace.compress.base import TrainingData
 from hamerspace.compress.pruning import TECHNIQUE
 from hamerspace.errors import BuildError
@@ -139,7 +140,7 @@ def prune(model, folder, ratio, round_to=8, data=None, importance="local"):
         "prune.round_to": round_to,
         "prune.importance": importance,
     }
-    TECHNIQUE.apply(model, model, parameters, data, folder, 0)
+    TECHNIQUE.apply(TechniqueJob(model, model, parameters, data, folder, 0))
     return ModelArtifact.load(folder)
 
 
@@ -279,4 +280,4 @@ def build():
     model = open_source(spec, example, tmp_path / "source")[0]
     chosen = {"prune.ratio": 0.5, "prune.round_to": 8, "prune.importance": "local"}
     with pytest.raises(BuildError, match="torch-pruning cannot follow"):
-        TECHNIQUE.apply(model, model, chosen, None, tmp_path / "out", 0)
+        TECHNIQUE.apply(TechniqueJob(model, model, chosen, None, tmp_path / "out", 0))

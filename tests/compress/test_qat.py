@@ -6,7 +6,7 @@ import onnxruntime as ort
 import openvino as ov
 import pytest
 
-from hamerspace.compress import TrainingData
+from hamerspace.compress import TechniqueJob, TrainingData
 from hamerspace.compress.qat import TECHNIQUE
 from hamerspace.compress.sparsifying import TECHNIQUE as SPARSIFY
 from hamerspace.errors import BuildError
@@ -80,7 +80,7 @@ def data(loss="none", rows=256):
 def quantize(teacher, model, folder, given=None, **parameters):
     folder.mkdir()
     chosen = {**PARAMETERS, **parameters}
-    TECHNIQUE.apply(teacher, model, chosen, given or data(), folder, 0)
+    TECHNIQUE.apply(TechniqueJob(teacher, model, chosen, given or data(), folder, 0))
     return ModelArtifact.load(folder)
 
 
@@ -143,7 +143,7 @@ def test_weights_are_stored_in_int8_and_norms_are_folded(quantized):
 def test_sparse_weights_stay_zero_and_labels_teach(model, tmp_path):
     (tmp_path / "sparse").mkdir()
     ratio = {"sparsify.ratio": 0.8}
-    sparse = SPARSIFY.apply(model, model, ratio, None, tmp_path / "sparse", 0)
+    sparse = SPARSIFY.apply(TechniqueJob(model, model, ratio, None, tmp_path / "sparse", 0))
     given = data("cross_entropy", 64)
     result = quantize(model, sparse, tmp_path / "out", given, **{"distill.weight": 0.5})
     weights = [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hamerspace.compress import TechniqueJob
 from hamerspace.compress.base import TrainingData
 from hamerspace.compress.distillation import inert_distillation
 from hamerspace.compress.recovery import TECHNIQUE
@@ -57,7 +58,7 @@ def data(loss="cross_entropy", rows=2560):
 
 def recover(source, model, parameters, given, folder, seed=0):
     folder.mkdir()
-    TECHNIQUE.apply(source, model, parameters, given, folder, seed)
+    TECHNIQUE.apply(TechniqueJob(source, model, parameters, given, folder, seed))
     return ModelArtifact.load(folder)
 
 
@@ -195,7 +196,7 @@ def test_what_was_sparsified_stays_zero(model, tmp_path, method):
     given = data(rows=640)
     (tmp_path / "sparse").mkdir()
     ratio = {"sparsify.ratio": 0.8}
-    sparse = SPARSIFY.apply(model, model, ratio, None, tmp_path / "sparse", 0)
+    sparse = SPARSIFY.apply(TechniqueJob(model, model, ratio, None, tmp_path / "sparse", 0))
     trained = recover(model, sparse, {**FULL, "recover.method": method}, given, tmp_path / "out")
     before, after = load_module(sparse).inner, load_module(trained).inner
     assert torch.equal(before[4].weight == 0, after[4].weight == 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hamerspace.compress import TechniqueJob
 from hamerspace.compress.sparsifying import TECHNIQUE
 from hamerspace.errors import BuildError
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
@@ -46,7 +47,7 @@ def source(folder, builder, example):
 
 def sparsify(model, folder, ratio):
     folder.mkdir()
-    TECHNIQUE.apply(model, model, {"sparsify.ratio": ratio}, None, folder, 0)
+    TECHNIQUE.apply(TechniqueJob(model, model, {"sparsify.ratio": ratio}, None, folder, 0))
     return ModelArtifact.load(folder)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hamerspace.compress import TrainingData
+from hamerspace.compress import TechniqueJob, TrainingData
 from hamerspace.compress.student import TECHNIQUE
 from hamerspace.errors import BuildError
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
@@ -66,7 +66,7 @@ def labels(source):
 
 def teach(source, folder, given, **parameters):
     folder.mkdir()
-    TECHNIQUE.apply(source, source, {**PARAMETERS, **parameters}, given, folder, 0)
+    TECHNIQUE.apply(TechniqueJob(source, source, {**PARAMETERS, **parameters}, given, folder, 0))
     return ModelArtifact.load(folder)
 
 

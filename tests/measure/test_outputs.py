@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.errors import SessionError
 from hamerspace.measure.outputs import OutputReader, Readable, outputs_agree
@@ -53,7 +54,9 @@ def _saved(arrays, folder):
 def _built(source, folder, **parameters):
     folder.mkdir()
     data = onnx_models.calibration(source)
-    return OnnxRuntimeBackend().build(source, {"quantization": "none", **parameters}, data, folder)
+    return OnnxRuntimeBackend().build(
+        BuildJob(source, {"quantization": "none", **parameters}, data, folder)
+    )
 
 
 def _both(start, candidate, inputs, output, batch_size=1):

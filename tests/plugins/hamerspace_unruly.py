@@ -63,15 +63,19 @@ class UnrulyConfig(BackendConfig):
         return (KnownRecipe({}, 1.0, 1.0),)
 
 
+CONFIG = UnrulyConfig()
+
+
 class UnrulyBackend(OnnxRuntimeBackend):
-    def build(self, source, parameters, calibration, workdir):
-        behaviour = parameters["behaviour"]
+    config = CONFIG
+
+    def make(self, job):
+        behaviour = job.parameters["behaviour"]
         if behaviour in IN_THE_BUILD:
             print("about to misbehave", flush=True)  # noqa: T201 - for the log of the build
             misbehave(behaviour.removeprefix("build_"))
-        built = super().build(source, {}, calibration, workdir)
-        metadata = {**built.metadata, "behaviour": behaviour}
-        return replace(built, backend="unruly", metadata=metadata)
+        plain = {"quantization": "none", "fusion": "none"}
+        return super().make(replace(job, parameters=plain)).noting(behaviour=behaviour)
 
     def load(self, candidate, threads):
         behaviour = candidate.metadata["behaviour"]
@@ -115,6 +119,3 @@ def misbehave(how):
     while how == "floods":
         hoard.append(bytearray(b"x" * 50_000_000))
         time.sleep(0.02)
-
-
-CONFIG = UnrulyConfig()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import BuildJob
 from hamerspace.errors import ConfigError, DataError
 from hamerspace.recipe import Recipe
 from hamerspace.search.benchmark import benchmark_candidate
@@ -23,7 +24,7 @@ def exported(tmp_path):
     def export(source, batch_size=1, threads=1):
         built = tmp_path / "built"
         built.mkdir()
-        candidate = BACKENDS.load("onnxruntime").create().build(source, {}, None, built)
+        candidate = BACKENDS.load("onnxruntime").create().build(BuildJob(source, {}, None, built))
         folder = tmp_path / "exported"
         export_candidate(candidate, RECIPE, None, Deployment(batch_size, threads), folder)
         return folder

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 
 import hamerspace
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.base import BuildJob
+from hamerspace.backends.candidate import Candidate
 from hamerspace.recipe import Recipe
 from hamerspace.search.export import Deployment, _predict, export_candidate
 from hamerspace.tasks.model import TensorSpec
@@ -69,7 +70,9 @@ def test_any_number_of_rows_can_be_predicted(tmp_path, fixed):
     source = onnx_models.gated(tmp_path / "source", batch=fixed)
     free = onnx_models.gated(tmp_path / "free")
     (tmp_path / "built").mkdir()
-    candidate = BACKENDS.load("onnxruntime").create().build(source, {}, None, tmp_path / "built")
+    candidate = (
+        BACKENDS.load("onnxruntime").create().build(BuildJob(source, {}, None, tmp_path / "built"))
+    )
     folder = tmp_path / "best"
     export_candidate(candidate, Recipe({"backend": "onnxruntime"}), None, Deployment(1, 1), folder)
     steps = onnx_models.inputs(free, 5)
@@ -88,7 +91,9 @@ def test_rows_are_put_together_along_their_own_axis(tmp_path):
     # As many steps as rows in a batch, so that either axis may be taken for the rows.
     source = onnx_models.recogniser(tmp_path / "source", batch=6)
     (tmp_path / "built").mkdir()
-    candidate = BACKENDS.load("onnxruntime").create().build(source, {}, None, tmp_path / "built")
+    candidate = (
+        BACKENDS.load("onnxruntime").create().build(BuildJob(source, {}, None, tmp_path / "built"))
+    )
     folder = tmp_path / "best"
     export_candidate(candidate, Recipe({"backend": "onnxruntime"}), None, Deployment(6, 1), folder)
     free = onnx_models.recogniser(tmp_path / "free")

@@ -3,6 +3,7 @@
 import pytest
 
 from hamerspace.backends import BACKENDS
+from hamerspace.backends.base import BuildJob
 from hamerspace.config.loading import load_study
 from hamerspace.errors import RunFolderError
 from hamerspace.search.saving import model_file, refuse_sources, save_candidate
@@ -15,7 +16,7 @@ def openvino_candidate(onnx_task, tmp_path):
     folder = tmp_path / "built"
     folder.mkdir()
     backend = BACKENDS.load("openvino").create()
-    return backend.build(ModelArtifact.load(onnx_task), {}, None, folder)
+    return backend.build(BuildJob(ModelArtifact.load(onnx_task), {}, None, folder))
 
 
 def test_a_file_that_goes_by_the_model_s_name_is_renamed_with_it(openvino_candidate, tmp_path):
@@ -34,7 +35,7 @@ def test_external_data_keep_the_name_that_the_model_holds(tmp_path):
     source = onnx_models.conv_net(tmp_path / "source", external_data=True)
     folder = tmp_path / "built"
     folder.mkdir()
-    built = BACKENDS.load("onnxruntime").create().build(source, {}, None, folder)
+    built = BACKENDS.load("onnxruntime").create().build(BuildJob(source, {}, None, folder))
     saved = tmp_path / "saved"
     files = save_candidate(built, saved / "small.onnx")
     assert len(files) == 2

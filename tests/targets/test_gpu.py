@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import HamerspaceError
 from hamerspace.targets import gpu, local
 from hamerspace.targets.gpu import Gpu, find_gpu

@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.onnx_graph import read_onnx, weight_bytes
@@ -85,7 +86,7 @@ def opened(model, folder):
 def size_of(source, kind, example, folder):
     folder.mkdir()
     backend = OnnxRuntimeBackend()
-    candidate = backend.build(source, {"quantization": kind}, [example], folder)
+    candidate = backend.build(BuildJob(source, {"quantization": kind}, [example], folder))
     assert candidate.metadata["lowered"] > 0.9
     found = backend.load(candidate, 1).run(example)["y"]
     wanted = backend.load(backend.wrap_source(source), 1).run(example)["y"]

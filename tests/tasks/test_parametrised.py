@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+from hamerspace.compress import TechniqueJob
 from hamerspace.compress.pruning import TECHNIQUE
 from hamerspace.tasks.parametrised import fold
 from hamerspace.tasks.sources import SourceSpec, open_source
@@ -61,7 +62,7 @@ def test_a_normalised_model_is_pruned(norm, tmp_path):
     model, info = open_source(spec, example, tmp_path / "source")
     assert info.parameter_count == 4 * 16 * 3 * 2 + 20
     chosen = {"prune.ratio": 0.5, "prune.round_to": 8, "prune.importance": "local"}
-    pruned = TECHNIQUE.apply(model, model, chosen, None, tmp_path / "pruned", 0)
+    pruned = TECHNIQUE.apply(TechniqueJob(model, model, chosen, None, tmp_path / "pruned", 0))
     again = load_module(pruned)
     assert again.inner[0].weight.shape == (8, 4, 3)
     assert again.run(example)["output"].shape == (2, 4, 5)

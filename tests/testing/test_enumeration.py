@@ -5,7 +5,6 @@ from hamerspace.recipe import Condition, Mask, Parameter
 from hamerspace.testing._enumeration import (
     enumerate_parameters,
     illegal_parameters,
-    split_parameters,
 )
 
 
@@ -53,7 +52,7 @@ def test_a_masked_backend_has_no_combination():
 
 def test_split_takes_prefixes_off_and_runtime_apart():
     chosen = {"backend": "toy", "toy.kind": "static", "toy.level": 0}
-    assert split_parameters(TOY, chosen) == ({"kind": "static"}, {"level": 0})
+    assert TOY.split(chosen) == ({"kind": "static"}, {"level": 0})
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,13 @@
 """Build and run candidates with LiteRT."""
 
 import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hamerspace.backends._parameters import complete_parameters
-from hamerspace.backends._sensitivity import Run, check_known, rank, ranking_batches
-from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends._sensitivity import Run, check_known, rank
+from hamerspace.backends.base import Backend, BuildJob, Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.litert.config import CONFIG
-from hamerspace.errors import BuildError
-from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.tflite import TfliteModel
 
@@ -66,68 +63,38 @@ def load(folder, threads=1):
 class LiteRtBackend(Backend):
     """See :class:`~hamerspace.backends.litert.config.LiteRtConfig` for the choices."""
 
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),
-    ) -> Candidate:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind, output = str(chosen["quantization"]), workdir / _MODEL
-        if kind == "static_int8" and not calibration:
-            raise BuildError(
-                "litert.quantization static_int8 needs calibration data; "
-                "give the task data, or choose dynamic_int8"
-            )
-        path = source.file("model")
-        metadata: dict[str, Any] = {"model": _MODEL, "quantization": kind}
-        if kind == "none":
+    config = CONFIG
+
+    def make(self, job: BuildJob) -> Candidate:
+        path, output = job.source.file("model"), job.workdir / _MODEL
+        metadata: dict[str, Any] = {"model": _MODEL}
+        if job.parameters["quantization"] == "none":
             shutil.copyfile(path, output)
         else:
             from hamerspace.backends.litert.quantize import weights_of
 
-            try:
-                model, scheme = _opened(source, chosen, calibration)
-                layers = model.layers(scheme)
-                check_known(
-                    float_layers, {name: layer.weights for name, layer in layers.items()}, path.name
-                )
-                kept = [layers[name] for name in float_layers]
-                output.write_bytes(model.quantize(scheme, kept))
-                metadata["weights"] = weights_of(output)
-            except BuildError:
-                raise
-            except Exception as error:
-                raise BuildError(f"LiteRT cannot build {kind} from {path.name}: {error}") from error
+            model, scheme = _opened(job)
+            layers = model.layers(scheme)
+            weights = {name: layer.weights for name, layer in layers.items()}
+            check_known(job.float_layers, weights, path.name)
+            output.write_bytes(model.quantize(scheme, [layers[n] for n in job.float_layers]))
+            metadata["weights"] = weights_of(output)
         # It finds what the quantizer wrote and the runtime does not take, here and not in a trial.
-        TfliteModel(output, source.inputs, source.outputs)
-        candidate = Candidate(
-            workdir, CONFIG.name, (_MODEL,), source.inputs, source.outputs, metadata=metadata
-        )
-        return CONFIG.checked(candidate, chosen).save()
+        TfliteModel(output, job.source.inputs, job.source.outputs)
+        return self.candidate(job.source, job.workdir, _MODEL, **metadata)
 
-    def sensitivity(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-    ) -> list[tuple[str, float]]:
-        batches = ranking_batches(calibration, source.inputs, "litert.float_layers")
-        chosen = complete_parameters(CONFIG, parameters)
-        path = source.file("model")
-        expected = [_run(path, source, batch) for batch in batches]
-        model, scheme = _opened(source, chosen, calibration)
+    def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
+        inputs, outputs = job.source.inputs, job.source.outputs
+        model, scheme = _opened(job)
         layers = model.layers(scheme)
 
         def quantize_only(name: str) -> Run:
-            alone = workdir / _MODEL
+            alone = job.workdir / _MODEL
             alone.write_bytes(model.quantize(scheme, only=layers[name]))
-            loaded = TfliteModel(alone, source.inputs, source.outputs)
-            return loaded.run
+            return TfliteModel(alone, inputs, outputs).run
 
+        plain = TfliteModel(job.source.file("model"), inputs, outputs)
+        expected = [plain.run(batch) for batch in batches]
         weights = {name: layer.weights for name, layer in layers.items()}
         return rank(weights, expected, batches, quantize_only)
 
@@ -142,9 +109,7 @@ class LiteRtBackend(Backend):
         metadata = {"model": source.metadata["model"], "format": source.format}
         if source.format in CONFIG.source_formats:
             metadata["runtime_module"] = "tensorflow"
-        return Candidate(
-            source.folder, CONFIG.name, files, source.inputs, source.outputs, metadata=metadata
-        )
+        return self.candidate(source, source.folder, *files, **metadata)
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         if candidate.metadata.get("format") in CONFIG.source_formats:
@@ -181,23 +146,17 @@ class _Session(Session):
         return self._run(batch)
 
 
-def _opened(
-    source: ModelArtifact, chosen: Mapping[str, Scalar], calibration: Sequence[Arrays] | None
-) -> "tuple[FloatModel, Scheme]":
+def _opened(job: BuildJob) -> "tuple[FloatModel, Scheme]":
     """The model to quantise, calibrated where that is needed, and how."""
     from hamerspace.backends.litert.quantize import FloatModel, Scheme
 
+    chosen = job.parameters
     scheme = Scheme(str(chosen["quantization"]), int(chosen.get("min_weights", 0)))
-    model = FloatModel(source.file("model"), source.inputs, source.outputs)
+    model = FloatModel(job.source.file("model"), job.source.inputs, job.source.outputs)
     if scheme.name == "static_int8":
-        assert calibration is not None
-        model.calibrate(calibration)
+        model.calibrate(job.calibration or ())
     return model, scheme
 
 
 def _xnnpack(candidate: Candidate) -> bool:
-    return bool(complete_parameters(CONFIG, candidate.runtime, runtime=True)["xnnpack"])
-
-
-def _run(path: Path, source: ModelArtifact, batch: Arrays) -> Arrays:
-    return TfliteModel(path, source.inputs, source.outputs).run(batch)
+    return bool(CONFIG.complete(candidate.runtime, runtime=True)["xnnpack"])

@@ -1,10 +1,9 @@
 """What the LiteRT backend offers, known without importing LiteRT."""
 
-from collections.abc import Mapping
 from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
-from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
+from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter
 from hamerspace.tasks.model import SourceInfo
 
 _QUANTIZATION = "litert.quantization"
@@ -107,13 +106,6 @@ class LiteRtConfig(BackendConfig):
         if families & {"linear", "attention", "rnn"}:
             recipes.append(_recipe(fp32 * dynamic, 0.2, 0.3, quantization="dynamic_int4"))
         return tuple(recipes)
-
-    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        if not parameters.get("float_layers"):
-            return None
-        return {
-            name: v for name, v in parameters.items() if name in ("quantization", "min_weights")
-        }
 
 
 _recipe = partial(KnownRecipe.of, "litert")

@@ -3,7 +3,8 @@
 Imported in the measuring process of the source model only.
 """
 
-from hamerspace.backends.base import Candidate, Session
+from hamerspace.backends.base import Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.tensorflow_module import NamedFunction, load_function, quiet_variables
 

@@ -1,22 +1,17 @@
 """Build and run candidates with ONNX Runtime."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hamerspace.backends._parameters import complete_parameters
-from hamerspace.backends._sensitivity import check_known, ranking_batches
-from hamerspace.backends.base import Backend, Candidate, Session
-from hamerspace.backends.onnxruntime.config import CONFIG
-from hamerspace.errors import BuildError
-from hamerspace.recipe import Scalar
+from hamerspace.backends._sensitivity import check_known
+from hamerspace.backends.base import Backend, BuildJob, Session
+from hamerspace.backends.candidate import Candidate
+from hamerspace.backends.onnxruntime.config import CONFIG, LAYERED
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
 if TYPE_CHECKING:
     from hamerspace.backends.onnxruntime.scheme import Scheme
-
-_SCHEMES = ("static_int8", "dynamic_int8", "weights_int8", "weights_int4")
 
 _LEVELS = {
     "all": "ORT_ENABLE_ALL",
@@ -57,74 +52,43 @@ def load(folder, threads=1):
 class OnnxRuntimeBackend(Backend):
     """See :class:`~hamerspace.backends.onnxruntime.config.OnnxRuntimeConfig` for the choices."""
 
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),
-    ) -> Candidate:
+    config = CONFIG
+
+    def make(self, job: BuildJob) -> Candidate:
         from hamerspace.backends.onnxruntime import files
         from hamerspace.tasks.conversions.onnx_file import save_onnx
 
-        chosen = complete_parameters(CONFIG, parameters)
-        kind = str(chosen["quantization"])
-        _check_calibration(kind, calibration)
-        model, output = source.file("model"), workdir / files.MODEL_FILE
-        metadata: dict[str, Any] = {"model": files.MODEL_FILE, "quantization": kind}
-        with _explained(kind, model):
-            if kind in _SCHEMES:
-                scheme = _scheme(source, chosen, calibration, workdir)
-                check_known(float_layers, scheme.layers(), model.name)
-                scheme.quantize_what_can_be(output, float_layers)
-                metadata |= scheme.metadata
-            elif kind == "fp16":
-                save_onnx(_halve(_float_model(source, chosen)), output)
-            elif chosen["fusion"] == "none":
-                files.copy_model(model, workdir)
-            else:
-                save_onnx(_float_model(source, chosen), output)
-            files.strip_annotations(output)
-            metadata["weights"] = files.weights_of(output)
+        kind, output = job.parameters["quantization"], job.workdir / files.MODEL_FILE
+        metadata: dict[str, Any] = {"model": files.MODEL_FILE}
+        if kind in LAYERED:
+            scheme = _scheme(job)
+            check_known(job.float_layers, scheme.layers(), job.source.file("model").name)
+            scheme.quantize_what_can_be(output, job.float_layers)
+            metadata |= scheme.metadata
+        elif kind == "fp16":
+            save_onnx(_halve(_float_model(job)), output)
+        elif job.parameters["fusion"] == "none":
+            files.copy_model(job.source.file("model"), job.workdir)
+        else:
+            save_onnx(_float_model(job), output)
+        files.strip_annotations(output)
+        metadata["weights"] = files.weights_of(output)
         names = (files.MODEL_FILE, *files.external_data(output))
-        candidate = Candidate(
-            workdir, CONFIG.name, names, source.inputs, source.outputs, metadata=metadata
-        )
-        return CONFIG.checked(candidate, chosen).save()
+        return self.candidate(job.source, job.workdir, *names, **metadata)
 
-    def sensitivity(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-    ) -> list[tuple[str, float]]:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind = str(chosen["quantization"])
-        if kind not in _SCHEMES:
-            raise BuildError(f"onnxruntime.quantization {kind} has no layers to rank")
-        batches = ranking_batches(calibration, source.inputs, "onnxruntime.float_layers")
+    def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
         from hamerspace.backends.onnxruntime.sensitivity import rank_layers
 
-        with _explained(kind, source.file("model")):
-            scheme = _scheme(source, chosen, batches, workdir)
-            outputs = [spec.name for spec in source.outputs]
-            return rank_layers(scheme, outputs, batches, workdir)
+        outputs = [spec.name for spec in job.source.outputs]
+        return rank_layers(
+            _scheme(replace(job, calibration=batches)), outputs, batches, job.workdir
+        )
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format != "onnx":
             return super().wrap_source(source)
-        files = (source.metadata["model"], *source.metadata.get("external", ()))
-        metadata = {"model": source.metadata["model"]}
-        return Candidate(
-            source.folder,
-            CONFIG.name,
-            files,
-            source.inputs,
-            source.outputs,
-            metadata=metadata,
-        )
+        model, others = source.metadata["model"], source.metadata.get("external", ())
+        return self.candidate(source, source.folder, model, *others, model=model)
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         import onnxruntime
@@ -181,45 +145,22 @@ class _HalfSession(_Session):
 
 
 def _level(candidate: Candidate) -> str:
-    options = complete_parameters(CONFIG, candidate.runtime, runtime=True)
+    options = CONFIG.complete(candidate.runtime, runtime=True)
     return _LEVELS[str(options["optimization_level"])]
 
 
-def _check_calibration(kind: str, calibration: Sequence[Arrays] | None) -> None:
-    if kind == "static_int8" and not calibration:
-        raise BuildError(
-            "onnxruntime.quantization static_int8 needs calibration data; "
-            "give the task data, or choose dynamic_int8"
-        )
-
-
-@contextlib.contextmanager
-def _explained(kind: str, model: Path) -> Iterator[None]:
-    """Turn what ONNX Runtime raises into a build error that says what was being built."""
-    try:
-        yield
-    except BuildError:
-        raise
-    except Exception as error:
-        raise BuildError(f"ONNX Runtime cannot build {kind} from {model.name}: {error}") from error
-
-
-def _scheme(
-    source: ModelArtifact,
-    chosen: Mapping[str, Scalar],
-    calibration: Sequence[Arrays] | None,
-    workdir: Path,
-) -> "Scheme":
+def _scheme(job: BuildJob) -> "Scheme":
     from hamerspace.backends.onnxruntime.dynamic import DynamicInt8
     from hamerspace.backends.onnxruntime.static import StaticInt8
     from hamerspace.backends.onnxruntime.weights import BlockWeights
     from hamerspace.tasks.onnx_graph import fold_constants
 
-    proto, kind = _float_model(source, chosen), chosen["quantization"]
+    proto, chosen, workdir = _float_model(job), job.parameters, job.workdir
+    kind = chosen["quantization"]
     if kind == "static_int8":
         return StaticInt8(
             proto,
-            calibration or (),
+            job.calibration or (),
             str(chosen["activation_type"]),
             workdir,
             per_channel=bool(chosen["per_channel"]),
@@ -228,13 +169,13 @@ def _scheme(
         op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
         return DynamicInt8(proto, str(op_types), str(weight_type), workdir)
     bits = 8 if kind == "weights_int8" else 4
-    if bits == 4 and not source.metadata.get("verbatim"):
+    if bits == 4 and not job.source.metadata.get("verbatim"):
         # Both copies of a matrix that is looked up and multiplied with become small.
         proto = fold_constants(proto, untie=True)
     return BlockWeights(proto, bits, int(chosen["block_size"]), workdir)
 
 
-def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
+def _float_model(job: BuildJob) -> Any:
     """The source with its weights in memory, fused where that was chosen."""
     from hamerspace.backends.onnxruntime.files import check_external_data
     from hamerspace.backends.onnxruntime.fusion import fuse_transformer
@@ -242,6 +183,7 @@ def _float_model(source: ModelArtifact, chosen: Mapping[str, Scalar]) -> Any:
     from hamerspace.tasks.conversions.onnx_file import read_in_float32
     from hamerspace.tasks.onnx_graph import read_onnx
 
+    source, chosen = job.source, job.parameters
     check_external_data(source.file("model"))
     lowered = chosen["quantization"] != "none"
     proto = normalize(read_in_float32(source) if lowered else read_onnx(source))

@@ -1,16 +1,15 @@
 """What the ONNX Runtime backend offers, known without importing ONNX Runtime."""
 
-from collections.abc import Mapping
 from functools import partial
 
 from hamerspace.backends.base import BackendConfig, Host
-from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter, Scalar
+from hamerspace.recipe import Condition, KnownRecipe, Mask, Parameter
 from hamerspace.tasks.model import SourceInfo
 
 _QUANTIZATION = "onnxruntime.quantization"
 _KINDS = ("none", "static_int8", "dynamic_int8", "weights_int8", "weights_int4", "fp16")
 _WEIGHTS_ONLY = ("weights_int8", "weights_int4")
-_LAYERED = ("static_int8", "dynamic_int8", *_WEIGHTS_ONLY)
+LAYERED = ("static_int8", "dynamic_int8", *_WEIGHTS_ONLY)
 _DYNAMIC = (Condition(_QUANTIZATION, ("dynamic_int8",)),)
 
 
@@ -87,7 +86,7 @@ class OnnxRuntimeConfig(BackendConfig):
                 "How many of the layers that suffer most from quantisation stay in float.",
                 low=0,
                 high=64,
-                when=(Condition(_QUANTIZATION, _LAYERED),),
+                when=(Condition(_QUANTIZATION, LAYERED),),
                 short="float layers",
             ),
             # The integer kernels of a QDQ model come into being by fusion, at level 'all' only.
@@ -114,11 +113,6 @@ class OnnxRuntimeConfig(BackendConfig):
             reason = "the int8 instructions of x86-64 take unsigned activations; signed are slower"
             masks.append(Mask("onnxruntime.activation_type", ("qint8",), reason))
         return tuple(masks)
-
-    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        if not parameters.get("float_layers"):
-            return None
-        return {name: value for name, value in parameters.items() if name != "float_layers"}
 
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
         """The fp32 baseline, then int8; ratios were measured on one thread at batch 1.

@@ -9,7 +9,7 @@ from hamerspace.backends.onnxruntime.graph import opset, raise_opset, weight_cou
 from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
 from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
 from hamerspace.tasks.model import Arrays
-from hamerspace.tasks.onnx_graph import load_session, weight_bytes
+from hamerspace.tasks.onnx_graph import weight_bytes
 
 # DequantizeLinear takes an axis, hence per-channel scales, from this opset on:
 # https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html
@@ -73,10 +73,9 @@ class StaticInt8(Scheme):
         lookups = {node.name for node in graph.node if node.op_type == "Gather"}
         return {name: n for name, n in counts.items() if n or name not in lookups}
 
-    def quantize(self, output: Path, float_layers: Collection[str]) -> None:
+    def _run(self, output: Path, float_layers: Collection[str]) -> None:
         try:
-            self._quantize(output, float_layers)
-            load_session(output)
+            super()._run(output, float_layers)
         except Exception as error:
             if isinstance(error, ValueError):
                 # ONNX Runtime widens weight scales that make a bias overflow, and raises over
@@ -90,9 +89,9 @@ class StaticInt8(Scheme):
             if remedy in self._options:
                 raise
             self._options[remedy] = True
-            self.quantize(output, float_layers)
+            self._run(output, float_layers)
 
-    def _quantize(self, output: Path, float_layers: Collection[str]) -> None:
+    def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
 
         activations, weights = self._types

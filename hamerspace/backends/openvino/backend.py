@@ -1,20 +1,17 @@
 """Build and run candidates with OpenVINO."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hamerspace.backends._parameters import complete_parameters
-from hamerspace.backends._sensitivity import check_known, ranking_batches
-from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends._sensitivity import check_known
+from hamerspace.backends.base import Backend, BuildJob, Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.openvino.config import CONFIG
-from hamerspace.errors import BuildError
 from hamerspace.recipe import Scalar
-from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.model import Arrays
 
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
 
@@ -47,76 +44,49 @@ def load(folder, threads=1):
 class OpenVinoBackend(Backend):
     """See :class:`~hamerspace.backends.openvino.config.OpenVinoConfig` for the choices."""
 
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),
-    ) -> Candidate:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind = str(chosen["quantization"])
-        _check_calibration(chosen, calibration)
-        with _explained(kind, source):
-            import openvino
+    config = CONFIG
 
-            from hamerspace.backends.openvino import reading
+    def make(self, job: BuildJob) -> Candidate:
+        import openvino
 
-            model = reading.read_model(source, workdir, in_float32=kind != "none")
-            if float_layers:
-                names = [op.get_friendly_name() for op in model.get_ops()]
-                check_known(float_layers, names, source.file("model").name)
-            model, left = _runnable(model, chosen, calibration, float_layers)
-            reading.keep_names(model, source)
-            # The default would halve the weights in silence and flatter the size.
-            openvino.save_model(model, workdir / _MODEL, compress_to_fp16=False)
-            weights = reading.weights_by_type(model)
-        candidate = Candidate(
-            workdir,
-            CONFIG.name,
-            (_MODEL, _WEIGHTS),
-            source.inputs,
-            source.outputs,
-            metadata={"model": _MODEL, "quantization": kind, "weights": weights, **left},
+        from hamerspace.backends.openvino import reading
+
+        source, in_float32 = job.source, job.parameters["quantization"] != "none"
+        model = reading.read_model(source, job.workdir, in_float32=in_float32)
+        if job.float_layers:
+            names = [op.get_friendly_name() for op in model.get_ops()]
+            check_known(job.float_layers, names, source.file("model").name)
+        model, left = _runnable(model, job)
+        reading.keep_names(model, source)
+        # The default would halve the weights in silence and flatter the size.
+        openvino.save_model(model, job.workdir / _MODEL, compress_to_fp16=False)
+        weights = reading.weights_by_type(model)
+        files = (_MODEL, _WEIGHTS)
+        return self.candidate(source, job.workdir, *files, model=_MODEL, weights=weights, **left)
+
+    def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
+        from hamerspace.backends.openvino import quantize, reading, sensitivity
+
+        model = reading.read_model(job.source, job.workdir, in_float32=True)
+        outputs = [spec.name for spec in job.source.outputs]
+        if job.parameters["quantization"] != "int8":
+            layers = reading.weighted_layers(model)
+
+            def compress_only(layer: str) -> Any:
+                others = [name for name in layers if name != layer]
+                return _compress(model.clone(), job, others)
+
+            return sensitivity.rank_layers(model, layers, compress_only, outputs, batches)
+        quantized = quantize.quantize_int8(
+            model.clone(),
+            batches,
+            str(job.parameters["preset"]),
+            smooth_quant=bool(job.parameters["smooth_quant"]),
+            for_ranking=True,
         )
-        return CONFIG.checked(candidate, chosen).save()
-
-    def sensitivity(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-    ) -> list[tuple[str, float]]:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind = str(chosen["quantization"])
-        if kind == "none":
-            raise BuildError("openvino.quantization none has no layers to rank")
-        batches = ranking_batches(calibration, source.inputs, "openvino.float_layers")
-        with _explained(kind, source):
-            from hamerspace.backends.openvino import quantize, reading, sensitivity
-
-            model = reading.read_model(source, workdir, in_float32=True)
-            outputs = [spec.name for spec in source.outputs]
-            if kind != "int8":
-                layers = reading.weighted_layers(model)
-
-                def compress_only(layer: str) -> Any:
-                    others = [name for name in layers if name != layer]
-                    return _compress(model.clone(), chosen, None, others)
-
-                return sensitivity.rank_layers(model, layers, compress_only, outputs, batches)
-            quantized = quantize.quantize_int8(
-                model.clone(),
-                batches,
-                str(chosen["preset"]),
-                smooth_quant=bool(chosen["smooth_quant"]),
-                for_ranking=True,
-            )
-            layers = sensitivity.quantized_layers(model, quantized)
-            isolate = partial(sensitivity.isolate, quantized)
-            return sensitivity.rank_layers(model, layers, isolate, outputs, batches)
+        layers = sensitivity.quantized_layers(model, quantized)
+        isolate = partial(sensitivity.isolate, quantized)
+        return sensitivity.rank_layers(model, layers, isolate, outputs, batches)
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         import openvino
@@ -184,7 +154,7 @@ def _options(candidate: Candidate) -> dict[str, Scalar]:
     The hint makes f32 really f32: where the processor has bf16, OpenVINO would take that. Pinned
     threads of two processes would share one core and leave another idle.
     """
-    chosen = complete_parameters(CONFIG, candidate.runtime, runtime=True)
+    chosen = CONFIG.complete(candidate.runtime, runtime=True)
     return {
         "INFERENCE_PRECISION_HINT": chosen["precision"],
         "PERFORMANCE_HINT": "LATENCY",
@@ -193,48 +163,38 @@ def _options(candidate: Candidate) -> dict[str, Scalar]:
     }
 
 
-def _runnable(
-    model: Any,
-    chosen: Mapping[str, Scalar],
-    calibration: Sequence[Arrays] | None,
-    float_layers: Sequence[str],
-) -> tuple[Any, dict[str, Any]]:
+def _runnable(model: Any, job: BuildJob) -> tuple[Any, dict[str, Any]]:
     """The compressed model and, as metadata, what of it cannot be taken and stays in float.
 
     NNCF quantises weights of recurrent layers that OpenVINO then does not run.
     """
     from hamerspace.backends.openvino import reading
 
-    if chosen["quantization"] != "int8":
-        return _compress(model, chosen, calibration, float_layers), {}
+    if job.parameters["quantization"] != "int8":
+        return _compress(model, job, job.float_layers), {}
     try:
-        compressed = _compress(model.clone(), chosen, calibration, float_layers)
+        compressed = _compress(model.clone(), job, job.float_layers)
         reading.compile_model(compressed)
     except Exception:
-        kept = set(float_layers)
+        kept = set(job.float_layers)
         left = [name for name in reading.recurrent_layers(model) if name not in kept]
         if not left:
             raise
-        compressed = _compress(model, chosen, calibration, [*float_layers, *left])
+        compressed = _compress(model, job, [*job.float_layers, *left])
         reading.compile_model(compressed)
         return compressed, {"left_in_float": left}
     return compressed, {}
 
 
-def _compress(
-    model: Any,
-    chosen: Mapping[str, Scalar],
-    calibration: Sequence[Arrays] | None,
-    float_layers: Sequence[str],
-) -> Any:
+def _compress(model: Any, job: BuildJob, float_layers: Sequence[str]) -> Any:
     from hamerspace.backends.openvino import quantize
 
+    chosen = job.parameters
     kind = chosen["quantization"]
     if kind == "int8":
-        assert calibration is not None
         return quantize.quantize_int8(
             model,
-            calibration,
+            job.calibration or (),
             str(chosen["preset"]),
             smooth_quant=bool(chosen["smooth_quant"]),
             bias_correction=str(chosen["bias_correction"]),
@@ -244,32 +204,5 @@ def _compress(
         return quantize.compress_to_int8(model, float_layers)
     if kind == "weights_int4":
         group_size, method = int(chosen["group_size"]), str(chosen["int4_method"])
-        return quantize.compress_to_int4(model, group_size, calibration, method, float_layers)
+        return quantize.compress_to_int4(model, group_size, job.calibration, method, float_layers)
     return model
-
-
-def _check_calibration(chosen: Mapping[str, Scalar], calibration: Sequence[Arrays] | None) -> None:
-    if calibration:
-        return
-    if chosen["quantization"] == "int8":
-        raise BuildError(
-            "openvino.quantization int8 needs calibration data; "
-            "give the task data, or choose weights_int8"
-        )
-    if chosen.get("int4_method", "plain") != "plain":
-        raise BuildError(
-            f"openvino.int4_method {chosen['int4_method']} needs calibration data; "
-            "give the task data, or choose plain"
-        )
-
-
-@contextlib.contextmanager
-def _explained(kind: str, source: ModelArtifact) -> Iterator[None]:
-    """Turn what OpenVINO raises into a build error that says what was being built."""
-    try:
-        yield
-    except BuildError:
-        raise
-    except Exception as error:
-        path = source.file("model")
-        raise BuildError(f"OpenVINO cannot build {kind} from {path.name}: {error}") from error

@@ -117,10 +117,10 @@ class OpenVinoConfig(BackendConfig):
 
         Nor are biases corrected in a ranking.
         """
-        if not parameters.get("float_layers"):
-            return None
-        inert = ("float_layers", "int4_method", "bias_correction")
-        return {name: value for name, value in parameters.items() if name not in inert}
+        inert = ("int4_method", "bias_correction")
+        return super().sensitivity_parameters(
+            {name: value for name, value in parameters.items() if name not in inert}
+        )
 
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
         """The f32 baseline, then fewer bits; ratios were measured on one thread at batch 1.

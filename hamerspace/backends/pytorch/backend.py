@@ -1,18 +1,16 @@
 """Build and run candidates with PyTorch."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from hamerspace.backends._parameters import complete_parameters
-from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends.base import Backend, BuildJob, Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.backends.pytorch.predict import predict_text
 from hamerspace.backends.pytorch.schemes import SCHEMES
 from hamerspace.errors import BuildError, DeviceError
-from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact
 
 
@@ -26,89 +24,55 @@ class PytorchBackend(Backend):
     where that is installed.
     """
 
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),
-    ) -> Candidate:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind, device = str(chosen["quantization"]), str(chosen["device"])
-        execution = SCHEMES[kind].execution or str(chosen["execution"])
-        _refuse(source, kind, calibration, device)
+    config = CONFIG
+
+    def make(self, job: BuildJob) -> Candidate:
+        source, execution = job.source, _execution(job)
+        kind, device = _scheme(job)
+        _refuse(source, kind, device)
         from hamerspace.backends.pytorch import lower
         from hamerspace.backends.pytorch.inductor import compile_package
         from hamerspace.backends.pytorch.quantize import quantize, weights_by_type
         from hamerspace.backends.pytorch.session import load_built
-        from hamerspace.tasks.example import example_batch
-        from hamerspace.tasks.torch_module import load_module, to_tensor
 
-        example = example_batch(source.inputs, calibration[0] if calibration else None)
-        with _building(f"{kind} ({execution})"):
-            tensors = tuple(to_tensor(array).to(device) for array in example.values())
-            module = load_module(source)
-            if device != "cpu":
-                module = module.to(device)
-            module = quantize(module, kind, tensors, calibration or (), float_layers)
+        with _quietly():
+            example, tensors, module = _opened(job)
+            module = quantize(module, kind, tensors, job.calibration or (), job.float_layers)
             weights = {} if kind == "none" else weights_by_type(module)
             if execution == "inductor":
-                metadata = compile_package(module, tensors, source.inputs, workdir)
+                metadata = compile_package(module, tensors, source.inputs, job.workdir)
             elif execution == "frozen":
-                metadata = lower.freeze(module, tensors, workdir)
+                metadata = lower.freeze(module, tensors, job.workdir)
             elif source.format == "torchscript":
-                metadata = lower.trace(module, tensors, workdir)
+                metadata = lower.trace(module, tensors, job.workdir)
             else:
-                metadata = lower.export(module, tensors, source.inputs, workdir)
+                metadata = lower.export(module, tensors, source.inputs, job.workdir)
             metadata = {**metadata, "quantization": kind, "device": device}
-            built = load_built(workdir, metadata)
+            built = load_built(job.workdir, metadata)
             lower.check(built, module, source.inputs, example, device)
-            metadata["weights"] = weights
-        candidate = Candidate(
-            workdir,
-            CONFIG.name,
-            (metadata["model"],),
-            source.inputs,
-            source.outputs,
-            metadata=metadata,
-        )
-        return CONFIG.checked(candidate, chosen).save()
+        metadata["weights"] = weights
+        return self.candidate(source, job.workdir, metadata["model"], **metadata)
 
-    def sensitivity(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,  # noqa: ARG002 - nothing is written
-    ) -> list[tuple[str, float]]:
-        chosen = complete_parameters(CONFIG, parameters)
-        kind, device = str(chosen["quantization"]), str(chosen["device"])
-        if not SCHEMES[kind].ranked:
-            raise BuildError(f"pytorch.quantization {kind} keeps no single layers in float")
-        _refuse(source, kind, calibration, device)
+    def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
+        kind, device = _scheme(job)
+        _refuse(job.source, kind, device)
         from hamerspace.backends.pytorch.sensitivity import rank_layers
-        from hamerspace.tasks.example import example_batch
-        from hamerspace.tasks.torch_module import load_module, to_tensor
 
-        example = example_batch(source.inputs, calibration[0] if calibration else None)
-        with _building(f"the ranking for {kind}"):
-            tensors = tuple(to_tensor(array).to(device) for array in example.values())
-            module = load_module(source).to(device)
-            return rank_layers(module, kind, source.inputs, tensors, calibration)
+        with _quietly():
+            _, tensors, module = _opened(job)
+            return rank_layers(module, kind, tensors, batches)
+
+    def explain(self, job: BuildJob, error: Exception) -> str:
+        kind, _ = _scheme(job)
+        lines = str(error).strip().splitlines() or [""]
+        text = f"{type(error).__name__}: {lines[0]}"
+        return f"PyTorch cannot build {kind} ({_execution(job)}): {text}"
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format not in CONFIG.model_formats:
-            raise BuildError(f"PyTorch cannot run {source.format} models")
+            return super().wrap_source(source)
         key = "weights" if source.format == "pytorch" else "model"
-        return Candidate(
-            source.folder,
-            CONFIG.name,
-            (str(source.metadata[key]),),
-            source.inputs,
-            source.outputs,
-            metadata={"kind": "source"},
-        )
+        return self.candidate(source, source.folder, str(source.metadata[key]), kind="source")
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         import torch
@@ -141,19 +105,19 @@ class PytorchBackend(Backend):
         return predict_text(candidate)
 
 
-def _refuse(
-    source: ModelArtifact, kind: str, calibration: Sequence[Arrays] | None, device: str
-) -> None:
-    if source.format not in CONFIG.model_formats:
-        raise BuildError(f"PyTorch cannot run {source.format} models")
+def _scheme(job: BuildJob) -> tuple[str, str]:
+    """The quantization and the device."""
+    return str(job.parameters["quantization"]), str(job.parameters["device"])
+
+
+def _execution(job: BuildJob) -> str:
+    return SCHEMES[_scheme(job)[0]].execution or str(job.parameters["execution"])
+
+
+def _refuse(source: ModelArtifact, kind: str, device: str) -> None:
     if kind != "none" and source.format != "pytorch":
         raise BuildError(
             f"pytorch.quantization {kind} needs a pytorch module, not a {source.format} model"
-        )
-    if kind == "static_int8" and not calibration:
-        raise BuildError(
-            "pytorch.quantization static_int8 needs calibration data; "
-            "give the task data, or choose dynamic_int8"
         )
     if device != "cpu":
         import torch
@@ -162,20 +126,23 @@ def _refuse(
             raise BuildError(f"pytorch.device {device}: torch finds no CUDA device; choose cpu")
 
 
+def _opened(job: BuildJob) -> tuple[Arrays, tuple[Any, ...], Any]:
+    """An example by name and in call order, and the module, both on the device."""
+    from hamerspace.tasks.example import example_batch
+    from hamerspace.tasks.torch_module import load_module, to_tensor
+
+    example = example_batch(job.source.inputs, job.calibration[0] if job.calibration else None)
+    _, device = _scheme(job)
+    tensors = tuple(to_tensor(array).to(device) for array in example.values())
+    module = load_module(job.source)
+    return example, tensors, module if device == "cpu" else module.to(device)
+
+
 @contextmanager
-def _building(what: str) -> Iterator[None]:
-    """Tell whatever torch raises in one line, as a failure to build."""
+def _quietly() -> Iterator[None]:
+    """On one thread, without what torch.ao and torch.jit say of their removal at every call."""
     from hamerspace.tasks.torch_threads import one_thread
 
     with warnings.catch_warnings(), one_thread():
-        # torch.ao and torch.jit announce their removal with every call.
         warnings.simplefilter("ignore")
-        try:
-            yield
-        except BuildError:
-            raise
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            raise BuildError(
-                f"PyTorch cannot build {what}: {type(error).__name__}: {lines[0]}"
-            ) from error
+        yield

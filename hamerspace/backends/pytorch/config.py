@@ -73,11 +73,6 @@ class PytorchConfig(BackendConfig):
             masks.append(Mask(_DEVICE, ("cuda",), "the target's hardware is the CPU"))
         return tuple(masks)
 
-    def sensitivity_parameters(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
-        if not parameters.get("float_layers"):
-            return None
-        return {name: parameters[name] for name in ("device", "quantization") if name in parameters}
-
     def compiles_for_host(self, parameters: Mapping[str, Scalar]) -> bool:
         scheme = SCHEMES[str(parameters.get("quantization", "none"))]
         return (scheme.execution or parameters.get("execution")) == "inductor"

@@ -1,6 +1,6 @@
 """The text of ``predict.py`` for a candidate of PyTorch; light."""
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.candidate import Candidate
 
 _TEXT = '''\
 from pathlib import Path

@@ -5,25 +5,23 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from hamerspace.backends._sensitivity import Run, rank, ranking_batches
+from hamerspace.backends._sensitivity import Run, rank
 from hamerspace.backends.pytorch.quantize import quantizable_layers, quantize_one, slow_attention
-from hamerspace.tasks.model import Arrays, TensorSpec
+from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.torch_module import NamedModule
 
 
 def rank_layers(
     module: NamedModule,
     kind: str,
-    inputs: Sequence[TensorSpec],
     example: tuple[Tensor, ...],
-    calibration: Sequence[Arrays] | None,
+    batches: Sequence[Arrays],
 ) -> list[tuple[str, float]]:
     """Return name and error of each layer, the most sensitive first; see ``_sensitivity``.
 
     Raises:
-        BuildError: There are no calibration data, or no layer to quantise.
+        BuildError: There is no layer to quantise.
     """
-    batches = ranking_batches(calibration, inputs, f"pytorch.quantization {kind}")
 
     def quantize_only(layer: str) -> Run:
         return quantize_one(copy.deepcopy(module), kind, example, batches, layer).run

@@ -1,17 +1,16 @@
 """Build and run candidates with Apache TVM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hamerspace.backends._parameters import complete_parameters
-from hamerspace.backends.base import Backend, Candidate, Session
+from hamerspace.backends.base import Backend, BuildJob, Session
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.tvm.config import CONFIG
 from hamerspace.errors import BuildError
-from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 
 _LIBRARY = "model.so"
@@ -47,43 +46,34 @@ def load(folder, threads=1):
 class TvmBackend(Backend):
     """See :class:`~hamerspace.backends.tvm.config.TvmConfig`; runs in the tool environment."""
 
-    def build(
-        self,
-        source: ModelArtifact,
-        parameters: Mapping[str, Scalar],
-        calibration: Sequence[Arrays] | None,
-        workdir: Path,
-        float_layers: Sequence[str] = (),  # noqa: ARG002 - it keeps none
-    ) -> Candidate:
-        complete_parameters(CONFIG, parameters)
+    config = CONFIG
+
+    def make(self, job: BuildJob) -> Candidate:
         from hamerspace.backends.tvm import compilation
 
-        path, library = source.file("model"), workdir / _LIBRARY
+        source, calibration = job.source, job.calibration
+        model, library = compilation.read(source.file("model")), job.workdir / _LIBRARY
         inputs, outputs = source.inputs, source.outputs
+        names = compilation.interface(model)
+        _check_names(names, source)
         try:
-            model = compilation.read(path)
-            names = compilation.interface(model)
-            _check_names(names, source)
-            try:
-                compilation.compile_library(model, {}, library)
-            except Exception:
-                if not calibration or all(None not in spec.shape for spec in inputs):
-                    raise
-                # Not every operator can be compiled for a batch of any size.
-                shapes = {name: list(np.shape(calibration[0][name])) for name in names.inputs}
-                compilation.compile_library(model, shapes, library)
-                inputs = tuple(replace(s, shape=tuple(shapes[s.name])) for s in inputs)
-                outputs = _fixed_outputs(library, names.inputs, names.outputs, source, calibration)
-        except BuildError:
-            raise
-        except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            text = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
-            raise BuildError(f"TVM cannot compile {path.name}; {text}") from error
-        metadata = {"inputs": list(names.inputs), "outputs": list(names.outputs)}
-        return Candidate(
-            workdir, CONFIG.name, (_LIBRARY,), inputs, outputs, metadata=metadata
-        ).save()
+            compilation.compile_library(model, {}, library)
+        except Exception:
+            if not calibration or all(None not in spec.shape for spec in inputs):
+                raise
+            # Not every operator can be compiled for a batch of any size.
+            shapes = {name: list(np.shape(calibration[0][name])) for name in names.inputs}
+            compilation.compile_library(model, shapes, library)
+            inputs = tuple(replace(s, shape=tuple(shapes[s.name])) for s in inputs)
+            outputs = _fixed_outputs(library, names.inputs, names.outputs, source, calibration)
+        order = {"inputs": list(names.inputs), "outputs": list(names.outputs)}
+        built = self.candidate(source, job.workdir, _LIBRARY, **order)
+        return replace(built, inputs=inputs, outputs=outputs)
+
+    def explain(self, job: BuildJob, error: Exception) -> str:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+        return f"TVM cannot compile {job.source.file('model').name}; {text}"
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         meta = candidate.metadata

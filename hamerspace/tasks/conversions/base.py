@@ -2,13 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hamerspace.environments import environment_python, install_hint
+from hamerspace.environments import Requirements
 from hamerspace.errors import BuildError
 from hamerspace.tasks.channels import differing_channel, unmasked
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
@@ -24,35 +23,16 @@ HALF_TOLERANCE = {"float16": 1 / 64, "bfloat16": 1 / 8}
 _ABSOLUTE_TOLERANCE = 1e-6
 
 
-class Conversion(ABC):
+class Conversion(Requirements, ABC):
     """One step from a model format to another that means the same.
 
     Attributes:
         origin: Format of the model that it takes.
         target: Format of the model that it makes.
-        modules: Modules that must be importable; ignored where there is an ``environment``.
-        extra: The extra of ``pip install 'hamerspace[EXTRA]'`` that brings them.
-        distributions: Package names whose versions enter the store's keys.
-        environment: Name of the tool environment in which it runs, where its dependencies clash
-            with ours; see :mod:`hamerspace.environments`.
-        build_modules: What the build worker imports once, instead of in each conversion.
     """
 
     origin: str
     target: str
-    modules: tuple[str, ...]
-    extra: str
-    distributions: tuple[str, ...]
-    environment: str | None = None
-    build_modules: tuple[str, ...] = ()
-
-    def hint(self) -> str | None:
-        """What to run so that the conversion can be done; ``None`` where it can be."""
-        if self.environment is not None:
-            here = environment_python(self.environment) is not None
-            return None if here else install_hint(self.environment)
-        here = all(find_spec(name) is not None for name in self.modules)
-        return None if here else f"pip install 'hamerspace[{self.extra}]'"
 
     def refuses(self, source: SourceInfo) -> str | None:  # noqa: ARG002 - for those who override it
         """Why models that come from ``source`` cannot be converted, where that is known before."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hamerspace.backends._sensitivity import relative_error
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.litert.backend import LiteRtBackend
 from hamerspace.backends.litert.config import CONFIG
 from hamerspace.errors import BuildError
@@ -81,7 +82,9 @@ def build(source, tmp_path):
     def build(float_layers=(), **parameters):
         folder = tmp_path / f"candidate-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return LiteRtBackend().build(source, parameters, batches(source), folder, float_layers)
+        return LiteRtBackend().build(
+            BuildJob(source, parameters, batches(source), folder, float_layers)
+        )
 
     return build
 
@@ -100,7 +103,9 @@ def error(candidate, keras_model, source):
 def test_layers_kept_in_float_are_those_that_gain_most(build, source, keras_model, tmp_path, kind):
     chosen = {"quantization": kind, **({"min_weights": 0} if "dynamic" in kind else {})}
     (tmp_path / "ranking").mkdir()
-    ranked = LiteRtBackend().sensitivity(source, chosen, batches(source), tmp_path / "ranking")
+    ranked = LiteRtBackend().sensitivity(
+        BuildJob(source, chosen, batches(source), tmp_path / "ranking")
+    )
     assert len(ranked) == 5
     assert [e for _, e in ranked] == sorted((e for _, e in ranked), reverse=True)
     all_, most, least = (
@@ -165,7 +170,9 @@ def test_a_file_without_a_signature_can_be_quantised(source, keras_model, tmp_pa
     artifact = replace(source, folder=bare, outputs=source.outputs[::-1])
     (tmp_path / "work").mkdir()
     parameters = {"quantization": "static_int8"}
-    candidate = LiteRtBackend().build(artifact, parameters, batches(source), tmp_path / "work")
+    candidate = LiteRtBackend().build(
+        BuildJob(artifact, parameters, batches(source), tmp_path / "work")
+    )
     assert list(LiteRtBackend().load(candidate, 1).run(batches(source)[0])) == ["logits", "scores"]
     assert error(candidate, keras_model, source) < 0.01
 
@@ -176,13 +183,13 @@ def test_a_broken_file_is_a_build_error(source, tmp_path):
     (tmp_path / "work").mkdir()
     for parameters in ({}, {"quantization": "dynamic_int8"}):
         with pytest.raises(BuildError, match=r"\.tflite"):
-            LiteRtBackend().build(broken, parameters, None, tmp_path / "work")
+            LiteRtBackend().build(BuildJob(broken, parameters, None, tmp_path / "work"))
 
 
 def test_a_name_that_the_file_lacks_is_told_with_those_it_has(source, tmp_path):
     other = replace(source, inputs=(replace(source.inputs[0], name="picture"),))
     with pytest.raises(BuildError, match="no input 'picture' in its signature, but image"):
-        LiteRtBackend().build(other, {}, None, tmp_path)
+        LiteRtBackend().build(BuildJob(other, {}, None, tmp_path))
 
 
 def test_a_keras_source_runs_in_keras(keras_model, source, tmp_path):
@@ -197,7 +204,7 @@ def test_a_keras_source_runs_in_keras(keras_model, source, tmp_path):
     script = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from hamerspace.backends.base import Candidate\n"
+        "from hamerspace.backends.candidate import Candidate\n"
         "from hamerspace.backends.litert.backend import LiteRtBackend\n"
         "candidate = Candidate.from_dict(__import__('json').loads(sys.argv[1]))\n"
         "found = LiteRtBackend().load(candidate, 1).run({'image': np.load(sys.argv[2])})\n"

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.backends.onnxruntime.config import CONFIG
 from hamerspace.errors import BuildError
@@ -71,7 +72,7 @@ def workdir(tmp_path, monkeypatch):
 
 
 def build(source, workdir, calibration=None, **parameters):
-    return OnnxRuntimeBackend().build(source, parameters, calibration, workdir)
+    return OnnxRuntimeBackend().build(BuildJob(source, parameters, calibration, workdir))
 
 
 def op_types(candidate):
@@ -223,7 +224,7 @@ def test_half_precision_recurrent_layers_load_or_fail_as_an_observation(tmp_path
     script = (
         "import numpy as np\n"
         "from pathlib import Path\n"
-        "from hamerspace.backends.base import Candidate\n"
+        "from hamerspace.backends.candidate import Candidate\n"
         "from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend\n"
         f"candidate = Candidate.load(Path({str(candidate.folder)!r}))\n"
         "session = OnnxRuntimeBackend().load(candidate, 1)\n"

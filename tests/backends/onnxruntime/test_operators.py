@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.errors import BuildError
 from hamerspace.tasks.model import TensorSpec
@@ -90,7 +91,7 @@ def _save(folder, nodes, weights, inputs, shape, opset):
 
 def build(source, folder, kind):
     folder.mkdir()
-    return BACKEND.build(source, {"quantization": kind}, tiny.calibration(source), folder)
+    return BACKEND.build(BuildJob(source, {"quantization": kind}, tiny.calibration(source), folder))
 
 
 def error(source, candidate):

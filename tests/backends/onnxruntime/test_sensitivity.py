@@ -1,5 +1,6 @@
 import pytest
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.errors import BuildError
 from tests import onnx_models as tiny
@@ -15,7 +16,7 @@ def rank(tmp_path, monkeypatch):
         folder.mkdir()
         monkeypatch.chdir(folder)
         data = tiny.calibration(source) if calibration == "given" else calibration
-        return BACKEND.sensitivity(source, parameters, data, folder)
+        return BACKEND.sensitivity(BuildJob(source, parameters, data, folder))
 
     return rank
 
@@ -29,7 +30,7 @@ def error_with(tmp_path, monkeypatch):
         folder.mkdir()
         monkeypatch.chdir(folder)
         data = tiny.calibration(source)
-        candidate = BACKEND.build(source, parameters, data, folder, kept)
+        candidate = BACKEND.build(BuildJob(source, parameters, data, folder, kept))
         return graphs.relative_error(BACKEND, candidate, data, tiny.reference(source))
 
     return error_with

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.backends.openvino.backend import OpenVinoBackend
 from hamerspace.backends.openvino.config import CONFIG
@@ -57,7 +58,7 @@ class TestRecogniser(OpenVinoConformance):
 
 def build(source, folder, calibration=None, **parameters):
     folder.mkdir()
-    return OpenVinoBackend().build(source, parameters, calibration, folder)
+    return OpenVinoBackend().build(BuildJob(source, parameters, calibration, folder))
 
 
 def run(candidate, batch, **runtime):
@@ -77,7 +78,7 @@ def test_the_baseline_is_f32_as_in_onnx_runtime(tmp_path, make):
     batch = tiny.inputs(source, 4)
     (tmp_path / "ort").mkdir()
     other = OnnxRuntimeBackend()
-    expected = other.load(other.build(source, {}, None, tmp_path / "ort"), 1).run(batch)
+    expected = other.load(other.build(BuildJob(source, {}, None, tmp_path / "ort")), 1).run(batch)
     candidate = build(source, tmp_path / "ov")
 
     def error(precision):

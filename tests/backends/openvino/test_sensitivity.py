@@ -1,5 +1,6 @@
 import pytest
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.openvino.backend import OpenVinoBackend
 from hamerspace.errors import BuildError
 from tests import onnx_models as tiny
@@ -9,14 +10,14 @@ BACKEND = OpenVinoBackend()
 
 
 def rank(source, folder, **parameters):
-    return BACKEND.sensitivity(source, parameters, tiny.calibration(source), folder)
+    return BACKEND.sensitivity(BuildJob(source, parameters, tiny.calibration(source), folder))
 
 
 def error_with(source, folder, kept, **parameters):
     folder /= f"kept-{len(list(folder.iterdir()))}"
     folder.mkdir()
     data = tiny.calibration(source)
-    candidate = BACKEND.build(source, parameters, data, folder, kept)
+    candidate = BACKEND.build(BuildJob(source, parameters, data, folder, kept))
     return graphs.relative_error(BACKEND, candidate, data, tiny.reference(source))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.openvino.backend import OpenVinoBackend
 from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.tflite import TfliteModel
@@ -50,7 +51,7 @@ def expected(source, batch):
 @pytest.mark.parametrize(("which", "tolerance"), [("source", 1e-4), ("quantized", 2e-2)])
 def test_what_litert_computes(request, tmp_path, which, tolerance):
     model = request.getfixturevalue(which)
-    candidate = BACKEND.build(model, {}, None, tmp_path)
+    candidate = BACKEND.build(BuildJob(model, {}, None, tmp_path))
     for rows in (1, 3):
         batch = tiny.inputs(model, rows)
         found = BACKEND.load(candidate, 1).run(batch)
@@ -62,10 +63,10 @@ def test_what_litert_computes(request, tmp_path, which, tolerance):
 
 def test_it_is_quantised_like_any_other(tmp_path, source):
     data = tiny.calibration(source)
-    ranked = BACKEND.sensitivity(source, {"quantization": "int8"}, data, tmp_path)
+    ranked = BACKEND.sensitivity(BuildJob(source, {"quantization": "int8"}, data, tmp_path))
     assert all("_" not in name or not name.startswith("Convolution") for name, _ in ranked)
     kept = [ranked[0][0]]
-    candidate = BACKEND.build(source, {"quantization": "int8"}, data, tmp_path, kept)
+    candidate = BACKEND.build(BuildJob(source, {"quantization": "int8"}, data, tmp_path, kept))
     batch = tiny.inputs(source, 8)
     found, wanted = BACKEND.load(candidate, 1).run(batch), expected(source, batch)
     assert np.corrcoef(found["logits"].ravel(), wanted["logits"].ravel())[0, 1] > 0.97

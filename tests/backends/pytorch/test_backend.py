@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from hamerspace.backends.base import Candidate
+from hamerspace.backends.base import BuildJob
+from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.pytorch.backend import PytorchBackend
 from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.errors import BuildError
@@ -170,7 +171,7 @@ def test_files_without_python_code_run_too(tmp_path, kind, execution):
     assert info.format == kind
     backend = PytorchBackend()
     parameters = {"quantization": "none", "execution": execution}
-    candidate = backend.build(source, parameters, None, tmp_path / "work")
+    candidate = backend.build(BuildJob(source, parameters, None, tmp_path / "work"))
     batch = np.random.default_rng(1).standard_normal((5, 2, 8, 8), np.float32)
     with torch.inference_mode():
         wanted = net(torch.from_numpy(batch)).numpy()
@@ -191,7 +192,7 @@ def test_files_without_python_code_run_too(tmp_path, kind, execution):
     ],
 )
 def test_a_file_returns_its_only_output_by_itself(uneven, tmp_path, execution, read):
-    candidate = PytorchBackend().build(uneven, {"execution": execution}, None, tmp_path)
+    candidate = PytorchBackend().build(BuildJob(uneven, {"execution": execution}, None, tmp_path))
     image = images(3)["image"]
     found = read(str(tmp_path / candidate.files[0]))(torch.from_numpy(image))
     wanted = load_module(uneven).run({"input": image})["output"]
@@ -200,7 +201,7 @@ def test_a_file_returns_its_only_output_by_itself(uneven, tmp_path, execution, r
 
 def test_a_file_returns_several_outputs_as_a_tuple(tmp_path):
     source, _ = opened(tmp_path, CONVOLUTIONS, images())
-    candidate = PytorchBackend().build(source, {"execution": "frozen"}, None, tmp_path)
+    candidate = PytorchBackend().build(BuildJob(source, {"execution": "frozen"}, None, tmp_path))
     found = torch.jit.load(tmp_path / candidate.files[0])(*map(torch.from_numpy, images().values()))
     assert [tuple(tensor.shape) for tensor in found] == [(4, 5), (4, 8)]
 
@@ -231,7 +232,7 @@ def test_read_only_rows_are_taken(tmp_path):
 def test_static_int8_without_data_is_refused(tmp_path):
     source, _ = opened(tmp_path, CONVOLUTIONS, images())
     with pytest.raises(BuildError, match="calibration"):
-        PytorchBackend().build(source, {"quantization": "static_int8"}, None, tmp_path)
+        PytorchBackend().build(BuildJob(source, {"quantization": "static_int8"}, None, tmp_path))
 
 
 def test_control_flow_that_fx_cannot_trace_is_a_build_error(tmp_path):
@@ -252,14 +253,16 @@ def build():
     example = {"x": np.ones((2, 4), np.float32)}
     source, _ = opened(tmp_path, code, example)
     with pytest.raises(BuildError, match=r"torch\.fx"):
-        PytorchBackend().build(source, {"quantization": "static_int8"}, [example], tmp_path)
+        PytorchBackend().build(
+            BuildJob(source, {"quantization": "static_int8"}, [example], tmp_path)
+        )
 
 
 def test_the_exported_file_holds_little_beside_the_weights(tmp_path):
     source, _ = opened(tmp_path, CONVOLUTIONS, images())
     (tmp_path / "work").mkdir()
     candidate = PytorchBackend().build(
-        source, {"quantization": "none", "execution": "eager"}, None, tmp_path / "work"
+        BuildJob(source, {"quantization": "none", "execution": "eager"}, None, tmp_path / "work")
     )
     assert candidate.size_bytes < 60_000
 
@@ -300,7 +303,7 @@ def test_the_layer_that_suffers_most_is_ranked_first_and_can_be_kept(
 ):
     backend = PytorchBackend()
     batches = [{"input": images(8)["image"]}]
-    ranked = backend.sensitivity(uneven, {"quantization": kind}, batches, tmp_path)
+    ranked = backend.sensitivity(BuildJob(uneven, {"quantization": kind}, batches, tmp_path))
     assert {name for name, _ in ranked} == layers
     errors = [error for _, error in ranked]
     assert errors == sorted(errors, reverse=True)
@@ -310,7 +313,7 @@ def test_the_layer_that_suffers_most_is_ranked_first_and_can_be_kept(
         folder = tmp_path / str(len(kept))
         folder.mkdir()
         parameters = {"quantization": kind, "float_layers": len(kept)}
-        built.append(backend.build(uneven, parameters, batches, folder, kept))
+        built.append(backend.build(BuildJob(uneven, parameters, batches, folder, kept)))
     plain, mixed = (error_of(candidate, uneven, batches[0]) for candidate in built)
     assert mixed < plain / 2
     assert built[1].size_bytes > built[0].size_bytes + 10_000
@@ -318,20 +321,22 @@ def test_the_layer_that_suffers_most_is_ranked_first_and_can_be_kept(
 
 def test_layers_to_keep_must_be_there(uneven, tmp_path):
     with pytest.raises(BuildError, match="no layer named 'head'"):
-        PytorchBackend().build(uneven, {"quantization": "dynamic_int8"}, None, tmp_path, ["head"])
+        PytorchBackend().build(
+            BuildJob(uneven, {"quantization": "dynamic_int8"}, None, tmp_path, ["head"])
+        )
 
 
 def test_a_gpu_that_is_not_there_is_told(uneven, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(BuildError, match="no CUDA device"):
-        PytorchBackend().build(uneven, {"device": "cuda"}, None, tmp_path)
+        PytorchBackend().build(BuildJob(uneven, {"device": "cuda"}, None, tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["bitsandbytes_int8", "bitsandbytes_nf4"])
 def test_bitsandbytes_is_stored_without_python_code(uneven, tmp_path, kind):
     pytest.importorskip("bitsandbytes")
-    built = PytorchBackend().build(uneven, {"quantization": kind}, None, tmp_path)
+    built = PytorchBackend().build(BuildJob(uneven, {"quantization": kind}, None, tmp_path))
     weights = (uneven.folder / "weights.safetensors").stat().st_size
     assert built.size_bytes < weights
     assert error_of(built, uneven, {"input": images(3)["image"]}) < 0.2
@@ -351,7 +356,7 @@ def build():
     source, info = opened(tmp_path, code, example)
     chosen = {"quantization": "none", "execution": execution}
     (tmp_path / "out").mkdir()
-    candidate = PytorchBackend().build(source, chosen, None, tmp_path / "out")
+    candidate = PytorchBackend().build(BuildJob(source, chosen, None, tmp_path / "out"))
     assert candidate.size_bytes > 4 * info.parameter_count
     found = PytorchBackend().load(candidate, 1).run(example)["output"]
     wanted = load_module(source).run(example)["output"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.pytorch.backend import PytorchBackend
 from hamerspace.errors import BuildError
 from hamerspace.tasks.sources import SourceSpec, open_source
@@ -58,7 +59,7 @@ def build(source, example, folder, float_layers=()):
     folder.mkdir()
     backend = PytorchBackend()
     chosen = {"quantization": "static_int8"}
-    return backend.load(backend.build(source, chosen, [example], folder, float_layers), 1)
+    return backend.load(backend.build(BuildJob(source, chosen, [example], folder, float_layers)), 1)
 
 
 @pytest.mark.parametrize("name", list(FORWARDS))
@@ -79,7 +80,7 @@ def test_layers_are_quantised_and_the_batch_stays_free(name, tmp_path):
 def test_layers_of_an_exported_forward_can_be_kept(tmp_path):
     source, example = opened(tmp_path, *FORWARDS["shape"])
     ranked = PytorchBackend().sensitivity(
-        source, {"quantization": "static_int8"}, [example], tmp_path
+        BuildJob(source, {"quantization": "static_int8"}, [example], tmp_path)
     )
     assert {name for name, _ in ranked} == {"stem.0", "depthwise", "wide", "head"}
     build(source, example, tmp_path / "out", ["head", "wide"])

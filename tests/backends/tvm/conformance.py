@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.tvm.backend import TvmBackend
 from hamerspace.backends.tvm.config import CONFIG
 from hamerspace.errors import BuildError
@@ -39,7 +40,7 @@ def test_a_broken_file_is_a_build_error(tmp_path):
     source.file("model").write_bytes(b"not a model")
     (tmp_path / "work").mkdir()
     with pytest.raises(BuildError, match=r"model\.onnx"):
-        TvmBackend().build(source, {}, None, tmp_path / "work")
+        TvmBackend().build(BuildJob(source, {}, None, tmp_path / "work"))
 
 
 def test_what_compiles_for_one_batch_size_only_keeps_it(tmp_path, monkeypatch):
@@ -56,7 +57,7 @@ def test_what_compiles_for_one_batch_size_only_keeps_it(tmp_path, monkeypatch):
     source = tiny.conv_net(tmp_path / "source")
     batch = tiny.inputs(source, 3)
     (tmp_path / "work").mkdir()
-    candidate = TvmBackend().build(source, {}, [batch], tmp_path / "work")
+    candidate = TvmBackend().build(BuildJob(source, {}, [batch], tmp_path / "work"))
     assert [spec.shape[0] for spec in (*candidate.inputs, *candidate.outputs)] == [3, 3]
     found = TvmBackend().load(candidate, 1).run(batch)
     np.testing.assert_allclose(

@@ -8,6 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from hamerspace.compress import TechniqueJob
 from hamerspace.compress.pruning import TECHNIQUE as PRUNING
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
@@ -79,7 +80,9 @@ def test_pruning_finds_the_columns_of_a_channel_past_a_flatten_of_channels_last(
     heads = [m for m in module.inner.children() if isinstance(m, nn.Linear)]
     assert {m.in_features for m in heads} == {256}
     parameters = {"prune.ratio": 0.5, "prune.round_to": 1, "prune.importance": "local"}
-    pruned = PRUNING.apply(model, model, parameters, None, folder(tmp_path, "pruned"), 0)
+    pruned = PRUNING.apply(
+        TechniqueJob(model, model, parameters, None, folder(tmp_path, "pruned"), 0)
+    )
     smaller = load_module(pruned)
     fewer = [m for m in smaller.inner.children() if isinstance(m, nn.Linear)]
     for before, after in zip(heads, fewer, strict=True):
