@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hamerspace.environments import Requirements
 from hamerspace.errors import BuildError, HamerspaceError
@@ -69,12 +70,36 @@ class Technique(Requirements, ABC):
         formats: Formats of the models that it takes, best first; the build converts others.
         result_format: Format of what it makes, where that is another than what it takes.
         needs_training_data: Whether :meth:`apply` needs the train split.
+        lowers_precision: Whether it belongs to quantization, rather than to smaller models.
+        makes_sparse: Whether files compress better by it than their size tells.
+        model_suffix: Of the files that it leaves, where no backend builds such files and users may
+            ask for one.
+        typical_s: Wall seconds that it is expected to take, before any was seen.
+        goals: The goals that switching it on serves, each with what is searched of it where the
+            space does not say.
+        demands: What a goal fixes of it, whatever the space says.
     """
 
     name: str
     needs_training_data: bool = False
     formats: tuple[str, ...] = ("pytorch",)
     result_format: str | None = None
+    lowers_precision: bool = False
+    makes_sparse: bool = False
+    model_suffix: str = ""
+    typical_s: float = 10.0
+    goals: ClassVar[Mapping[str, Mapping[str, tuple[Scalar, ...]]]] = {}
+    demands: ClassVar[Mapping[str, Mapping[str, tuple[Scalar, ...]]]] = {}
+
+    @property
+    def made_format(self) -> str:
+        """Format of what it makes of the best that it takes."""
+        return self.result_format or self.formats[0]
+
+    @property
+    def switch(self) -> str:
+        """Name of the parameter that switches it on."""
+        return self.parameters()[0].name
 
     @abstractmethod
     def parameters(self) -> tuple[Parameter, ...]:

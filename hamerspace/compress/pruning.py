@@ -1,10 +1,11 @@
 """Structured pruning: whole channels go, so that every runtime gets a smaller dense model."""
 
 import logging
+from typing import ClassVar
 
 from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.errors import BuildError
-from hamerspace.recipe import Condition, Mask, Parameter
+from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -12,6 +13,10 @@ logger = logging.getLogger(__name__)
 
 _MOST_RESTARTS = 20
 _PRUNES = Condition("prune.ratio", excluded=(0.0,))
+_SEARCHED: dict[str, tuple[Scalar, ...]] = {
+    "prune.ratio": (0.0, 0.3, 0.5, 0.7),
+    "prune.round_to": (8, 16),
+}
 
 
 class StructuredPruning(Technique):
@@ -24,6 +29,7 @@ class StructuredPruning(Technique):
     modules = ("torch", "torch_pruning", "safetensors")
     extra = "pytorch"
     distributions = ("torch", "torch-pruning")
+    goals: ClassVar = dict.fromkeys(("prune", "distill"), _SEARCHED)
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

@@ -32,6 +32,8 @@ class QuantizationAwareTraining(Technique):
     distributions = ("torch", "nncf", "onnx", "onnxruntime")
     needs_training_data = True
     result_format = "onnx"
+    lowers_precision = True
+    typical_s = 30.0
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

@@ -1,6 +1,7 @@
 """Recovery: give a pruned model back what pruning took, from data, labels or the source model."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.compress.distillation import (
@@ -43,6 +44,12 @@ class Recovery(Technique):
     extra = "pytorch"
     distributions = ("torch",)
     needs_training_data = True
+    typical_s = 20.0
+    demands: ClassVar = {
+        # Without data to train on, all but none is masked.
+        "prune": {"recover.method": ("finetune", "distill", "bn", "none")},
+        "distill": {"recover.method": ("distill",)},
+    }
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

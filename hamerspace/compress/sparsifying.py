@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import ClassVar
 
 from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.recipe import Mask, Parameter
@@ -25,6 +26,8 @@ class UnstructuredPruning(Technique):
     modules = ("torch", "safetensors")
     extra = "pytorch"
     distributions = ("torch",)
+    makes_sparse = True
+    goals: ClassVar = {"prune": {}}
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

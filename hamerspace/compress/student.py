@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
@@ -24,6 +25,9 @@ class NarrowStudent(Technique):
     distributions = ("tensorflow", "tensorflow-cpu", "keras")
     needs_training_data = True
     formats = ("keras",)
+    model_suffix = ".keras"
+    typical_s = 20.0
+    goals: ClassVar = {"distill": {"student.width": (1.0, 0.75, 0.5)}}
 
     def parameters(self) -> tuple[Parameter, ...]:
         return (

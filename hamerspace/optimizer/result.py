@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from hamerspace.backends import BACKENDS
 from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.outcome.confirmed import Confirmed, Verdict
@@ -15,7 +16,7 @@ from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import cost
 from hamerspace.search.saving import copy_model, model_file, refuse_sources, save_candidate
-from hamerspace.search.suffixes import FLOATING, TECHNIQUE_FORMATS, backends_for
+from hamerspace.search.suffixes import backends_for, technique_formats
 from hamerspace.study import Study
 from hamerspace.tasks.model import MANIFEST
 
@@ -155,13 +156,14 @@ class OptimizationResult:
 
     def _write(self, number: int, target: Path) -> tuple[Path, ...]:
         """Write a trial's model; empty where it has no file of this suffix."""
-        model_format = TECHNIQUE_FORMATS.get(target.suffix)
+        model_format = technique_formats().get(target.suffix)
         if model_format is None:
             candidate = self._candidate(number)
             found = model_file(candidate, target.suffix) is not None
             return save_candidate(candidate, target) if found else ()
         recipe = self.study.records()[number].recipe
-        if recipe.get(f"{recipe.backend}.quantization", FLOATING) != FLOATING:
+        config = BACKENDS.load(recipe.backend)
+        if recipe.get(config.quantization_name, config.unquantized) != config.unquantized:
             return ()
         model = self.study.technique_model(number, model_format)
         return () if model is None else copy_model(model.file("model"), target)

@@ -11,14 +11,14 @@ from hamerspace.search.prepared import Prepared
 from hamerspace.space import Space
 from hamerspace.space.choice import Choice
 
-TECHNIQUE_FORMATS = {".keras": "keras"}
-"""Suffix to the format of models that no backend builds, but techniques leave for one to convert.
 
-Such a file says what a candidate does only where its backend keeps floating point.
-"""
+def technique_formats() -> dict[str, str]:
+    """Suffix to the format of models that no backend builds, but techniques leave to be converted.
 
-FLOATING = "none"
-"""Value of a backend's ``quantization`` that keeps floating point."""
+    Such a file says what a candidate does only where its backend keeps floating point.
+    """
+    techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
+    return {t.model_suffix: t.made_format for t in techniques if t.model_suffix}
 
 
 def backends_for(suffix: str) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def backends_for(suffix: str) -> tuple[str, ...]:
     Raises:
         ConfigError: Nothing makes such files; the message lists what there is.
     """
-    if suffix in TECHNIQUE_FORMATS:
+    if suffix in technique_formats():
         return tuple(BACKENDS)
     names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
     if names:
@@ -37,7 +37,7 @@ def backends_for(suffix: str) -> tuple[str, ...]:
     known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
     raise ConfigError(
         f"--output: there are no models saved as '{suffix}' files here; there are "
-        f"{', '.join([*known, *TECHNIQUE_FORMATS])}"
+        f"{', '.join([*known, *technique_formats()])}"
     )
 
 
@@ -81,7 +81,7 @@ def able_backends(
     refuse_suffix(suffix, asked)
     with Prepared(loaded, store or Store(default_store_folder()), asked) as prepared:
         space = prepared.space
-    if suffix in TECHNIQUE_FORMATS:
+    if suffix in technique_formats():
         _refuse_without_technique(space, suffix)
         return asked
     able = backends_for(suffix)
@@ -101,7 +101,7 @@ def _why_not(space: Space, backend: str, asked: tuple[str, ...] | None) -> str:
 
 def _refuse_without_technique(space: Space, suffix: str) -> None:
     """Refuse a format of which no technique can leave a changed model in floating point."""
-    switches = tuple(_switches(space, TECHNIQUE_FORMATS[suffix]))
+    switches = tuple(_switches(space, technique_formats()[suffix]))
     if not any(_works(space, switch) for switch in switches):
         raise _unreachable(suffix, (_why_idle(space, switch) for switch in switches))
 
@@ -110,7 +110,7 @@ def _switches(space: Space, model_format: str) -> Iterator[Choice]:
     """The parameters that switch on the techniques whose result has a format."""
     for name in TECHNIQUES:
         technique = TECHNIQUES.load(name)
-        if (technique.result_format or technique.formats[0]) == model_format:
+        if technique.made_format == model_format:
             own = {parameter.name for parameter in technique.parameters()}
             yield from (c for c in space.choices if c.name in own and c.parameter.optional)
 
@@ -125,8 +125,9 @@ def _works(space: Space, switch: Choice) -> bool:
 
 
 def _keeps_floating_point(space: Space, backend: str) -> bool:
-    name = f"{backend}.quantization"
-    return all(FLOATING in choice.values for choice in space.choices if choice.name == name)
+    config = BACKENDS.load(backend)
+    choices = (c for c in space.choices if c.name == config.quantization_name)
+    return all(config.unquantized in choice.values for choice in choices)
 
 
 def _why_idle(space: Space, switch: Choice) -> str:

@@ -4,36 +4,16 @@ The uncompressed model on each runtime stays in every one of them: it is what a 
 against, and a goal that gains nothing should not pretend to.
 """
 
+from collections.abc import Iterator
+
+from hamerspace.backends import BACKENDS
+from hamerspace.compress import TECHNIQUES, Technique
 from hamerspace.config.space import DeclaredParameter, SpaceConfig
 from hamerspace.config.study import AUTO_GOAL
 from hamerspace.errors import ConfigError
-from hamerspace.recipe import Scalar
 from hamerspace.space.space import Space
 
-_TECHNIQUES = ("prune.", "sparsify.", "student.", "recover.", "distill.")
-_PRUNING: dict[str, list[Scalar]] = {
-    "prune.ratio": [0.0, 0.3, 0.5, 0.7],
-    "prune.round_to": [8, 16],
-}
-_OFFERS: dict[str, dict[str, list[Scalar]]] = {
-    "quantize": {},
-    "prune": _PRUNING,
-    "distill": {**_PRUNING, "student.width": [1.0, 0.75, 0.5]},
-}
-"""What a goal searches where the space does not mention it."""
-
-_FIXED: dict[str, dict[str, list[Scalar]]] = {
-    "quantize": {},
-    # Without data to train on, all but none is masked.
-    "prune": {"recover.method": ["finetune", "distill", "bn", "none"]},
-    "distill": {"recover.method": ["distill"]},
-}
-"""What a goal fixes, whatever the space says."""
-
-_SWITCHES = {
-    "prune": ("prune.ratio", "sparsify.ratio"),
-    "distill": ("student.width", "prune.ratio"),
-}
+_QUANTIZE = "quantize"
 
 
 def narrow(config: SpaceConfig, goal: str) -> SpaceConfig:
@@ -49,12 +29,14 @@ def narrow(config: SpaceConfig, goal: str) -> SpaceConfig:
     """
     if goal == AUTO_GOAL:
         return config
-    kept = {name: value for name, value in config.parameters.items() if _serves(name, goal)}
-    for name, values in _OFFERS[goal].items():
-        if name not in kept:
-            kept[name] = DeclaredParameter(choices=tuple(values))
-    for name, values in _FIXED[goal].items():
-        kept[name] = DeclaredParameter(choices=tuple(values))
+    idle = set(_idle(goal))
+    kept = {name: value for name, value in config.parameters.items() if name not in idle}
+    for technique in _techniques():
+        for name, values in technique.goals.get(goal, {}).items():
+            kept.setdefault(name, DeclaredParameter(choices=values))
+    for technique in _techniques():
+        for name, values in technique.demands.get(goal, {}).items():
+            kept[name] = DeclaredParameter(choices=values)
     return config.model_copy(update={"parameters": kept})
 
 
@@ -64,13 +46,12 @@ def refuse_idle_goal(space: Space, goal: str) -> None:
     Raises:
         ConfigError: The space holds nothing but the uncompressed model.
     """
-    names = _SWITCHES.get(goal) or tuple(
-        choice.name for choice in space.choices if choice.name.endswith(".quantization")
-    )
-    choices = [choice for choice in space.choices if choice.name in names]
-    if any(choice.asked for choice in choices):
+    names = {technique.switch for technique in _techniques() if goal in technique.goals}
+    if goal == _QUANTIZE:
+        names = set(_quantizations())
+    if any(choice.asked for choice in space.choices if choice.name in names):
         return
-    behind = (*names, "recover.method")
+    behind = names.union(*(fixed for t in _techniques() for fixed in t.demands.values()))
     reasons = dict.fromkeys(m.reason for m in space.masks if m.parameter in behind)
     raise ConfigError(
         f"goal '{goal}': nothing of it is possible for this model"
@@ -79,8 +60,19 @@ def refuse_idle_goal(space: Space, goal: str) -> None:
     )
 
 
-def _serves(name: str, goal: str) -> bool:
-    if goal == "quantize":
-        return not name.startswith(_TECHNIQUES)
-    # At its default no backend quantises, and what depends on quantisation is inert.
-    return not name.startswith("qat.") and not name.endswith(".quantization")
+def _idle(goal: str) -> Iterator[str]:
+    """Names of the parameters that do not serve a goal."""
+    for technique in _techniques():
+        if technique.lowers_precision != (goal == _QUANTIZE):
+            yield from (parameter.name for parameter in technique.parameters())
+    if goal != _QUANTIZE:
+        # At its default no backend quantises, and what depends on quantisation is inert.
+        yield from _quantizations()
+
+
+def _techniques() -> Iterator[Technique]:
+    return (TECHNIQUES.load(name) for name in TECHNIQUES)
+
+
+def _quantizations() -> Iterator[str]:
+    return (BACKENDS.load(name).quantization_name for name in BACKENDS)

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from hamerspace.compress import TECHNIQUES
 from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 
-_TYPICAL_S = {"student": 20.0, "prune": 10.0, "recover": 20.0, "sparsify": 10.0, "qat": 30.0}
 _OTHERWISE_S = 2.0
 _MEASURING_S = 2.0
 
@@ -51,7 +51,8 @@ class Costs:
         return building_s + _mean(self._measuring, _MEASURING_S)
 
     def _stage_s(self, label: str) -> float:
-        return _mean(self._sums[label], _TYPICAL_S.get(label, _OTHERWISE_S))
+        prior = TECHNIQUES.load(label).typical_s if label in TECHNIQUES else _OTHERWISE_S
+        return _mean(self._sums[label], prior)
 
 
 def _mean(values: Sequence[float], prior: float) -> float:
