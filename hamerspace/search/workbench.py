@@ -18,6 +18,7 @@ from hamerspace.build.stages import host_digest
 from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest
 from hamerspace.build.worker import Worker
+from hamerspace.compress import TECHNIQUES
 from hamerspace.environments import environment_python, install_hint
 from hamerspace.errors import BuildError, ConfigError, SourceError
 from hamerspace.measure.judging import JudgeLimits, RemoteJudge
@@ -331,7 +332,9 @@ class Workbench:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""
         asked = Objective.DOWNLOAD in self.config.objectives
         limited = self.prepared.constraints.max_download_mb is not None
-        return asked or limited or (recipe is not None and "sparsify.ratio" in recipe.parameters)
+        techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
+        sparse = (t.switch for t in techniques if t.makes_sparse)
+        return asked or limited or (recipe is not None and any(n in recipe for n in sparse))
 
     def _data(self, split: str) -> EvaluationSet:
         """A split with its judge; the source model's outputs on it are computed on first use."""

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import name_nodes, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
 from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
@@ -79,9 +78,10 @@ def _split_products(path: Path) -> Any:
     Returns:
         The graph.
     """
+    import onnx
     from onnxruntime.quantization.onnx_model import ONNXModel
 
-    wrapped = ONNXModel(load_model(path))
+    wrapped = ONNXModel(onnx.load(path))
     wrapped.replace_gemm_with_matmul()
     name_nodes(wrapped.model.graph)
     save_onnx(wrapped.model, path)

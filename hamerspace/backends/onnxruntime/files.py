@@ -10,39 +10,18 @@ from hamerspace.tasks.onnx_graph import external_files, weights_by_type
 MODEL_FILE = "model.onnx"
 
 
-def copy_model(model: Path, folder: Path) -> tuple[str, ...]:
-    """Copy a model file and its external data into ``folder``, unchanged.
-
-    Returns:
-        The names of the copies, :data:`MODEL_FILE` first.
+def copy_model(model: Path, folder: Path) -> None:
+    """Copy a model file, as :data:`MODEL_FILE`, and its external data into ``folder``, unchanged.
 
     Raises:
         BuildError: The external data are missing, or lie outside the model's folder.
     """
-    shutil.copyfile(model, folder / MODEL_FILE)
-    names = external_data(model)
-    for name in names:
-        origin, target = model.parent / name, folder / name
-        if not origin.is_file():
-            raise BuildError(
-                f"{model.name} keeps weights in '{name}', which does not stand beside it; "
-                "copy the data file into the model's folder"
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(origin, target)
-    return (MODEL_FILE, *names)
-
-
-def load_model(model: Path) -> Any:
-    """Read a model with all its weights into memory, as an ``onnx.ModelProto``.
-
-    Raises:
-        BuildError: As :func:`copy_model` does.
-    """
-    import onnx
-
     check_external_data(model)
-    return onnx.load(model)
+    shutil.copyfile(model, folder / MODEL_FILE)
+    for name in external_data(model):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model.parent / name, target)
 
 
 def check_external_data(model: Path) -> None:
@@ -53,7 +32,10 @@ def check_external_data(model: Path) -> None:
     """
     for name in external_data(model):
         if not (model.parent / name).is_file():
-            raise BuildError(f"{model.name} keeps weights in '{name}', which is not beside it")
+            raise BuildError(
+                f"{model.name} keeps weights in '{name}', which does not stand beside it; "
+                "copy the data file into the model's folder"
+            )
 
 
 def strip_annotations(model: Path) -> None:

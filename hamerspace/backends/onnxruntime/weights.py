@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hamerspace.backends.onnxruntime.files import load_model
 from hamerspace.backends.onnxruntime.graph import normalize, weight_counts
 from hamerspace.backends.onnxruntime.scheme import Scheme
 from hamerspace.errors import NothingToLowerError
@@ -58,7 +57,9 @@ class BlockWeights(Scheme):
         return self._layers
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
-        proto = load_model(self.model)
+        import onnx
+
+        proto = onnx.load(self.model)
         opsets = {entry.domain: entry.version for entry in proto.opset_import}
         with _quantizer_module() as module:
             quantizer = module.MatMulNBitsQuantizer(
