@@ -376,7 +376,10 @@ class Backend(ABC):
         own = [name for name in made.files if Path(name).suffix in config.model_suffixes]
         if config.model_suffixes and len(own) != 1:
             suffixes = " or ".join(config.model_suffixes)
-            raise BuildError(f"{config.name}: not one of {made.files} is the {suffixes} file")
+            raise BuildError(
+                f"{config.name}: a candidate has exactly one {suffixes} file, not {len(own)} of "
+                f"{', '.join(made.files)}"
+            )
         if config.quantization in parameters:
             made = made.noting(quantization=parameters[config.quantization])
         bits = config.promised_bits(parameters)
