@@ -13,6 +13,7 @@ from hamerspace.tasks.tflite import TfliteModel
 
 if TYPE_CHECKING:
     from hamerspace.backends.litert.quantize import FloatModel, Scheme
+    from hamerspace.tasks.tensorflow_module import NamedFunction
 
 _MODEL = "model.tflite"
 
@@ -115,7 +116,7 @@ class LiteRtBackend(Backend):
         if candidate.metadata.get("format") in CONFIG.source_formats:
             from hamerspace.backends.litert.tensorflow import load_source
 
-            return load_source(candidate, threads)
+            return _Session(load_source(candidate, threads))
         return _Session(
             TfliteModel(
                 candidate.folder / candidate.metadata["model"],
@@ -139,7 +140,7 @@ class LiteRtBackend(Backend):
 
 
 class _Session(Session):
-    def __init__(self, model: TfliteModel) -> None:
+    def __init__(self, model: "TfliteModel | NamedFunction") -> None:
         self._run = model.run
 
     def run(self, batch: Arrays) -> Arrays:
