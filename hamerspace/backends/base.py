@@ -312,7 +312,7 @@ class Backend(ABC):
     def explain(self, job: BuildJob, error: Exception) -> str:
         """What could not be built and why, in one line for people."""
         kind = job.parameters.get(self.config.quantization, "a candidate")
-        model = job.source.file("model").name
+        model = Path(job.source.metadata.get("model", "this model")).name
         return f"{self.config.title} cannot build {kind} from {model}: {error}"
 
     def candidate(
