@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import FLOAT_LAYERS, BuildJob
+from hamerspace.backends.base import FLOAT_LAYERS, Backend, BuildJob
 from hamerspace.backends.candidate import Candidate
 from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store
@@ -136,55 +137,44 @@ def _run(
         technique.apply(TechniqueJob(teacher, model, parameters, data, scratch, task.seed))
     elif kind == "convert":
         convert(model, name, task.example, scratch).save()
-    elif kind == "sensitivity":
-        _rank(task, model, name, parameters, scratch)
     else:
-        _build(task, model, name, parameters, ranking, scratch)
+        job = BuildJob(model, parameters, task.calibration_batches, scratch)
+        backend = BACKENDS.load(name).create()
+        if kind == "sensitivity":
+            _rank(backend, job)
+        else:
+            _keep_only(backend.build(replace(job, float_layers=_kept(ranking, parameters))))
 
 
-def _rank(
-    task: BuildContext,
-    model: ModelArtifact,
-    backend: str,
-    parameters: Mapping[str, Any],
-    scratch: Path,
-) -> None:
-    job = BuildJob(model, parameters, task.calibration_batches, scratch)
-    ranked = BACKENDS.load(backend).create().sensitivity(job)
-    for path in scratch.iterdir():
+def _rank(backend: Backend, job: BuildJob) -> None:
+    ranked = backend.sensitivity(job)
+    for path in job.workdir.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     layers = [{"layer": layer, "error": error} for layer, error in ranked]
-    (scratch / RANKING_FILE).write_text(json.dumps(layers, indent=1))
+    (job.workdir / RANKING_FILE).write_text(json.dumps(layers, indent=1))
 
 
-def _build(
-    task: BuildContext,
-    model: ModelArtifact,
-    backend: str,
-    parameters: Mapping[str, Any],
-    ranking: Path | None,
-    scratch: Path,
-) -> None:
-    kept: list[str] = []
-    if ranking is not None:
-        layers = [entry["layer"] for entry in json.loads((ranking / RANKING_FILE).read_text())]
-        count = int(parameters[FLOAT_LAYERS])
-        if count >= len(layers):
-            raise BuildError(
-                f"{FLOAT_LAYERS} {count} leaves nothing to quantise: layers that could be "
-                f"quantised: {len(layers)}; choose fewer, or no quantization"
-            )
-        kept = layers[:count]
-    job = BuildJob(model, parameters, task.calibration_batches, scratch, kept)
-    _keep_only(scratch, BACKENDS.load(backend).create().build(job))
+def _kept(ranking: Path | None, parameters: Mapping[str, Any]) -> list[str]:
+    """The layers that a recipe keeps in higher precision."""
+    if ranking is None:
+        return []
+    layers = [entry["layer"] for entry in json.loads((ranking / RANKING_FILE).read_text())]
+    count = int(parameters[FLOAT_LAYERS])
+    if count >= len(layers):
+        raise BuildError(
+            f"{FLOAT_LAYERS} {count} leaves nothing to quantise: layers that could be quantised: "
+            f"{len(layers)}; choose fewer, or no quantization"
+        )
+    return layers[:count]
 
 
 def _open(files: Mapping[str, str]) -> dict[str, Any]:
     return {name: np.load(path, mmap_mode="r") for name, path in files.items()}
 
 
-def _keep_only(folder: Path, candidate: Candidate) -> None:
+def _keep_only(candidate: Candidate) -> None:
     """Delete all but the candidate's files, which may lie in folders."""
+    folder = candidate.folder
     kept = {folder / name for name in (MANIFEST, *candidate.files)}
     parents = {parent for path in kept for parent in path.parents}
     for path in sorted(folder.rglob("*"), reverse=True):
