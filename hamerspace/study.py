@@ -190,15 +190,7 @@ class Study(Run):
                     return
                 self._refuse_unwritable()
                 with self._bench() as bench:
-                    search = Search(
-                        bench,
-                        self.folder,
-                        self._open,
-                        self._identity_key,
-                        self._shared_url is not None,
-                        watch,
-                    )
-                    search.run(budget)
+                    Search(bench, self, watch).run(budget)
                 watch.phase("writing the report")
                 self.report()
         except BaseException as error:

@@ -45,20 +45,21 @@ class BenchmarkResult:
 
 def benchmark_study(loaded: LoadedStudy) -> BenchmarkResult:
     """Measure the source model of a study, quality on its search split included."""
-    with Prepared(loaded, Store(default_store_folder())) as prepared, Workbench(prepared) as bench:
-        task = prepared.task
-        measurement = timed_in_pairs(
-            bench.source_measurement, lambda pair: bench.time_afresh(None, pair, _PLAN.max_s)
-        )
-        return BenchmarkResult(
-            measurement,
-            prepared.source.backend,
-            Deployment(task.batch_size, loaded.config.target.threads),
-            prepared.target.environment(),
-            bench.metric.name,
-            task.splits.notes,
-            task.splits.warnings,
-        )
+    with Prepared(loaded, Store(default_store_folder())) as prepared:
+        task, backend = prepared.task, prepared.source.backend
+        with Workbench(prepared) as bench:
+            measurement = timed_in_pairs(
+                bench.source_measurement, lambda pair: bench.time_afresh(None, pair, _PLAN.max_s)
+            )
+            return BenchmarkResult(
+                measurement,
+                backend,
+                Deployment(task.batch_size, loaded.config.target.threads),
+                prepared.target.environment(),
+                bench.metric.name,
+                task.splits.notes,
+                task.splits.warnings,
+            )
 
 
 def is_candidate(path: Path) -> bool:

@@ -66,17 +66,17 @@ class Run:
 
     def records(self) -> dict[int, Record]:
         """Trial number to what it came to, for the finished trials."""
-        return dict(self._open().records) if self._was_begun() else {}
+        return dict(self.ledger().records) if self._was_begun() else {}
 
     def refresh(self) -> None:
         """Take in the trials that another process has finished since this study was loaded."""
         if self._was_begun():
-            self._open().take_in()
+            self.ledger().take_in()
 
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna knows it; its trials are finished ones only."""
-        return self._open().kept
+        return self.ledger().kept
 
     @property
     def source(self) -> Measurement | None:
@@ -137,30 +137,34 @@ class Run:
         """
         if self._ledger is not None:
             return True
-        kept = self._shared_url is not None or self.folder.has(STUDY_DB)
+        kept = self.shared or self.folder.has(STUDY_DB)
         return kept and self.folder.has(FACTS_FILE)
 
     @property
-    def _identity_key(self) -> str:
+    def shared(self) -> bool:
+        """Whether other processes may search with the same storage."""
+        return self._shared_url is not None
+
+    @property
+    def identity(self) -> str:
         """Digest of what must not change between runs."""
         return content_key(identity=(self.folder.read(RUN_FILE) or {}).get("identity"))
 
-    def _open(self, goal: Goal | None = None) -> Ledger:
+    def ledger(self) -> Ledger:
         """The study in its storage, and a sampler that has seen its trials."""
         if self._ledger is None:
             config = self.loaded.config
-            shared = self._shared_url is not None
-            facts = self.facts if shared else {}
+            facts = self.facts if self.shared else {}
             compare = [facts.get(name) for name in ("choices", "conditions", "content")]
-            seed = own_seed() if shared else config.search.seed
+            seed = own_seed() if self.shared else config.search.seed
             self._ledger = Ledger(
                 self._storage_url,
                 config.name,
-                (goal or self.goal).directions,
+                self.goal.directions,
                 [objective.quantity.key for objective in config.objectives],
                 lambda trials: make_sampler(config.search.sampler, seed + trials),
-                identity=self._identity_key,
+                identity=self.identity,
                 choices=content_key(compare=compare) if any(compare) else "",
-                shared=shared,
+                shared=self.shared,
             )
         return self._ledger

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,8 @@ from hamerspace.search.history import entry_of, history_of, recall_for
 from hamerspace.search.identity import keep_reads, refuse_other_choices, refuse_other_conditions
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import Listener, SearchLoop
-from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE, RunFolder
+from hamerspace.search.run import Run
+from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE
 from hamerspace.search.samplers import make_proposer, own_seed
 from hamerspace.search.stop import Budget, Stop
 from hamerspace.search.warmstart import FirstTrial, apart, first_trials
@@ -55,18 +56,12 @@ class Search:
 
     Attributes:
         bench: Builds and measures.
-        folder: Of the outputs.
-        open_ledger: Opens the study's storage, once it is known what is improved.
-        identity: Digest of what must not change between runs.
-        shared: Whether other processes search with the same storage.
+        study: What was found so far, to which this adds.
         watch: Is told how it goes on.
     """
 
     bench: Workbench
-    folder: RunFolder
-    open_ledger: Callable[[Goal], Ledger]
-    identity: str
-    shared: bool
+    study: Run
     watch: PhaseListener
 
     def run(self, budget: Budget) -> None:
@@ -76,8 +71,8 @@ class Search:
             HamerspaceError: The model, the data, the space or the folder is wrong.
         """
         history = history_of(self.bench.prepared.loaded)
-        goal = self._prepare()
-        ledger = self.open_ledger(goal)
+        self._prepare()
+        goal, ledger = self.study.goal, self.study.ledger()
         recalled = recall_for(self.bench.prepared, history, goal.source["size"])
         stop = self._try_recipes(ledger, goal, budget, recalled)
         if not ledger.records:
@@ -90,8 +85,8 @@ class Search:
         records = dict(ledger.records)
         found = confirm_front(_WatchedBench(self.bench, self.watch), records, goal)
         winner = found.winner
-        replace_best(self.bench, self.folder, records, winner)
-        self.folder.write(
+        replace_best(self.bench, self.study.folder, records, winner)
+        self.study.folder.write(
             RESULT_FILE,
             {
                 "trials": budget.trials,
@@ -105,27 +100,26 @@ class Search:
                 "confirm_s": time.monotonic() - searched,
             },
         )
-        entry = entry_of(self.bench.prepared, self.identity, records, found.confirmed, winner, goal)
+        entry = entry_of(
+            self.bench.prepared, self.study.identity, records, found.confirmed, winner, goal
+        )
         if history is not None and entry is not None:
             history.add(entry)
 
-    def _prepare(self) -> Goal:
-        """Read the task and measure the source model."""
-        bench, prepared = self.bench, self.bench.prepared
+    def _prepare(self) -> None:
+        """Read the task, measure the source model, and note what the report tells of both."""
+        folder = self.study.folder
         self.watch.phase("reading the model and the data")
-        _ = prepared.space
+        _ = self.bench.prepared.space
         self.watch.phase("measuring the source model")
-        facts = facts_of(bench)
-        before = self.folder.read(FACTS_FILE)
-        refuse_other_choices(before, facts, self.folder)
-        refuse_other_conditions(before, facts, self.folder)
-        self.folder.write(FACTS_FILE, facts)
-        keep_reads(self.folder, bench.reads())
+        facts = facts_of(self.bench)
+        before = folder.read(FACTS_FILE)
+        refuse_other_choices(before, facts, folder)
+        refuse_other_conditions(before, facts, folder)
+        folder.write(FACTS_FILE, facts)
+        keep_reads(folder, self.bench.reads())
         for warning in facts["warnings"]:
             logger.warning("%s", warning)
-        minimize = bench.metric.direction == "minimize"
-        objectives = prepared.config.objectives
-        return Goal(objectives, prepared.constraints, bench.source_values, minimize)
 
     def _try_recipes(
         self, ledger: Ledger, goal: Goal, budget: Budget, recalled: Sequence[FirstTrial]
@@ -134,11 +128,11 @@ class Search:
         self.watch.phase("searching")
         first = first_trials(prepared.space, prepared.task.info, prepared.constraints, recalled)
         seed = settings.seed
-        if self.shared:
+        if self.study.shared:
             seed = own_seed()
             first = apart(first, seed)
         proposer = make_proposer(
-            settings.sampler, prepared.space, goal, bench.stages, seed, shared=self.shared
+            settings.sampler, prepared.space, goal, bench.stages, seed, shared=self.study.shared
         )
         loop = SearchLoop(
             ledger, prepared.space, bench.evaluate, goal, first, self.watch, seed, proposer
