@@ -66,7 +66,7 @@ def _conditions(prepared: Prepared) -> dict[str, str]:
     device = prepared.target.environment()
     found = {name: device[name] for name in _DEVICE if name in device}
     found["hamerspace"] = versions()["hamerspace"]
-    for name in sorted({*prepared.backend_names, prepared.source.backend}):
+    for name in sorted({*prepared.space.backends, prepared.source.backend}):
         found.update(prepared.target.runtime(name) or {})
     return found
 

@@ -116,12 +116,6 @@ class Prepared:
             return name, ""
         return choose_space(self.task.info, self.config.target.hardware, self.host.machine)
 
-    @property
-    def backend_names(self) -> tuple[str, ...]:
-        """Those that the space holds."""
-        choice = next(c for c in self.space.choices if c.name == "backend")
-        return tuple(str(value) for value in choice.values)
-
     @cached_property
     def source(self) -> Candidate:
         """The source model as its user runs it."""

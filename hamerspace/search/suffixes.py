@@ -85,7 +85,7 @@ def able_backends(
         _refuse_without_technique(space, suffix)
         return asked
     able = backends_for(suffix)
-    left = tuple(name for name in able if name in _choice(space, "backend").values)
+    left = tuple(name for name in able if name in space.backends)
     if not left:
         raise _unreachable(suffix, (_why_not(space, name, asked) for name in able))
     return left
@@ -118,8 +118,8 @@ def _switches(space: Space, model_format: str) -> Iterator[Choice]:
 def _works(space: Space, switch: Choice) -> bool:
     """Whether some recipe switches it on, with a backend that then keeps floating point."""
     return any(value != switch.parameter.default for value in switch.listed) and any(
-        _keeps_floating_point(space, str(backend))
-        for backend in _choice(space, "backend").values
+        _keeps_floating_point(space, backend)
+        for backend in space.backends
         if all(c.holds({"backend": backend}) for c in switch.when if c.parameters == ("backend",))
     )
 
@@ -136,12 +136,7 @@ def _why_idle(space: Space, switch: Choice) -> str:
         return reasons[0]
     if switch.listed == (switch.parameter.default,):
         return f"space '{space.name}' leaves {switch.name} at {switch.parameter.default}"
-    backends = ", ".join(map(str, _choice(space, "backend").values))
-    return f"{backends} cannot take what {switch.name} leaves, or only quantized"
-
-
-def _choice(space: Space, name: str) -> Choice:
-    return next(choice for choice in space.choices if choice.name == name)
+    return f"{', '.join(space.backends)} cannot take what {switch.name} leaves, or only quantized"
 
 
 def _unreachable(suffix: str, reasons: Iterator[str]) -> ConfigError:

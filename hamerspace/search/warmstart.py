@@ -59,9 +59,8 @@ def first_trials(
     baselines: list[FirstTrial] = []
     defaults: list[FirstTrial] = []
     known: list[tuple[tuple[bool, float], FirstTrial]] = []
-    backend_choice = next(choice for choice in space.choices if choice.name == "backend")
-    for name in backend_choice.values:
-        recipes: Sequence[KnownRecipe] = BACKENDS.load(str(name)).known_recipes(source)
+    for name in space.backends:
+        recipes: Sequence[KnownRecipe] = BACKENDS.load(name).known_recipes(source)
         has_baseline = False
         for position, candidate in enumerate(recipes):
             recipe = space.complete({"backend": name, **candidate.parameters})

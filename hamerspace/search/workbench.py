@@ -107,9 +107,8 @@ class Workbench:
             python = environment_python(environment)
             if python is None:
                 raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
-            worker = Worker(python)
-            names = self.prepared.backend_names
-            worker.preload(preload.building(self.prepared.task.info, names, environment))
+            worker, known = Worker(python), self.prepared
+            worker.preload(preload.building(known.task.info, known.space.backends, environment))
             self._tool_workers[environment] = worker
         return self._tool_workers[environment]
 
@@ -188,7 +187,7 @@ class Workbench:
         self._started = True
         # Goes on beside the source model's outputs, which nobody times.
         known = self.prepared
-        known.worker.preload(preload.building(known.task.info, known.backend_names))
+        known.worker.preload(preload.building(known.task.info, known.space.backends))
         for split in ("search", "confirm"):
             self._data(split).judge.check()
 

@@ -35,6 +35,11 @@ class Space:
                 + "; choose another space or widen this one"
             )
 
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names of those that are left to choose from."""
+        return next(tuple(map(str, c.values)) for c in self.choices if c.name == "backend")
+
     def suggest(self, trial: BaseTrial) -> Recipe:
         """The recipe that a trial's sampler chooses."""
         chosen: dict[str, Scalar] = {}

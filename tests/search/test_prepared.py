@@ -29,7 +29,7 @@ def test_a_plan_needs_no_folder_but_the_store(loaded, tmp_path, monkeypatch):
 
 def test_nothing_is_left_running(loaded, tmp_path):
     with Prepared(loaded, Store(tmp_path / "store"), ("onnxruntime",)) as prepared:
-        assert prepared.backend_names == ("onnxruntime",)
+        assert prepared.space.backends == ("onnxruntime",)
         assert prepared.source.backend == "onnxruntime"
         children = psutil.Process().children()
         assert children
