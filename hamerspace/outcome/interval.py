@@ -18,10 +18,3 @@ class Interval:
     def scaled(self, factor: float) -> "Interval":
         """The interval of the quantity times a positive factor."""
         return Interval(self.estimate * factor, self.low * factor, self.high * factor)
-
-    def to_dict(self) -> dict[str, float]:
-        return {"estimate": self.estimate, "low": self.low, "high": self.high}
-
-    @classmethod
-    def from_dict(cls, value: dict[str, float]) -> "Interval":
-        return cls(value["estimate"], value["low"], value["high"])

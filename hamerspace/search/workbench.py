@@ -3,6 +3,7 @@
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -119,17 +120,17 @@ class Workbench:
         if found is not None:
             return Measurement.from_dict(found["measurement"])
         self.start()
-        data, known = self._data("search"), self.prepared
+        judge, known = self._data("search").judge, self.prepared
         self.settle()
         plain = self.measurer.measure_source(LatencyPlan(0.02, 2.5, 1.0))
-        value = plain.to_dict()
-        if self._counts_download(None):
-            value["download_mb"] = download_bytes(known.source) / 1e6
-        value["quality"] = data.judge.judge(data.judge.source_outputs).__dict__
-        value["quality"]["drop"] = value["quality"]["drop"].to_dict()
+        packed = download_bytes(known.source) / 1e6 if self._counts_download(None) else None
+        quality = judge.judge(judge.source_outputs)
+        measured = replace(plain, download_mb=packed, quality=quality)
         environment = known.target.environment()
-        self._folder.write(SOURCE_FILE, {"measurement": value, "environment": environment})
-        return Measurement.from_dict(value)
+        self._folder.write(
+            SOURCE_FILE, {"measurement": measured.to_dict(), "environment": environment}
+        )
+        return measured
 
     def drop_of_source(self, split: str, confidence: float) -> Interval:
         """The drop of a candidate that answers each row as the source model does."""
