@@ -74,7 +74,6 @@ def _table(found: "Plan", width: int) -> "RenderableType":
     from rich.table import Table
 
     from hamerspace._numbers import number
-    from hamerspace.space.describe import recipe_label, stored_precisions
 
     if width < _COLUMNS:
         return _stanzas(found)
@@ -87,10 +86,10 @@ def _table(found: "Plan", width: int) -> "RenderableType":
     if found.judged:
         table.add_column("expected to miss", overflow="fold")
     for position, entry in enumerate(found.first):
-        name, what = recipe_label(entry.recipe, stored_precisions(found.source)), _what(entry)
+        what = _what(entry)
         table.add_row(
             str(position),
-            f"{name} ({what})" if wide else f"{name}\n{what}",
+            f"{entry.label} ({what})" if wide else f"{entry.label}\n{what}",
             f"x{entry.latency_ratio:.2f}",
             f"x{entry.size_ratio:.2f}",
             number(entry.drop_points, 2),
@@ -105,7 +104,6 @@ def _stanzas(found: "Plan") -> "RenderableType":
 
     from hamerspace._numbers import number
     from hamerspace.cli.console import stanzas
-    from hamerspace.space.describe import recipe_label, stored_precisions
 
     def row(position: int, entry: "Planned") -> tuple[Text, list[Text]]:
         figures = (
@@ -113,8 +111,7 @@ def _stanzas(found: "Plan") -> "RenderableType":
             f"loss {number(entry.drop_points, 2)}"
         )
         misses = [f"expected to miss {', '.join(_misses(entry))}"] if entry.misses else []
-        label = recipe_label(entry.recipe, stored_precisions(found.source))
-        lines = (f"#{position} {label}", _what(entry), figures, *misses)
+        lines = (f"#{position} {entry.label}", _what(entry), figures, *misses)
         first, *below = (Text(line, style="dim" if entry.misses else "") for line in lines)
         return first, below
 
@@ -140,8 +137,6 @@ def _misses(entry: "Planned") -> list[str]:
 def _document(found: "Plan") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from hamerspace.space.describe import recipe_label, stored_precisions
-
     return {
         "source": found.source.to_dict(),
         "space": {
@@ -153,7 +148,7 @@ def _document(found: "Plan") -> dict[str, Any]:
         "judged": list(found.judged),
         "first": [
             {
-                "label": recipe_label(entry.recipe, stored_precisions(found.source)),
+                "label": entry.label,
                 "recipe_id": entry.recipe.id,
                 "parameters": dict(entry.recipe.parameters),
                 "origin": entry.origin,

@@ -13,6 +13,7 @@ from hamerspace.search.caution import smallest_of_hits, too_few_rows
 from hamerspace.search.history import history_of, recall_for
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.warmstart import FirstTrial, first_trials
+from hamerspace.space.describe import recipe_label, stored_precisions
 from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.task import Task
 
@@ -23,6 +24,7 @@ class Planned:
 
     Attributes:
         recipe: What would be tried.
+        label: Its short name.
         origin: ``baseline``, ``default``, ``history`` or ``known``.
         default_of: The single tool whose own default it is; empty where it is none.
         learned_from: The earlier study that found it; empty where none did.
@@ -33,6 +35,7 @@ class Planned:
     """
 
     recipe: Recipe
+    label: str
     origin: str
     default_of: str
     learned_from: str
@@ -149,6 +152,7 @@ def _planned(
     }
     return Planned(
         entry.recipe,
+        recipe_label(entry.recipe, stored_precisions(source)),
         entry.origin,
         entry.default_of,
         entry.learned_from,
