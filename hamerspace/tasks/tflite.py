@@ -52,7 +52,7 @@ class TfliteModel:
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BuildError(f"LiteRT cannot load {path.name}: {error}") from error
-        found_inputs, found_outputs = _details(interpreter)
+        found_inputs, found_outputs = details_of(interpreter)
         self._interpreter = interpreter
         self._inputs = [
             (spec.name, detail["index"], detail["dtype"])
@@ -186,8 +186,8 @@ def _tensor_maps(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
     return maps
 
 
-def _details(interpreter: Any) -> tuple[dict[str, Any] | list[Any], dict[str, Any] | list[Any]]:
-    """Tensor details by name in the signature; a list where the file has none."""
+def details_of(interpreter: Any) -> tuple[Any, Any]:
+    """Details of input and output tensors by name in the signature; lists where there is none."""
     signatures = interpreter.get_signature_list()
     if not signatures:
         return interpreter.get_input_details(), interpreter.get_output_details()

@@ -59,15 +59,10 @@ def _tensor_names(path: Path, model: ModelArtifact) -> dict[str, str]:
     """The name in the signature of the tensors that are inputs and outputs."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from hamerspace.tasks.tflite import SIGNATURE
+    from hamerspace.tasks.tflite import details_of
 
-    interpreter = Interpreter(model_path=str(path))
-    signatures = interpreter.get_signature_list()
-    if signatures:
-        key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures))
-        runner = interpreter.get_signature_runner(key)
-        details = {**runner.get_input_details(), **runner.get_output_details()}
-        return {detail["name"]: name for name, detail in details.items()}
-    found = [*interpreter.get_input_details(), *interpreter.get_output_details()]
-    specs = [*model.inputs, *model.outputs]
-    return {detail["name"]: spec.name for detail, spec in zip(found, specs, strict=True)}
+    inputs, outputs = details_of(Interpreter(model_path=str(path)))
+    if isinstance(inputs, dict):
+        return {detail["name"]: name for name, detail in {**inputs, **outputs}.items()}
+    pairs = zip([*inputs, *outputs], [*model.inputs, *model.outputs], strict=True)
+    return {detail["name"]: spec.name for detail, spec in pairs}

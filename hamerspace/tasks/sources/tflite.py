@@ -17,7 +17,7 @@ from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
 from hamerspace.tasks.sources.op_families import tflite_families
-from hamerspace.tasks.tflite import SIGNATURE, TfliteModel, weights_by_type
+from hamerspace.tasks.tflite import SIGNATURE, TfliteModel, details_of, weights_by_type
 
 _FILE = "model.tflite"
 _OPERATORS = {
@@ -72,29 +72,24 @@ class TfliteSource(SourceFormat):
 def _interface(file: Path, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs as the file declares them."""
     try:
-        interpreter = Interpreter(model_path=str(file))
-        signatures = interpreter.get_signature_list()
-        if signatures:
-            key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures))
-            runner = interpreter.get_signature_runner(key)
-            return _specs(runner.get_input_details()), _specs(runner.get_output_details())
-        return (
-            _specs({_plain(d["name"]): d for d in interpreter.get_input_details()}),
-            _specs({_plain(d["name"]): d for d in interpreter.get_output_details()}),
-        )
+        inputs, outputs = details_of(Interpreter(model_path=str(file)))
     except (RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())
         raise SourceError(
             f"{path} cannot be loaded by LiteRT ({text[:200]}); it is damaged, truncated, or needs "
             "operators that are not built in; convert it again"
         ) from error
+    return _specs(inputs), _specs(outputs)
 
 
 def _plain(name: str) -> str:
     return name.removeprefix(f"{SIGNATURE}_").removesuffix(":0")
 
 
-def _specs(details: dict[str, Any]) -> tuple[TensorSpec, ...]:
+def _specs(details: Any) -> tuple[TensorSpec, ...]:
+    """Of details by name, or of those of tensors."""
+    if not isinstance(details, dict):
+        details = {_plain(detail["name"]): detail for detail in details}
     specs = []
     for name, detail in details.items():
         declared = detail.get("shape_signature", detail["shape"])
