@@ -13,7 +13,14 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from hamerspace.errors import BuildError
 from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 
-_OF_ONE: dict[str, Callable[..., Any]] = {
+
+def divide(a: Any, b: Any) -> Any:
+    """Truncates between integers, as ONNX does."""
+    whole = all(isinstance(v, int) or not v.is_floating_point() for v in (a, b))
+    return torch.div(a, b, rounding_mode="trunc") if whole else a / b
+
+
+_OF_INPUTS: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Ceil": torch.ceil,
     "Cos": torch.cos,
@@ -29,11 +36,10 @@ _OF_ONE: dict[str, Callable[..., Any]] = {
     "Sign": torch.sign,
     "Sin": torch.sin,
     "Sqrt": torch.sqrt,
-}
-_OF_TWO: dict[str, Callable[..., Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,
     "Mul": operator.mul,
+    "Div": divide,
     "Pow": operator.pow,
     "Equal": operator.eq,
     "Less": operator.lt,
@@ -43,6 +49,7 @@ _OF_TWO: dict[str, Callable[..., Any]] = {
     "And": torch.logical_and,
     "Or": torch.logical_or,
     "Xor": torch.logical_xor,
+    "Where": torch.where,
 }
 _OF_MANY: dict[str, Callable[..., Any]] = {
     "Max": torch.maximum,
@@ -59,19 +66,9 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-@handles(*_OF_ONE)
-def _of_one(t: Translation, node: Any) -> fx.Node:
-    return t.call(_OF_ONE[node.op_type], t.tensor(node.input[0]))
-
-
-@handles(*_OF_TWO)
-def _of_two(t: Translation, node: Any) -> fx.Node:
-    return t.call(_OF_TWO[node.op_type], *t.inputs(node))
-
-
-@handles("Div")
-def _divide(t: Translation, node: Any) -> fx.Node:
-    return t.call(divide, *t.inputs(node))
+@handles(*_OF_INPUTS)
+def _of_inputs(t: Translation, node: Any) -> fx.Node:
+    return t.call(_OF_INPUTS[node.op_type], *t.inputs(node))
 
 
 @handles(*_OF_MANY)
@@ -80,11 +77,6 @@ def _of_many(t: Translation, node: Any) -> fx.Node:
     for other in others:
         first = t.call(_OF_MANY[node.op_type], first, other)
     return first
-
-
-@handles("Where")
-def _where(t: Translation, node: Any) -> fx.Node:
-    return t.call(torch.where, *t.inputs(node))
 
 
 @handles("Cast")
@@ -294,12 +286,6 @@ def _depth_to_space(t: Translation, node: Any) -> fx.Node:
         raise BuildError(f"'{node.name}' (DepthToSpace) orders channels as PyTorch does not")
     layer = nn.PixelShuffle(t.attribute(node, "blocksize", 1))
     return t.layer(node, layer, t.tensor(node.input[0]))
-
-
-def divide(a: Any, b: Any) -> Any:
-    """Truncates between integers, as ONNX does."""
-    whole = all(isinstance(v, int) or not v.is_floating_point() for v in (a, b))
-    return torch.div(a, b, rounding_mode="trunc") if whole else a / b
 
 
 def cast(x: Any, dtype: torch.dtype) -> Any:
