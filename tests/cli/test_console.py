@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 import hamerspace.cli
-from hamerspace.cli.console import console, say, show_warnings
+from hamerspace.cli.console import console, plain_table, say, show_warnings, stanzas
 
 
 def test_extras_in_brackets_are_printed(capsys):
@@ -54,3 +54,16 @@ def test_commands_print_through_the_console_alone():
         if path.name != "console.py":
             text = path.read_text()
             assert not re.search(r"typer\.echo|sys\.std\w+\.write|(?<![.\w])print\(", text), path
+
+
+def test_a_table_and_the_same_rows_below_each_other(capsys):
+    rows = [("first", "words that wrap"), ("second", "")]
+    table = plain_table(["name"], ["meaning"])
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["name", "meaning"], ["first", "words", "that", "wrap"], ["second"]]
+    console().print(stanzas(((name, [meaning]) for name, meaning in rows), indent=1, below=3))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [" first", "   words that wrap", " second"]
