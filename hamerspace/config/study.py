@@ -326,5 +326,13 @@ class LoadedStudy(BaseModel):
         """The space file, or ``None`` where the study names one of the spaces that come along."""
         return self.resolve(self.config.space) if is_path(self.config.space) else None
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every ``module:function`` that the study names."""
+        task = self.config.task
+        load = None if task.data is None else task.data.load
+        named = (task.source.builder, load, task.quality.metric)
+        return tuple(name for name in named if name is not None and ":" in name)
+
     def _optional(self, path: str | None) -> Path | None:
         return None if path is None else self.resolve(path)

@@ -42,13 +42,8 @@ def _name_files_absolutely(values: dict[str, Any], loaded: LoadedStudy) -> None:
 
 def _refuse_other_modules(loaded: LoadedStudy, folder: Path) -> None:
     """Refuse references to modules beside which a study file would not lie."""
-    task = loaded.config.task
-    load = None if task.data is None else task.data.load
-    named = (task.source.builder, load, task.quality.metric)
-    for reference in named:
-        if reference is None or ":" not in reference or loaded.root == folder:
-            continue
-        if reference_file(reference, loaded.root) is not None:
+    for reference in loaded.references:
+        if loaded.root != folder and reference_file(reference, loaded.root) is not None:
             raise ConfigError(
                 f"the module of '{reference}' lies in {loaded.root}, and a study's modules start "
                 "from its own folder; write the file there"

@@ -69,11 +69,7 @@ def part_digests(loaded: LoadedStudy) -> dict[str, str]:
 
 def _user_code(loaded: LoadedStudy) -> list[Path]:
     """The files of the functions that a study names."""
-    task = loaded.config.task
-    load = None if task.data is None else task.data.load
-    metric = task.quality.metric
-    named = (task.source.builder, load, metric if metric and ":" in metric else None)
-    return [file for r in named if r is not None and (file := reference_file(r, loaded.root))]
+    return [file for r in loaded.references if (file := reference_file(r, loaded.root))]
 
 
 def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:

@@ -121,11 +121,7 @@ def _refuse_absent(metric: str, root: Path) -> None:
 
 
 def _folder(loaded: LoadedStudy, output: Path | None) -> Path:
-    data = loaded.config.task.data
-    task = loaded.config.task
-    named = (task.source.builder, None if data is None else data.load, task.quality.metric)
-    references = [reference for reference in named if reference is not None and ":" in reference]
-    beside = [r for r in references if reference_file(r, loaded.root) is not None]
+    beside = [r for r in loaded.references if reference_file(r, loaded.root) is not None]
     if not beside:
         return output or Path(f"{loaded.config.name}-study")
     if output is not None and output.absolute() != loaded.root:
