@@ -41,7 +41,7 @@ def main() -> None:
                 if candidate is None:
                     continue
                 data = bench.plan(first.recipe, "search", gated=True).data
-                readable = Readable(data.inputs, prepared.task.batch_size, data.output)
+                readable = Readable(data.inputs, prepared.task.batch_size, data.outputs)
                 bench.settle()
                 log = folder.log("reading.log")
                 target = prepared.target
@@ -51,7 +51,8 @@ def main() -> None:
                     for large in (False, True):
                         reader = OutputReader(runner, readable, candidate.inputs, large=large)
                         started = time.perf_counter()
-                        outputs.append(reader.read(0, data.rows))
+                        parts = [part[data.outputs[0]] for part in reader.read(0, data.rows)]
+                        outputs.append(np.concatenate(parts))
                         taken.append(time.perf_counter() - started)
                 how = "larger batches" if reader.was_larger else "as deployed"
                 off = float(np.abs(outputs[1] - outputs[0]).max())

@@ -97,7 +97,8 @@ def _check_model(target: Target, name: str, root: Path, rows: int) -> int:
     with contextlib.closing(
         Measurer(target, reference, inputs, rows, root / "source.log")
     ) as measurer:
-        wanted = measurer.source_outputs(inputs, rows, "output")
+        measurer.write_source_output(inputs, rows, "output", root / "wanted.npy")
+        wanted = np.load(root / "wanted.npy")
         figures = measurer.measure_source(LatencyPlan(0.1, 2.0, 0.5))
     assert figures.latency is not None
     source_ms = figures.latency.latency_ms.estimate
@@ -167,7 +168,7 @@ def _run(
     """Outputs, median milliseconds of a batch and peak memory, from a process of its own."""
     with contextlib.closing(target.start(CONFIG.name, root / "measure.log")) as runner:
         loaded = runner.load(target.put(candidate), inputs, rows)
-        found = runner.evaluate(inputs, rows, 0, rows, "output")
+        found = runner.evaluate(inputs, rows, 0, rows, ["output"])["output"]
         runner.block(20)
         nanoseconds, _ = runner.block(50)
     return found, float(np.median(nanoseconds)) / 1e6, loaded["peak_memory_mb"]

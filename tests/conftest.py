@@ -221,4 +221,4 @@ def search_split(onnx_task, tmp_path_factory):
     outputs = onnx_models.reference(ModelArtifact.load(onnx_task))({"image": images})["logits"]
     metric = resolve_metric(QualitySection(), labels, (None, 5), onnx_task)
     judge = Judge(metric, labels, outputs)
-    return EvaluationSet({"image": str(path)}, len(images), judge, "logits")
+    return EvaluationSet({"image": str(path)}, len(images), judge, ("logits",))

@@ -97,12 +97,17 @@ class ModelHost:
         return wall, cpu
 
     def evaluate(
-        self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
-    ) -> Any:
-        """Outputs ``[stop - start, ...]`` of rows at the deployment batch size, rows first.
+        self,
+        inputs: Mapping[str, str],
+        batch_size: int,
+        start: int,
+        stop: int,
+        outputs: Sequence[str],
+    ) -> dict[str, Any]:
+        """The outputs ``[stop - start, ...]`` of rows at the deployment batch size, rows first.
 
         Raises:
-            ValueError: The output has another number of entries than the batch has rows, or rows
+            ValueError: An output has another number of entries than the batch has rows, or rows
                 of another shape than before.
         """
         assert self._session is not None
@@ -110,13 +115,16 @@ class ModelHost:
         for name, path in inputs.items():
             whole = np.load(path, mmap_mode="r")
             arrays[name] = whole if name in self._constants else whole[start:stop]
-        parts: list[npt.NDArray[Any]] = []
+        parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in outputs}
         for batch in batches(arrays, batch_size, constants=self._constants):
             # Copies: some runtimes refuse read-only memory, and others write their results anew.
             given = {name: np.array(array) for name, array in batch.items()}
-            found = np.array(self._session.run(given)[output])
-            parts.append(_rows_first(found, self._row_axes.get(output, 0), batch_size, output))
-        return joined(parts, output)[: stop - start]  # less what filled up the last batch
+            results = self._session.run(given)
+            for name, found in parts.items():
+                axis = self._row_axes.get(name, 0)
+                found.append(_rows_first(np.array(results[name]), axis, batch_size, name))
+        # Less what filled up the last batch.
+        return {name: joined(found, name)[: stop - start] for name, found in parts.items()}
 
 
 def joined(parts: Sequence[npt.NDArray[Any]], output: str) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ metric is asked.
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hamerspace import errors
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.child import GOING_ON, connect, serve
 from hamerspace.measure.process import ChildProcess, surviving_a_fault
 from hamerspace.measure.quality import Judge
-from hamerspace.measure.statistics import CONFIDENCE, Floats
+from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.outcome.measurement import Quality
 from hamerspace.tasks.metrics.resolve import FunctionMetric
+from hamerspace.tasks.metrics.rows import Rows
 from hamerspace.tasks.reads import digests, noted_reads
 
 
@@ -64,21 +65,17 @@ class RemoteJudge(Judge):
     def first_look(self) -> int:
         return int(self._ask("first_look"))
 
-    def judge(
-        self,
-        outputs: npt.NDArray[Any],
-        confidence: float = CONFIDENCE,
-        limit: float | None = None,
+    def judge_source(self, confidence: float = CONFIDENCE) -> Quality:
+        found: Quality = self._ask("judge_source", confidence)
+        return found
+
+    def evidence(self, outputs: Rows, start: int = 0) -> Rows:  # noqa: ARG002
+        return outputs  # what is to be judged goes there whole, with the request to judge it
+
+    def conclude(
+        self, evidence: Rows, confidence: float = CONFIDENCE, limit: float | None = None
     ) -> Quality:
-        found: Quality = self._ask("judge", outputs, confidence, limit)
-        return found
-
-    def scores(self, outputs: npt.NDArray[Any], start: int = 0) -> Floats | None:
-        found: Floats | None = self._ask("scores", outputs, start)
-        return found
-
-    def judge_scores(self, scores: Floats, confidence: float = CONFIDENCE) -> Quality:
-        found: Quality = self._ask("judge_scores", scores, confidence)
+        found: Quality = self._ask("judge", evidence, confidence, limit)
         return found
 
     def reads(self, root: Path) -> dict[str, str]:
@@ -170,8 +167,10 @@ class _JudgeHost:
             return type(error).__name__, str(error)
 
 
-def _by_path(array: npt.NDArray[Any] | None) -> Any:
+def _by_path(array: Rows | None) -> Any:
     """An array, or the file that holds it and nothing else."""
+    if isinstance(array, Mapping):
+        return {name: _by_path(one) for name, one in array.items()}
     name = getattr(array, "filename", None)
     if array is None or name is None or not str(name).endswith(".npy"):
         return array
@@ -180,6 +179,8 @@ def _by_path(array: npt.NDArray[Any] | None) -> Any:
 
 
 def _read(array: Any) -> Any:
+    if isinstance(array, Mapping):
+        return {name: _read(one) for name, one in array.items()}
     return np.load(array, mmap_mode="r") if isinstance(array, str) else array
 
 

@@ -1,8 +1,9 @@
 """What a model gives for the rows of a split, in larger batches where that changes nothing."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hamerspace.errors import SessionError
 from hamerspace.measure.child import joined
 from hamerspace.measure.runner import Runner
 from hamerspace.tasks.channels import differing_channel, unmasked
-from hamerspace.tasks.model import TensorSpec
+from hamerspace.tasks.metrics.rows import row_count
+from hamerspace.tasks.model import Arrays, TensorSpec
 
 _TIMES = 16
 """A larger batch, in deployment batches. Beyond it, the cost of a call no longer matters."""
@@ -30,12 +32,12 @@ class Readable:
     Attributes:
         inputs: Input name to the path of its ``.npy`` file.
         batch_size: The deployment batch size.
-        output: Name of the output.
+        outputs: Names of the outputs.
     """
 
     inputs: Mapping[str, str]
     batch_size: int
-    output: str
+    outputs: tuple[str, ...]
 
 
 class OutputReader:
@@ -65,63 +67,102 @@ class OutputReader:
         self._readable = readable
         free = all(spec.constant or spec.shape[0] is None for spec in specs)
         times = min(_TIMES, _LARGE_BYTES // (_row_bytes(readable, specs) * readable.batch_size))
-        self._larger = times * readable.batch_size
-        self._batch_size = None if large and free and times > 1 else readable.batch_size
+        self._larger = times * readable.batch_size if large and free else 0
+        """Rows of a larger batch that is still to be tried."""
+        self._batch_size = readable.batch_size
         self._last = readable.batch_size
         self._rows = readable.batch_size
         """Of the next request, where it is for more."""
+        self._like: list[Arrays] = []
+        """No rows, of the shape of those that were read."""
 
     @property
     def was_larger(self) -> bool:
         """Whether the last batches were larger than deployed: their failure says nothing."""
         return self._last > self._readable.batch_size
 
-    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Outputs ``[stop - start, ...]``; ``start`` is a multiple of the deployment batch.
+    def read(self, start: int, stop: int) -> Iterator[Arrays]:
+        """The outputs ``[n, ...]`` of the rows in order, in parts that fit into memory.
+
+        Args:
+            start: A multiple of the deployment batch.
+            stop: The first row that is not read.
 
         Raises:
             SessionError: The model crashed, hung or refused the rows.
         """
-        larger = self._larger
-        if self._batch_size is not None or stop - start <= larger:
-            batch_size = self._batch_size or self._readable.batch_size
-            return self._evaluate(start, stop, batch_size)
-        head = self._evaluate(start, start + larger, self._readable.batch_size)
-        agrees = self._agrees(head, start)
-        self._batch_size = larger if agrees else self._readable.batch_size
-        return self._joined([head, self._evaluate(start + larger, stop, self._batch_size)])
+        if self._batch_size < self._larger < stop - start:
+            head = self._tried(start)
+            yield head
+            start += row_count(head)
+        parts: list[Arrays] = []
+        for part in self._requests(start, stop, self._batch_size):
+            parts.append(part)
+            if 2 * sum(map(_bytes, parts)) > _LARGE_BYTES:
+                yield self._joined(parts)
+                parts = []
+        if parts:
+            yield self._joined(parts)
 
-    def _agrees(self, head: npt.NDArray[Any], start: int) -> bool:
+    def _tried(self, start: int) -> Arrays:
+        """The first rows as deployed; where more at once give the same, the rest is read so."""
+        parts: list[Arrays] = []
+        for part in self._requests(start, start + self._larger, self._batch_size):
+            parts.append(part)
+            if sum(map(_bytes, parts)) + _bytes(part) > _LARGE_BYTES:
+                break
+        head, self._larger = self._joined(parts), 0
+        rows = row_count(head)
+        if rows > self._batch_size and self._agrees(head, start, rows):
+            self._batch_size = rows
+        return head
+
+    def _agrees(self, head: Arrays, start: int, rows: int) -> bool:
         try:
-            batched = self._evaluate(start, start + len(head), len(head))
+            (batched,) = self._requests(start, start + rows, rows)
         except SessionError:
             if not self._runner.alive:
                 raise
             return False  # it takes the deployment batch size only
-        return outputs_agree(head, batched)
+        return all(outputs_agree(array, batched[name]) for name, array in head.items())
 
-    def _evaluate(self, start: int, stop: int, batch_size: int) -> npt.NDArray[Any]:
+    def _requests(self, start: int, stop: int, batch_size: int) -> Iterator[Arrays]:
         """The rows in requests of whole batches, each short and of few bytes."""
         given = self._readable
-        self._last = batch_size
-        parts: list[npt.NDArray[Any]] = []
         while start < stop:
+            self._last = batch_size
             rows = max(self._rows // batch_size, 1) * batch_size
             end = min(start + rows, stop)
             began = time.monotonic()
-            part = self._runner.evaluate(given.inputs, batch_size, start, end, given.output)
-            parts.append(part)
+            part = self._runner.evaluate(given.inputs, batch_size, start, end, given.outputs)
             fast = time.monotonic() - began < _REQUEST_S
-            bytes_each = part.nbytes // len(part) + 1
+            bytes_each = _bytes(part) // row_count(part) + 1
             self._rows = min(2 * rows if fast else rows // 2, _LARGE_BYTES // bytes_each)
             start = end
-        return self._joined(parts)
+            none = {name: np.empty_like(array[:0]) for name, array in part.items()}
+            self._like = [self._joined([*self._like, none])]
+            yield part
 
-    def _joined(self, parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def _joined(self, parts: Sequence[Arrays]) -> Arrays:
         try:
-            return joined(parts, self._readable.output)
+            return {name: joined([part[name] for part in parts], name) for name in parts[0]}
         except ValueError as error:
             raise SessionError(str(error)) from error
+
+
+def save_rows(parts: Iterable[npt.NDArray[Any]], rows: int, path: Path) -> None:
+    """Write an array of so many rows, of which one part at a time is there, as a ``.npy`` file."""
+    with path.open("wb") as stream:
+        for part in map(np.ascontiguousarray, parts):
+            if not stream.tell():
+                header = np.lib.format.header_data_from_array_1_0(part)
+                header["shape"] = (rows, *part.shape[1:])
+                np.lib.format.write_array_header_1_0(stream, header)
+            part.tofile(stream)
+
+
+def _bytes(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())
 
 
 def _row_bytes(readable: Readable, specs: Sequence[TensorSpec]) -> int:

@@ -237,16 +237,22 @@ class ModelProcess(ChildProcess):
         return value
 
     def evaluate(
-        self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
-    ) -> Any:
-        return self._call(
+        self,
+        inputs: Mapping[str, str],
+        batch_size: int,
+        start: int,
+        stop: int,
+        outputs: Sequence[str],
+    ) -> dict[str, Any]:
+        value: dict[str, Any] = self._call(
             "evaluate",
             inputs=dict(inputs),
             batch_size=batch_size,
             start=start,
             stop=stop,
-            output=output,
+            outputs=tuple(outputs),
         )
+        return value
 
 
 def _interpreter(backend: str) -> tuple[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The contract of a runner: what holds one loaded candidate on a device and runs it on request."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -52,9 +52,14 @@ class Runner(Protocol):
         ...
 
     def evaluate(
-        self, inputs: Mapping[str, str], batch_size: int, start: int, stop: int, output: str
-    ) -> Any:
-        """The named output ``[stop - start, ...]`` for rows of the input files, rows first."""
+        self,
+        inputs: Mapping[str, str],
+        batch_size: int,
+        start: int,
+        stop: int,
+        outputs: Sequence[str],
+    ) -> dict[str, Any]:
+        """The named outputs ``[stop - start, ...]`` for rows of the input files, rows first."""
         ...
 
     def close(self) -> None:

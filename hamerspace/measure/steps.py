@@ -2,22 +2,23 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.outputs import OutputReader, Readable
-from hamerspace.measure.quality import Judge
+from hamerspace.measure.quality import Answers, Judge
 from hamerspace.measure.runner import Runner
 from hamerspace.measure.size import download_bytes
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Latency, Quality
+from hamerspace.tasks.metrics.rows import Rows
+from hamerspace.tasks.model import Arrays
 
 Clear = Callable[[Interval], bool]
 """Told the interval of the latency in ms; true where the measuring can end at once."""
@@ -83,13 +84,13 @@ class EvaluationSet:
         inputs: Input name to the path of its ``.npy`` file.
         rows: Number of rows.
         judge: Knows the labels and the source model's outputs.
-        output: Name of the judged output.
+        outputs: Names of those that the metric looks at, the judged one first.
     """
 
     inputs: dict[str, str]
     rows: int
     judge: Judge
-    output: str
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,7 @@ class LiveSteps(Steps):
         self._runner: Runner | None = None
         self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
-        self._outputs: list[npt.NDArray[Any]] = []
-        self._scores: list[npt.NDArray[np.float64]] = []
+        self._answers = Answers(data.judge)
 
     def now_s(self) -> float:
         return time.monotonic()
@@ -171,49 +171,36 @@ class LiveSteps(Steps):
 
     def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:
         self.run(rows)
-        judge = self._data.judge
-        scores = self._score() if rows < self._data.rows else None
-        if scores is not None:
-            return judge.judge_scores(scores[:rows], confidence)
-        return judge.judge(np.concatenate(self._outputs)[:rows], confidence, limit)
-
-    def _score(self) -> npt.NDArray[np.float64] | None:
-        """Scores of the rows that were run, where the metric is a mean: each worked out once."""
-        for part in self._outputs[len(self._scores) :]:
-            start = sum(len(scores) for scores in self._scores)
-            scores = self._data.judge.scores(part, start)
-            if scores is None:
-                return None
-            self._scores.append(scores)
-        return np.concatenate(self._scores)
+        return self._answers.judge(rows, confidence, limit)
 
     def run(self, rows: int) -> None:
         """Run the first ``rows`` rows, as far as they were not run before."""
-        data = self._data
-        done = sum(len(part) for part in self._outputs)
-        if rows > done:
-            part = self._read(done, rows)
-            _refuse_bad_output(part, data.judge.source_outputs, data.output)
-            self._outputs.append(part)
+        judge, judged = self._data.judge, self._data.outputs[0]
+        source, several = judge.source_outputs, judge.metric.all_outputs
+        for part in self._read(rows):
+            _refuse_unfit(part, source if several else {judged: source}, judge)
+            self._answers.add(part if several else part[judged])
 
-    def _read(self, start: int, stop: int) -> npt.NDArray[Any]:
+    def _read(self, rows: int) -> Iterator[Arrays]:
         if self._reader is None:
             self._reader = self._new_reader(large=True)
         try:
-            return self._reader.read(start, stop)
+            yield from self._reader.read(self._answers.rows, rows)
         except SessionError:
             if not self._reader.was_larger:
                 raise
+        else:
+            return
         # A larger batch than deployed ended it: too much memory, say. What was timed is lost too.
         self.close()
         self._timing = None
         self.start()
         self.load()
         self._reader = self._new_reader(large=False)
-        return self._reader.read(start, stop)
+        yield from self._reader.read(self._answers.rows, rows)
 
     def _new_reader(self, *, large: bool) -> OutputReader:
-        readable = Readable(self._data.inputs, self._batch_size, self._data.output)
+        readable = Readable(self._data.inputs, self._batch_size, self._data.outputs)
         return OutputReader(self._running, readable, self._candidate.inputs, large=large)
 
     def close(self) -> None:
@@ -227,12 +214,13 @@ class LiveSteps(Steps):
         return self._runner
 
 
-def _refuse_bad_output(part: npt.NDArray[Any], source: npt.NDArray[Any], name: str) -> None:
-    if part.shape[1:] != source.shape[1:]:
-        raise SessionError(
-            f"output '{name}' has shape {part.shape[1:]} where the source gives {source.shape[1:]}"
-        )
-    # Infinities are for the metric to judge where the source model gives some too.
-    allowed = np.isfinite(part) if np.isfinite(source).all() else ~np.isnan(part)
-    if not np.all(allowed):
-        raise SessionError(f"output '{name}' holds values that are not finite")
+def _refuse_unfit(part: Arrays, source: Rows, judge: Judge) -> None:
+    for name, array in part.items():
+        wanted = source[name].shape[1:]
+        if array.shape[1:] != wanted:
+            raise SessionError(
+                f"output '{name}' has shape {array.shape[1:]} where the source gives {wanted}"
+            )
+        # Infinities are for the metric to judge where the source model gives some too.
+        if not np.isfinite(array).all() and (np.isnan(array).any() or judge.source_is_finite):
+            raise SessionError(f"output '{name}' holds values that are not finite")

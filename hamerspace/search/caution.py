@@ -9,8 +9,8 @@ from hamerspace.measure.statistics import paired_difference
 from hamerspace.search.conclude import BEST_CONFIDENCE
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.metrics import Metric, drop_unit
-from hamerspace.tasks.metrics.base import Array
 from hamerspace.tasks.metrics.resolve import FunctionMetric
+from hamerspace.tasks.metrics.rows import Array
 
 _HITS = ("accuracy", "top5_accuracy", "agreement")
 

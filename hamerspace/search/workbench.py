@@ -43,7 +43,8 @@ from hamerspace.targets import Measurer
 from hamerspace.tasks.metrics import METRICS, Metric
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
-from hamerspace.tasks.model import ModelArtifact
+from hamerspace.tasks.metrics.rows import blocks
+from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
 
 class Workbench:
@@ -124,8 +125,7 @@ class Workbench:
         self.settle()
         plain = self.measurer.measure_source(LatencyPlan(0.02, 2.5, 1.0))
         packed = download_bytes(known.source) / 1e6 if self._counts_download(None) else None
-        quality = judge.judge(judge.source_outputs)
-        measured = replace(plain, download_mb=packed, quality=quality)
+        measured = replace(plain, download_mb=packed, quality=judge.judge_source())
         environment = known.target.environment()
         self._folder.write(
             SOURCE_FILE, {"measurement": measured.to_dict(), "environment": environment}
@@ -134,8 +134,7 @@ class Workbench:
 
     def drop_of_source(self, split: str, confidence: float) -> Interval:
         """The drop of a candidate that answers each row as the source model does."""
-        judge = self._data(split).judge
-        return judge.judge(judge.source_outputs, confidence).drop
+        return self._data(split).judge.judge_source(confidence).drop
 
     @property
     def source_values(self) -> dict[str, float]:
@@ -157,7 +156,7 @@ class Workbench:
         task = self.prepared.task
         if task.quality.metric is not None or task.metric.name != "agreement":
             return ""
-        return scores_doubt(self._source_outputs("search"))
+        return scores_doubt(self._source_outputs("search", task.judged))
 
     @property
     def metric_reason(self) -> str | None:
@@ -347,19 +346,20 @@ class Workbench:
         labels = task.splits.labels_of(split) if self.metric.needs_labels else None
         given = self.config.task.data
         together = task.batch_size if given is not None and given.whole_batches else 1
-        outputs = self._source_outputs(split)
+        read = {s.name: self._source_outputs(split, s) for s in task.looked_at(self.metric)}
+        outputs = read if self.metric.all_outputs else read[task.output]
         judge = Judge(self.metric, labels, outputs, together)
         if isinstance(self.metric, FunctionMetric):
             log = self._logs.log("metric.log")
             limits = JudgeLimits(self.config.budget.measure_timeout_s, default_limit_mb(), log)
             judge = RemoteJudge(self.metric, labels, outputs, together, limits=limits)
-        return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, task.output)
+        return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, tuple(read))
 
     def _inputs(self, split: str) -> dict[str, str]:
         return self.prepared.task.splits.input_paths(split)
 
-    def _source_outputs(self, split: str) -> Any:
-        """The source model's outputs, computed once for all studies of the task."""
+    def _source_outputs(self, split: str, output: TensorSpec) -> Any:
+        """An output of the source model, computed once for all studies of the task."""
         task = self.prepared.task
         config = BACKENDS.load(self.prepared.source.backend)
         key = content_key(
@@ -367,8 +367,8 @@ class Workbench:
             source=task.source_fingerprint,
             data=task.splits.fingerprint_of(split),
             batch_size=task.batch_size,
-            output=task.output,
-            row_axis=task.judged.row_axis,
+            output=output.name,
+            row_axis=output.row_axis,
             host=host_digest(self.prepared.host),
             versions=config.versions(),
             code=code_digest(config.implementation.partition(":")[0]),
@@ -376,17 +376,16 @@ class Workbench:
 
         def fill(scratch: Path) -> None:
             self.start()
-            outputs = self.measurer.source_outputs(
-                self._inputs(split), task.splits.rows[split], task.output
-            )
-            if np.isnan(outputs).any():
-                rows = int(np.isnan(outputs.reshape(len(outputs), -1)).any(axis=1).sum())
+            path, of_rows = scratch / "outputs.npy", task.splits.rows[split]
+            self.measurer.write_source_output(self._inputs(split), of_rows, output.name, path)
+            found = np.load(path, mmap_mode="r").reshape(of_rows, -1)
+            rows = sum(int(np.isnan(found[part]).any(axis=1).sum()) for part in blocks(found))
+            if rows:
                 raise SourceError(
-                    f"output '{task.output}' of the source model is NaN for {rows:,} of "
-                    f"{len(outputs):,} rows of the {split} split; check the weights, and the data "
-                    "for values that the model does not take"
+                    f"output '{output.name}' of the source model is NaN for {rows:,} of "
+                    f"{of_rows:,} rows of the {split} split; check the weights, and the data for "
+                    "values that the model does not take"
                 )
-            np.save(scratch / "outputs.npy", outputs)
 
         entry = self._store.make(key, fill, self.prepared.holds)
         return np.load(entry / "outputs.npy", mmap_mode="r")

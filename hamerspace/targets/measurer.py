@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import HamerspaceError, SessionError
 from hamerspace.measure.latency import LatencyPlan, LatencyRun
-from hamerspace.measure.outputs import OutputReader, Readable
+from hamerspace.measure.outputs import OutputReader, Readable, save_rows
 from hamerspace.measure.process import surviving_a_fault, was_killed
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.runner import Runner, of_the_source
@@ -70,21 +67,25 @@ class Measurer:
         return reference
 
     @surviving_a_fault
-    def source_outputs(self, inputs: Mapping[str, str], rows: int, output: str) -> npt.NDArray[Any]:
-        """The source model's named output on all rows of the input files.
+    def write_source_output(
+        self, inputs: Mapping[str, str], rows: int, output: str, path: Path
+    ) -> None:
+        """Write the source model's named output on all rows of the input files as a ``.npy`` file.
 
         Raises:
             SessionError: The source model cannot be run.
             DeviceError: The device is at fault.
         """
-        readable = Readable(inputs, self._batch_size, output)
-        reader = OutputReader(self.start(), readable, self._source.inputs)
-        try:
-            return reader.read(0, rows)
-        except SessionError:
-            if not reader.was_larger:
-                raise
-        return OutputReader(self.start(), readable, self._source.inputs, large=False).read(0, rows)
+        readable = Readable(inputs, self._batch_size, (output,))
+        for large in (True, False):
+            reader = OutputReader(self.start(), readable, self._source.inputs, large=large)
+            try:
+                save_rows((part[output] for part in reader.read(0, rows)), rows, path)
+            except SessionError:
+                if not reader.was_larger:
+                    raise
+            else:
+                return
 
     @surviving_a_fault
     def measure_source(self, plan: LatencyPlan) -> Measurement:

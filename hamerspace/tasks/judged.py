@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hamerspace.errors import ConfigError, SourceError, did_you_mean
-from hamerspace.tasks.metrics.base import Array, is_number, same_rows
+from hamerspace.tasks.metrics.base import is_number, same_rows
 from hamerspace.tasks.metrics.labels import class_axis
+from hamerspace.tasks.metrics.rows import Array
 from hamerspace.tasks.model import SAME, SourceInfo, TensorSpec
 
 KEY = "task.quality.output"
@@ -24,7 +25,7 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
     fit = [spec for spec in info.outputs if _is_fit(spec, info)]
     if name is None:
         # One that gave the same for the few rows that were tried may not do so for all.
-        able = fit or [spec for spec in info.outputs if _could_be(spec)]
+        able = fit or [spec for spec in info.outputs if may_be_judged(spec)]
         if not able:
             raise SourceError(_none_fits(info))
         return able[0]
@@ -45,9 +46,8 @@ def trusting(info: SourceInfo, labels: Array | None) -> SourceInfo:
         labels: ``[N, ...]``, where there are any.
     """
     unfit = info.findings.unfit
-    wanted = (
-        [] if labels is None else [s for s in info.outputs if _could_be(s) and _suits(s, labels)]
-    )
+    able = [spec for spec in info.outputs if may_be_judged(spec)]
+    wanted = [] if labels is None else [spec for spec in able if _suits(spec, labels)]
     if not wanted or any(_is_fit(spec, info) for spec in wanted):
         return info
     first = next((spec.name for spec in wanted if unfit.get(spec.name) == SAME), None)
@@ -95,10 +95,11 @@ def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:
 
 
 def _is_fit(spec: TensorSpec, info: SourceInfo) -> bool:
-    return _could_be(spec) and spec.name not in info.findings.unfit
+    return may_be_judged(spec) and spec.name not in info.findings.unfit
 
 
-def _could_be(spec: TensorSpec) -> bool:
+def may_be_judged(spec: TensorSpec) -> bool:
+    """Whether an output has an entry for each row, of numbers."""
     return spec.row_axis is not None and is_number(spec.dtype)
 
 

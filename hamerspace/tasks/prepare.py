@@ -193,7 +193,7 @@ def _loss_notes(
             f"task.quality.loss: '{quality.loss}' learns from labels, and the train split has "
             "none; add them, or leave the loss out"
         )
-    if quality.loss is not None or (metric is not None and metric.uses_source_outputs):
+    if quality.loss is not None or (metric is not None and not metric.needs_labels):
         return ()
     if metric is None:
         loss = fitting_losses(labels, output.shape, output.dtype)[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hamerspace.config.study import QualitySection
 from hamerspace.tasks.data import Splits
-from hamerspace.tasks.judged import judged_output
+from hamerspace.tasks.judged import judged_output, may_be_judged
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec, naming_damage
@@ -98,6 +98,11 @@ class Task:
         labels = self.splits.labels_of("search")
         output = self.judged
         return resolve_metric(self.quality, labels, self.output_shape, self.root, output.dtype)
+
+    def looked_at(self, metric: Metric) -> tuple[TensorSpec, ...]:
+        """The outputs that a metric looks at, the judged one first."""
+        others = self.info.outputs if metric.all_outputs else ()
+        return (self.judged, *(s for s in others if s != self.judged and may_be_judged(s)))
 
     @cached_property
     def loss(self) -> str | None:

@@ -66,7 +66,7 @@ def evaluate(host, tmp_path):
     def evaluate(session, x, batch_size=2, row_axis=0):
         np.save(tmp_path / "x.npy", x)
         host._session, host._row_axes = session, {"y": row_axis}
-        return host.evaluate({"x": str(tmp_path / "x.npy")}, batch_size, 0, len(x), "y")
+        return host.evaluate({"x": str(tmp_path / "x.npy")}, batch_size, 0, len(x), ["y"])["y"]
 
     return evaluate
 

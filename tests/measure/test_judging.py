@@ -10,7 +10,7 @@ import pytest
 
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.judging import JudgeLimits, RemoteJudge, _JudgeProcess
-from hamerspace.measure.quality import Judge
+from hamerspace.measure.quality import Answers, Judge
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 
 LABELS = np.arange(300) % 4
@@ -49,12 +49,11 @@ def test_it_judges_as_in_this_process(remote, function):
     judge.check()
     assert judge.first_look == local.first_look
     assert judge.judge(WORSE, limit=1.0) == local.judge(WORSE, limit=1.0)
-    scores = judge.scores(WORSE[50:], 50)
-    if function is rows_right:
-        assert scores.tolist() == local.scores(WORSE[50:], 50).tolist()
-        assert judge.judge_scores(scores[:100]) == local.judge_scores(scores[:100])
-    else:
-        assert scores is None
+    assert judge.judge_source() == local.judge_source()
+    answers = Answers(judge)
+    answers.add(WORSE[:50])
+    answers.add(WORSE[50:])
+    assert answers.judge(100) == local.judge(WORSE[:100])
 
 
 def test_a_bootstrap_asks_the_process_once(remote):

@@ -8,8 +8,9 @@ import pytest
 from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.backend import OnnxRuntimeBackend
 from hamerspace.errors import SessionError
-from hamerspace.measure.outputs import OutputReader, Readable, outputs_agree
+from hamerspace.measure.outputs import OutputReader, Readable, outputs_agree, save_rows
 from hamerspace.measure.process import ModelProcess
+from hamerspace.tasks.metrics.rows import joined
 from tests import onnx_models
 
 ROWS = 100
@@ -38,9 +39,9 @@ class _Noting(ModelProcess):
         super().__init__(*arguments)
         self.asked = []
 
-    def evaluate(self, inputs, batch_size, start, stop, output):
+    def evaluate(self, inputs, batch_size, start, stop, outputs):
         self.asked.append((batch_size, start, stop))
-        return super().evaluate(inputs, batch_size, start, stop, output)
+        return super().evaluate(inputs, batch_size, start, stop, outputs)
 
 
 def _saved(arrays, folder):
@@ -62,10 +63,11 @@ def _built(source, folder, **parameters):
 def _both(start, candidate, inputs, output, batch_size=1):
     """Outputs as read, those at the deployment batch size, and the reader's process."""
     process = start(candidate, inputs)
-    reader = OutputReader(process, Readable(inputs, batch_size, output), candidate.inputs)
-    read = np.concatenate([reader.read(0, 48), reader.read(48, ROWS)])
+    reader = OutputReader(process, Readable(inputs, batch_size, (output,)), candidate.inputs)
+    parts = [*reader.read(0, 48), *reader.read(48, ROWS)]
     asked = list(process.asked)
-    return read, process.evaluate(inputs, batch_size, 0, ROWS, output), asked
+    alone = process.evaluate(inputs, batch_size, 0, ROWS, [output])[output]
+    return joined(parts)[output], alone, asked
 
 
 def _sizes_of_rest(asked):
@@ -99,9 +101,10 @@ def test_a_state_that_runs_through_the_rows_keeps_the_deployment_batch(start, tm
     inputs = _saved(rows, tmp_path)
     candidate = _built(source, tmp_path / "built")
     process = start(candidate, inputs)
-    reader = OutputReader(process, Readable(inputs, 2, "score"), candidate.inputs)
-    read = reader.read(0, ROWS)
-    np.testing.assert_array_equal(read, process.evaluate(inputs, 2, 0, ROWS, "score"))
+    reader = OutputReader(process, Readable(inputs, 2, ("score",)), candidate.inputs)
+    read = joined(list(reader.read(0, ROWS)))
+    alone = process.evaluate(inputs, 2, 0, ROWS, ["score"])
+    np.testing.assert_array_equal(read["score"], alone["score"])
 
 
 def test_a_fixed_batch_is_never_asked_for_a_larger_one(start, tmp_path):
@@ -126,20 +129,20 @@ def test_a_death_at_a_larger_batch_is_told_from_one_as_deployed(
     start, build_unruly, search_split, behaviour
 ):
     process = start(build_unruly(behaviour), search_split.inputs, memory_mb=1500.0)
-    readable = Readable(search_split.inputs, 1, "logits")
+    readable = Readable(search_split.inputs, 1, ("logits",))
     reader = OutputReader(process, readable, ())
     with pytest.raises(SessionError):
-        reader.read(0, ROWS)
+        list(reader.read(0, ROWS))
     assert reader.was_larger
     assert not process.alive
 
 
 def test_a_death_as_deployed_is_no_matter_of_the_batch(start, build_unruly, search_split):
     process = start(build_unruly("none"), search_split.inputs)
-    reader = OutputReader(process, Readable(search_split.inputs, 1, "logits"), ())
+    reader = OutputReader(process, Readable(search_split.inputs, 1, ("logits",)), ())
     process.close()
     with pytest.raises(SessionError):
-        reader.read(0, ROWS)
+        list(reader.read(0, ROWS))
     assert not reader.was_larger
 
 
@@ -160,7 +163,7 @@ def test_an_output_without_rows_is_never_cut_to_them(start, tmp_path, batch_size
     inputs = _saved(onnx_models.inputs(source, ROWS), tmp_path)
     process = start(_built(source, tmp_path / "built"), inputs)
     with pytest.raises(SessionError, match=r"'places' is \[2, 4\] .*task\.quality\.output"):
-        process.evaluate(inputs, batch_size, 0, ROWS, "places")
+        process.evaluate(inputs, batch_size, 0, ROWS, ["places"])
 
 
 def test_a_candidate_that_loses_rows_is_no_candidate(start, tmp_path):
@@ -170,7 +173,7 @@ def test_a_candidate_that_loses_rows_is_no_candidate(start, tmp_path):
     wrong = replace(candidate, outputs=tuple(replace(s, row_axis=0) for s in candidate.outputs))
     process = start(wrong, inputs)
     with pytest.raises(SessionError, match=r"'logits' is \[6, 4, 5\] for a batch of 4"):
-        process.evaluate(inputs, 4, 0, ROWS, "logits")
+        process.evaluate(inputs, 4, 0, ROWS, ["logits"])
 
 
 def test_many_rows_are_read_in_requests_of_their_own(start, tmp_path, monkeypatch):
@@ -182,6 +185,50 @@ def test_many_rows_are_read_in_requests_of_their_own(start, tmp_path, monkeypatc
     np.testing.assert_allclose(read, alone, rtol=1e-3, atol=1e-4)
     assert {size for size, *_ in asked} == {1, 4}  # four rows are as many bytes as are allowed
     assert sum(stop - start for size, start, stop in asked if start >= 4) == ROWS - 4
+
+
+class _Pretended:
+    """Takes ``row_s`` of a pretended clock for a row, and is ended by a request of over 30 s."""
+
+    def __init__(self, monkeypatch, row_s, row_values):
+        self.asked, self._now_s, self._row_s, self._values = [], 0.0, row_s, row_values
+        self.alive = True
+        monkeypatch.setattr("hamerspace.measure.outputs.time.monotonic", lambda: self._now_s)
+
+    def evaluate(self, inputs, batch_size, start, stop, outputs):
+        taken_s = (stop - start) * self._row_s
+        if taken_s > 30:
+            raise SessionError("took longer than 30 s")
+        self.asked.append(stop - start)
+        self._now_s += taken_s
+        rows = np.arange(start, stop, dtype=np.float32)[:, None]
+        return {name: np.repeat(rows, self._values, axis=1) for name in outputs}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_no_request_for_all_rows_of_a_slow_model(monkeypatch, tmp_path, batch_size):
+    process = _Pretended(monkeypatch, row_s=0.1, row_values=5)
+    inputs = _saved({"x": np.zeros((10_000, 3), np.float32)}, tmp_path)
+    reader = OutputReader(process, Readable(inputs, batch_size, ("y",)), ())
+    read = joined(list(reader.read(0, 10_000)))["y"]
+    np.testing.assert_array_equal(read[:, 0], np.arange(10_000))
+    assert max(process.asked) * 0.1 <= 15
+
+
+def test_a_few_large_rows_come_at_a_time(monkeypatch, tmp_path):
+    process = _Pretended(monkeypatch, row_s=0.0, row_values=5_000_000)
+    inputs = _saved({"x": np.zeros((20, 3), np.float32)}, tmp_path)
+    reader = OutputReader(process, Readable(inputs, 1, ("y",)), ())
+    parts = [part["y"][:, 0].tolist() for part in reader.read(0, 20)]
+    assert [row for part in parts for row in part] == list(range(20))
+    assert max(map(len, parts)) == max(process.asked) == 3
+
+
+def test_parts_are_saved_as_one_array(tmp_path):
+    array = np.arange(24, dtype=np.float16).reshape(6, 4)
+    save_rows([array[:4], array[4:].copy(order="F")], 6, tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", array)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
 def test_infinities_agree_where_they_are_the_same():

@@ -29,7 +29,7 @@ def test_a_process_runs_its_model_as_the_source_does(start, search_split):
     process, loaded = start("none")
     assert loaded["load_time_ms"] > 0
     assert loaded["peak_memory_mb"] > 0
-    outputs = process.evaluate(search_split.inputs, 1, 100, 150, "logits")
+    outputs = process.evaluate(search_split.inputs, 1, 100, 150, ["logits"])["logits"]
     wanted = search_split.judge.source_outputs[100:150]
     np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
 

@@ -1,12 +1,14 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from hamerspace.config.study import QualitySection
 from hamerspace.errors import MetricError
-from hamerspace.measure.quality import FIRST_LOOK, Judge, looks
+from hamerspace.measure.quality import FIRST_LOOK, Answers, Judge, looks
 from hamerspace.measure.sequential import constant_boundary, two_sided_confidence
-from hamerspace.tasks.metrics import METRICS
-from hamerspace.tasks.metrics.resolve import resolve_metric
+from hamerspace.tasks.metrics import METRICS, Metric
+from hamerspace.tasks.metrics.resolve import FunctionMetric, resolve_metric
 
 
 def _metric(name, labels, shape, tmp_path):
@@ -182,7 +184,7 @@ def test_the_worst_channel_decides_within_ends_that_hold_for_all():
     assert found.drop.estimate == pytest.approx(4.0, rel=0.1)
     assert found.drop.estimate == pytest.approx(100 * (1 - found.value))
     assert 3 < found.drop.low < found.drop.estimate < found.drop.high < 6
-    part = judge.judge_scores(judge.scores(candidate[:100]))
+    part = judge.judge(candidate[:100])
     assert part.drop.low < 4.0 < part.drop.high
     dead = source.copy()
     dead[:, 4:] = 0
@@ -203,6 +205,72 @@ def test_dead_channels_are_told_even_where_the_metric_does_not_show_them():
     assert found.drop.estimate < 0.01
     assert "DEAD CHANNELS: 2 of 6 channels of axis 1 (4, 5)" in found.note
     assert judge.judge(source.copy()).note == ""
+
+
+def test_answers_that_come_in_parts_are_judged_as_those_that_come_at_once():
+    rng = np.random.default_rng(0)
+    source = 100 * rng.standard_normal((200, 6, 5))
+    dead = source + rng.standard_normal(source.shape)
+    dead[:, 4] = 0
+    judge = Judge(METRICS.load("fidelity_r2"), None, source)
+    answers = Answers(judge)
+    for start in range(0, 200, 30):
+        answers.add(dead[start : start + 30])
+        assert answers.judge(start + 10) == judge.judge(dead[: start + 10])
+    assert "1 of 6 channels of axis 1 (4)" in answers.judge(200).note
+    assert answers.judge(200) == judge.judge(dead)
+
+
+def test_maps_larger_than_memory_are_judged_a_few_rows_at_a_time(tmp_path):
+    rows, shape = 24, (20, 512, 512)
+    path = tmp_path / "outputs.npy"
+    source = np.lib.format.open_memmap(path, "w+", np.float32, (rows, *shape))
+    source[:, 0, :256] = 1.0
+    labels = np.zeros((rows, *shape[1:]), np.uint8)
+    tracemalloc.start()
+    judge = Judge(METRICS.load("accuracy"), labels, np.load(path, mmap_mode="r"))
+    judge.check()
+    answers = Answers(judge)
+    for _ in range(rows):
+        part = np.zeros((1, *shape), np.float32)
+        part[:, 1, :64] = 1.0
+        answers.add(part)
+    quality = answers.judge(rows)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (quality.source_value, quality.value) == (1.0, 0.875)
+    assert most < 5 * part.nbytes < source.nbytes / 4
+
+
+def test_a_metric_of_all_outputs_gets_them_by_name():
+    class Centre(Metric):
+        """Mean distance of the centres of boxes that are given by two outputs."""
+
+        name, direction, drop_unit, all_outputs = "centre", "minimize", "relative", True
+
+        def rows(self, outputs, reference):
+            return np.abs((outputs["low"] + outputs["high"]) / 2 - reference)
+
+    low, width = np.random.default_rng(0).random((2, 500))
+    source = {"low": low, "high": low + width}
+    judge = Judge(Centre(), low + width / 2 + 0.1, source)
+    judge.check()
+    found = judge.judge({"low": low - 0.01, "high": low + width - 0.03})
+    assert found.source_value == pytest.approx(0.1)
+    assert found.drop.estimate == pytest.approx(20.0)
+
+
+def test_a_metric_that_draws_is_refused():
+    draws = iter([0.5, 0.6])
+    metric = FunctionMetric("task:score", lambda *_: next(draws), "maximize")
+    with pytest.raises(MetricError, match="must be deterministic"):
+        Judge(metric, np.zeros(2), np.zeros(2)).check()
+
+
+def test_an_error_of_zero_is_no_measure():
+    labels = np.ones((40, 1))
+    with pytest.raises(MetricError, match="'rmse' is 0 for the source model"):
+        Judge(METRICS.load("rmse"), labels, labels).check()
 
 
 def test_infinite_outputs_are_judged_by_their_order_alone(tmp_path):

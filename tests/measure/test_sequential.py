@@ -11,7 +11,7 @@ from hamerspace.measure.sequential import (
     crossing_probability,
     two_sided_confidence,
 )
-from hamerspace.tasks.metrics.base import Metric
+from hamerspace.tasks.metrics.base import Metric, OfAllRows
 
 LOOKS = (50, 71, 100, 142, 200, 283, 400)
 
@@ -68,17 +68,14 @@ class _Right(Metric):
 
     name, direction, drop_unit = "right", "maximize", "points"
 
-    def compute(self, outputs, reference):
-        return self.compute_per_sample(outputs, reference).mean()
-
-    def compute_per_sample(self, outputs, reference):
+    def rows(self, outputs, reference):
         return (outputs == reference).astype(np.float64)
 
 
 class _Distance(_Right):
     name, direction, drop_unit = "error", "minimize", "relative"
 
-    def compute_per_sample(self, outputs, reference):
+    def rows(self, outputs, reference):
         return np.abs(outputs - reference)
 
 
@@ -150,7 +147,7 @@ def test_whole_batches_far_over_the_limit_are_ended():
 class _LogLoss(_Distance):
     """Of logits of the right class, so that rare rows with large losses carry the mean."""
 
-    def compute_per_sample(self, outputs, reference):
+    def rows(self, outputs, reference):
         return np.log1p(np.exp(-outputs))
 
 
@@ -194,17 +191,16 @@ def test_an_error_at_its_limit_is_rarely_ended_and_one_far_over_it_is(noise):
     assert (_ends(_errors(1000, 1.5), limit, 50) <= 200).mean() >= 0.95
 
 
-class _Area(_Right):
+class _Area(OfAllRows):
     """The area under the ROC curve, from ranks."""
 
-    name = "area"
-    compute_per_sample = Metric.compute_per_sample
+    name, direction, drop_unit = "area", "maximize", "points"
 
-    def compute(self, outputs, reference):
+    def of_all(self, outputs, labels):
         ranks = np.empty(len(outputs))
         ranks[np.argsort(outputs)] = np.arange(1, len(outputs) + 1)
-        ones = reference.sum()
-        return (ranks[reference].mean() - (ones + 1) / 2) / (len(outputs) - ones)
+        ones = labels.sum()
+        return (ranks[labels].mean() - (ones + 1) / 2) / (len(outputs) - ones)
 
 
 def _ranks(rows, noise):

@@ -52,7 +52,7 @@ def test_a_function_is_found_again_and_shows_its_name(tmp_path):
     quality = QualitySection(metric=reference, direction="maximize")
     metric = resolve_metric(quality, np.array([0, 1]), (None, 2), tmp_path)
     assert metric.name == "hits"
-    assert metric.value(np.eye(2), np.array([0, 0])) == 0.5
+    assert metric.score(np.eye(2), np.array([0, 0])) == 0.5
 
 
 def test_a_function_of_a_session_that_is_gone_is_asked_for(tmp_path):

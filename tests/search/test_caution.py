@@ -26,7 +26,7 @@ NOISE = RNG.standard_normal((400, 10))
 
 def warnings_of(name, outputs, labels):
     metric = METRICS.load(name)
-    return chance_warnings(metric, metric.value(outputs, labels), labels)
+    return chance_warnings(metric, metric.score(outputs, labels), labels)
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,12 @@ def test_a_source_that_fails_beside_a_candidate_is_told_from_it(beside, build_un
         measurer.time_afresh(build_unruly("none"), QUICK, 0)
 
 
-def test_the_outputs_of_the_source_model_are_read(beside, build_unruly, search_split):
-    outputs = beside(build_unruly("none"), batch_size=8).source_outputs(
-        search_split.inputs, 60, "logits"
-    )
+def test_the_outputs_of_the_source_model_are_written(beside, build_unruly, search_split, tmp_path):
+    path = tmp_path / "outputs.npy"
+    measurer = beside(build_unruly("none"), batch_size=8)
+    measurer.write_source_output(search_split.inputs, 60, "logits", path)
     wanted = search_split.judge.source_outputs[:60]
-    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.load(path), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_size_over_the_limit_ends_before_anything_is_run(measure):
@@ -142,13 +142,14 @@ def test_all_rows_decide_and_nothing_more_is_timed(measure, search_split):
 
 @pytest.mark.parametrize("behaviour", ["batch_raises", "batch_segfaults", "batch_floods"])
 def test_a_model_that_only_takes_the_deployment_batch_is_measured(
-    beside, build_unruly, search_split, measure, behaviour
+    beside, build_unruly, search_split, measure, tmp_path, behaviour
 ):
+    path = tmp_path / "outputs.npy"
     measurer = beside(build_unruly(behaviour), memory_mb=2000.0)
-    outputs = measurer.source_outputs(search_split.inputs, 60, "logits")
+    measurer.write_source_output(search_split.inputs, 60, "logits", path)
     found = measure(behaviour, measurer=measurer, max_accuracy_drop=1.0, max_latency_ms=100.0)
     np.testing.assert_allclose(
-        outputs, search_split.judge.source_outputs[:60], rtol=1e-4, atol=1e-5
+        np.load(path), search_split.judge.source_outputs[:60], rtol=1e-4, atol=1e-5
     )
     assert found.ended_at is Gate.COMPLETE
     assert found.quality.drop.estimate == pytest.approx(0.0)

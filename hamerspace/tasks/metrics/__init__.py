@@ -1,7 +1,7 @@
 """Quality metrics over scikit-learn. A new one is one line here, or an entry point."""
 
 from hamerspace._registry import Registry
-from hamerspace.tasks.metrics.base import Metric, check_metric, drop_points, drop_unit
+from hamerspace.tasks.metrics.base import Metric, drop_points, drop_unit
 
 METRICS: Registry[Metric] = Registry(
     "metric",
@@ -22,4 +22,4 @@ METRICS: Registry[Metric] = Registry(
     },
 )
 
-__all__ = ["METRICS", "Metric", "check_metric", "drop_points", "drop_unit"]
+__all__ = ["METRICS", "Metric", "drop_points", "drop_unit"]

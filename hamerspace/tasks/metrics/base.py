@@ -3,15 +3,15 @@
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from hamerspace.errors import MetricError
+from hamerspace.tasks.metrics.rows import Array, Rows, row_count
 
-Array = npt.NDArray[Any]
 PerSample = npt.NDArray[np.float64]
 Direction = Literal["maximize", "minimize"]
 DropUnit = Literal["points", "relative"]
@@ -24,9 +24,11 @@ T = TypeVar("T")
 class Metric(ABC):
     """Judges a model's outputs against the labels, or against the source model's outputs.
 
-    A subclass implements :meth:`compute`, :meth:`compute_per_sample` where the metric is a mean
-    over samples, and :meth:`examine` where shapes alone tell what it cannot judge. Callers use
-    :meth:`value`, :meth:`per_sample` and :meth:`check`, which guard them.
+    A subclass turns rows into evidence, a part of the rows at a time, by :meth:`rows`. Where the
+    metric is the mean of a score a row, the scores are the evidence, and candidates are paired with
+    the source model row by row. Any other metric makes its number of the evidence of all rows by
+    :meth:`value`. :meth:`examine` tells what shapes alone show that it cannot judge. Callers use
+    :meth:`evidence`, :meth:`combine`, :meth:`score` and :meth:`check`, which guard these.
 
     Attributes:
         name: Registry name, or the ``module:function`` of a user.
@@ -37,6 +39,9 @@ class Metric(ABC):
         needs_labels: Whether the reference is the labels; otherwise it is the source's outputs.
         takes_ids: Whether an output of whole numbers may be the classes themselves, not scores;
             :meth:`examine` is not asked about one.
+        all_outputs: Whether it looks at all outputs that have an entry for each row, and gets
+            mappings of output name to array where others get the judged output.
+        keeps_rows: Whether the evidence holds the rows themselves, so that it is no smaller.
         loss: What recovery trains with.
     """
 
@@ -45,12 +50,9 @@ class Metric(ABC):
     drop_unit: DropUnit | None
     needs_labels: bool = True
     takes_ids: bool = False
+    all_outputs: bool = False
+    keeps_rows: bool = False
     loss: Loss = "none"
-
-    @property
-    def uses_source_outputs(self) -> bool:
-        """Whether the reference is the source model's outputs."""
-        return not self.needs_labels
 
     @property
     def maximize(self) -> bool:
@@ -58,30 +60,36 @@ class Metric(ABC):
         return self.direction == "maximize"
 
     @abstractmethod
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        """The metric as a number.
+    def rows(self, outputs: Any, reference: Any) -> Rows:
+        """The evidence of some rows, each by itself.
 
         Args:
-            outputs: ``[N, ...]``, read-only, without NaN.
-            reference: Labels or source outputs ``[N, ...]``, read-only.
+            outputs: ``[n, ...]``, read-only, without NaN; see :attr:`all_outputs`.
+            reference: Labels ``[n, ...]`` or the source's outputs, read-only.
+
+        Returns:
+            Scores ``[n]`` of which the metric is the mean; ``[n, groups]`` where it is the worst of
+            the means of several groups, such as channels. For a :meth:`value` of its own, whatever
+            array of ``n`` rows that needs, or a mapping of names to such.
 
         Raises:
             MetricError: The shapes or values do not suit the metric. Any other exception becomes
                 one.
         """
 
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample | None:  # noqa: ARG002
-        """float64 ``[N]`` whose mean is the metric; ``None`` where the metric is no such mean.
+    def value(self, evidence: Any) -> Any:
+        """The metric as a number, or the scores ``[n]`` whose mean it is.
 
-        ``[N, groups]`` where it is the worst of the means of several groups, such as channels.
+        Args:
+            evidence: What :meth:`rows` gave, of all rows that are judged, or of a resample.
         """
-        return None
+        return evidence
 
-    def fitted(self, source_outputs: Array) -> "Metric":  # noqa: ARG002 - most need none of it
+    def fitted(self, source_outputs: Any) -> "Metric":  # noqa: ARG002 - most need none of it
         """The metric as it judges parts of these rows: what it scales by is that of all of them.
 
         Args:
-            source_outputs: Of the judged output, all rows.
+            source_outputs: All rows of what :meth:`rows` gets.
         """
         return self
 
@@ -102,7 +110,7 @@ class Metric(ABC):
         return ""
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: B027 - most need not
-        """Refuse an output or labels that :meth:`compute` would refuse, before there are outputs.
+        """Refuse an output or labels that :meth:`rows` would refuse, before there are outputs.
 
         Args:
             output_shape: Of the output that is judged.
@@ -114,43 +122,64 @@ class Metric(ABC):
         """
 
     @final
-    def value(self, outputs: Array, reference: Array) -> float:
-        """The metric over all rows, a finite number.
+    def score(self, outputs: Array, reference: Array) -> float:
+        """The metric over all rows at once, a finite number.
 
         Raises:
-            MetricError: The metric raised, the rows do not match, the outputs hold NaN, or the
-                result is not a finite number.
+            MetricError: As :meth:`evidence` and :meth:`combine`.
         """
-        return self._finite(self._guarded(self.compute, outputs, reference))
+        return self.combine(self.evidence(outputs, reference))[0]
 
     @final
-    def per_sample(self, outputs: Array, reference: Array) -> PerSample | None:
-        """float64 ``[N]`` whose mean is :meth:`value`, or ``None``; for paired tests.
-
-        ``[N, groups]`` where :meth:`value` is the worst of their means, see :meth:`worst`.
+    def evidence(self, outputs: Rows, reference: Rows) -> Rows:
+        """What :meth:`rows` makes of some rows, with as many rows.
 
         Raises:
-            MetricError: As :meth:`value`.
+            MetricError: The metric raised, or the rows do not match.
         """
-        samples = self._guarded(self.compute_per_sample, outputs, reference)
-        if samples is None:
-            return None
-        if (
-            samples.ndim not in (1, 2)
-            or len(samples) != len(outputs)
-            or not np.isfinite(samples).all()
-        ):
+        given = {
+            "outputs": outputs,
+            "labels" if self.needs_labels else "source outputs": reference,
+        }
+        rows = row_count(outputs)
+        if rows != row_count(reference) or not rows:
             raise MetricError(
-                f"metric '{self.name}': per sample it must give {len(outputs)} finite numbers, "
-                f"not {_describe(samples)}"
+                f"metric '{self.name}': {_describe(given)} differ in their number of rows, or have "
+                "none"
             )
-        return samples.astype(np.float64, copy=False)
+        found = self._guarded(self.rows, given)
+        if not isinstance(found, Mapping | np.ndarray) or row_count(found) != rows:
+            raise MetricError(
+                f"metric '{self.name}': the evidence of {rows} rows is {_describe(found)}"
+            )
+        return found
 
     @final
-    def worst(self, samples: PerSample) -> float:
-        """The mean of scores ``[N]``; of ``[N, groups]`` the worst of the means."""
-        means = np.atleast_1d(samples.mean(axis=0))
-        return float(means.min() if self.maximize else means.max())
+    def combine(self, evidence: Rows) -> tuple[float, PerSample | None]:
+        """The metric, a finite number, and the scores whose mean it is.
+
+        These are float64 ``[N]``, or ``[N, groups]`` where it is the worst of their means; ``None``
+        where it is no such mean.
+
+        Raises:
+            MetricError: The metric raised, or gives no finite number.
+        """
+        number, scores = self._guarded(self._mean, {"evidence": evidence})
+        value = self._finite(number)
+        if scores is None:
+            return value, None
+        if not np.isfinite(scores).all():
+            raise MetricError(f"metric '{self.name}': the scores of some rows are not finite")
+        return value, scores.astype(np.float64, copy=False)
+
+    def _mean(self, evidence: Rows) -> tuple[Any, PerSample | None]:
+        found: Any = self.value(evidence)
+        one_a_row = isinstance(found, np.ndarray) and found.shape == (row_count(evidence),)
+        if not one_a_row and found is not evidence:
+            return found, None
+        scores: PerSample = found
+        means = np.atleast_1d(scores.mean(axis=0))
+        return (means.min() if self.maximize else means.max()), scores
 
     @final
     def check(self, output_shape: Shape, labels: Array | None, dtype: str = "float32") -> None:
@@ -180,27 +209,18 @@ class Metric(ABC):
                 f"metric '{self.name}' raised {error!r} for outputs {shape_text(output_shape)}"
             ) from error
 
-    def _guarded(self, function: Callable[[Array, Array], T], outputs: Array, ref: Array) -> T:
-        kind = "labels" if self.needs_labels else "source outputs"
-        given = f"outputs {_describe(outputs)} and {kind} {_describe(ref)}"
-        if outputs.ndim == 0 or ref.ndim == 0 or len(outputs) != len(ref) or not len(outputs):
-            raise MetricError(
-                f"metric '{self.name}': {given} differ in their number of rows, or have none"
-            )
-        if outputs.dtype.kind == "f" and np.isnan(outputs).any():
-            rows = int(np.isnan(outputs.reshape(len(outputs), -1)).any(axis=1).sum())
-            raise MetricError(
-                f"metric '{self.name}': the outputs hold NaN in {rows} of {len(outputs)} rows"
-            )
+    def _guarded(self, function: Callable[..., T], given: Mapping[str, Rows]) -> T:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 # What the warnings warn of becomes a NaN, which is refused with a message.
                 warnings.simplefilter("ignore")
-                return function(_read_only(outputs), _read_only(ref))
+                return function(*map(_read_only, given.values()))
         except MetricError as error:
             raise MetricError(f"metric '{self.name}': {error}") from error
         except (Exception, SystemExit) as error:
-            raise MetricError(f"metric '{self.name}' raised {error!r} on {given}") from error
+            raise MetricError(
+                f"metric '{self.name}' raised {error!r} on {_describe(given)}"
+            ) from error
 
     def _finite(self, result: Any) -> float:
         number = result
@@ -221,30 +241,20 @@ class Metric(ABC):
         return float(number)
 
 
-def check_metric(metric: Metric, source_outputs: Array, reference: Array) -> float:
-    """Judge the source model itself, once, before any trial; return its value.
+class OfAllRows(Metric):
+    """A metric that looks at all rows at once, such as at their order: they are its evidence."""
 
-    Raises:
-        MetricError: The metric fails on the source model, gives different values for the same
-            outputs, contradicts its per-sample values, or its relative drop has no meaning.
-    """
-    value = metric.value(source_outputs, reference)
-    again = metric.value(source_outputs, reference)
-    if not math.isclose(value, again, rel_tol=1e-6, abs_tol=1e-9):
-        raise MetricError(
-            f"metric '{metric.name}' gave {value} and then {again} for the same outputs; it must "
-            "be deterministic (seed what it draws)"
-        )
-    samples = metric.per_sample(source_outputs, reference)
-    if samples is not None and not math.isclose(
-        metric.worst(samples), value, rel_tol=1e-5, abs_tol=1e-6
-    ):
-        raise MetricError(
-            f"metric '{metric.name}': the mean of its per-sample values is "
-            f"{metric.worst(samples)}, but its value is {value}"
-        )
-    drop_points(metric, value, value)
-    return value
+    keeps_rows = True
+
+    def rows(self, outputs: Array, reference: Array) -> Rows:
+        return {"outputs": outputs, "labels": reference}
+
+    def value(self, evidence: Any) -> Any:
+        return self.of_all(evidence["outputs"], evidence["labels"])
+
+    @abstractmethod
+    def of_all(self, outputs: Array, labels: Array) -> Any:
+        """The number, or the scores ``[n]`` whose mean it is; both arguments are ``[n, ...]``."""
 
 
 def drop_points(
@@ -318,13 +328,20 @@ def shape_text(shape: Shape) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
-def _read_only(array: Array) -> Array:
-    view = array.view()
+def _read_only(rows: Any) -> Any:
+    if isinstance(rows, Mapping):
+        return {name: _read_only(array) for name, array in rows.items()}
+    view = rows.view()
     view.flags.writeable = False
     return view
 
 
 def _describe(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " and ".join(
+            _describe(found) if isinstance(found, Mapping) else f"{name} {_describe(found)}"
+            for name, found in value.items()
+        )
     if isinstance(value, np.ndarray):
         return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
     text = repr(value)

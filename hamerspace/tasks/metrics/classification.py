@@ -9,8 +9,8 @@ import numpy as np
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.metrics.base import (
-    Array,
     Metric,
+    OfAllRows,
     PerSample,
     Shape,
     may_be_ids,
@@ -26,6 +26,7 @@ from hamerspace.tasks.metrics.labels import (
     ignored,
     one_hot_axis,
 )
+from hamerspace.tasks.metrics.rows import Array
 
 
 class _Classification(Metric):
@@ -55,6 +56,8 @@ class Accuracy(_Classification):
         self._given = given
 
     def fitted(self, source_outputs: Array) -> "Accuracy":
+        if not may_be_ids(source_outputs.shape, source_outputs.dtype):
+            return self
         return Accuracy(frozenset(v for v in IGNORED if (source_outputs == v).any()))
 
     def examine(self, output_shape: Shape, labels: Array | None) -> None:
@@ -68,10 +71,7 @@ class Accuracy(_Classification):
     def chance(self, reference: Array) -> float:
         return float(_shares(reference)[0])
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        return self.compute_per_sample(outputs, reference).mean()
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         ids = may_be_ids(outputs.shape, outputs.dtype)
         if ids and same_rows(outputs.shape, reference.shape):
             found = outputs
@@ -103,23 +103,13 @@ class Top5Accuracy(_Classification):
         super().examine(output_shape, labels)
         self._check_count(output_shape[1])
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import top_k_accuracy_score
-
-        scores, labels = self._more_than_five(outputs, reference)
-        return top_k_accuracy_score(labels, scores, k=5, labels=np.arange(scores.shape[1]))
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
-        scores, labels = self._more_than_five(outputs, reference)
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
+        scores, labels = scores_and_labels(outputs, reference)
+        self._check_count(scores.shape[1])
         # Sorted as scikit-learn sorts, so that ties fall alike.
         best = np.argsort(scores, axis=1, kind="mergesort")[:, ::-1][:, :5]
         hits: PerSample = (best == labels[:, None]).any(axis=1).astype(np.float64)
         return hits
-
-    def _more_than_five(self, outputs: Array, reference: Array) -> tuple[Array, Array]:
-        scores, labels = scores_and_labels(outputs, reference)
-        self._check_count(scores.shape[1])
-        return scores, labels
 
     @staticmethod
     def _check_count(classes: int | None) -> None:
@@ -127,7 +117,15 @@ class Top5Accuracy(_Classification):
             raise MetricError(f"with {classes} classes it is always 1; use 'accuracy'")
 
 
-class BalancedAccuracy(_Classification):
+class _OfClasses(_Classification):
+    """One that knows each row by its label and the class of its greatest score."""
+
+    def rows(self, outputs: Array, reference: Array) -> Array:
+        scores, labels = scores_and_labels(outputs, reference)
+        return np.stack([labels, scores.argmax(axis=1)], axis=1)
+
+
+class BalancedAccuracy(_OfClasses):
     """Mean over the classes of the share of their rows that are recognised."""
 
     name = "balanced_accuracy"
@@ -135,14 +133,13 @@ class BalancedAccuracy(_Classification):
     def chance(self, reference: Array) -> float:
         return 1.0 / len(_shares(reference))
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
+    def value(self, evidence: Array) -> Any:
         from sklearn.metrics import balanced_accuracy_score
 
-        scores, labels = scores_and_labels(outputs, reference)
-        return balanced_accuracy_score(labels, scores.argmax(axis=1))
+        return balanced_accuracy_score(*evidence.T)
 
 
-class F1Macro(_Classification):
+class F1Macro(_OfClasses):
     """Mean over the classes of F1; a class that is never predicted counts as 0."""
 
     name = "f1_macro"
@@ -151,14 +148,13 @@ class F1Macro(_Classification):
         shares = _shares(reference)
         return float(2 * shares[0] / (1 + shares[0])) / len(shares)
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
+    def value(self, evidence: Array) -> Any:
         from sklearn.metrics import f1_score
 
-        scores, labels = scores_and_labels(outputs, reference)
-        return f1_score(labels, scores.argmax(axis=1), average="macro", zero_division=0)
+        return f1_score(*evidence.T, average="macro", zero_division=0)
 
 
-class RocAuc(_Classification):
+class RocAuc(OfAllRows, _Classification):
     """Area under the ROC curve; with more than two classes the mean of each against the rest.
 
     Labels of several 0 and 1 a row stand each for the score in their place. Two classes may be one
@@ -193,25 +189,25 @@ class RocAuc(_Classification):
             return ""
         return _missing_tags((labels == labels[:1]).all(axis=0), "all rows are alike in them")
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        if _are_tags(reference, outputs.shape):
-            varying = _varying(reference)
-            return _area(reference[:, varying] == 1, outputs[:, varying]).mean()
+    def of_all(self, outputs: Array, labels: Array) -> Any:
+        if _are_tags(labels, outputs.shape):
+            varying = _varying(labels)
+            return _area(labels[:, varying] == 1, outputs[:, varying]).mean()
         if one_value_a_row(outputs.shape):
             score = outputs.reshape(-1)
-            labels = integer_labels(reference, 2)
+            wanted = integer_labels(labels, 2)
         else:
-            scores, labels = scores_and_labels(outputs, reference)
+            scores, wanted = scores_and_labels(outputs, labels)
             if scores.shape[1] > 2:
                 classes = np.arange(scores.shape[1])
-                _all_present(labels, len(classes))
-                return _area(labels[:, None] == classes, scores).mean()
+                _all_present(wanted, len(classes))
+                return _area(wanted[:, None] == classes, scores).mean()
             score = scores[:, 1].astype(np.float64) - scores[:, 0]
-        _all_present(labels, 2)
-        return _area(labels[:, None] == 1, score[:, None])[0]
+        _all_present(wanted, 2)
+        return _area(wanted[:, None] == 1, score[:, None])[0]
 
 
-class AveragePrecision(Metric):
+class AveragePrecision(OfAllRows):
     """Area under the precision-recall curve of each tag, and the mean of these: the macro average.
 
     Tags that no row has, for which it is not defined, are left out.
@@ -245,9 +241,9 @@ class AveragePrecision(Metric):
     def remark(self, labels: Array) -> str:
         return _missing_tags(~(labels == 1).any(axis=0), "no row has them")
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        self.examine(outputs.shape, reference)
-        tags = np.ascontiguousarray((reference == 1).T)
+    def of_all(self, outputs: Array, labels: Array) -> Any:
+        self.examine(outputs.shape, labels)
+        tags = np.ascontiguousarray((labels == 1).T)
         # A row a tag: what lies together is sorted in a fraction of the time.
         scores = np.ascontiguousarray(outputs.T)
         found = []

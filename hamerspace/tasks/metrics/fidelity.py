@@ -1,12 +1,9 @@
 """Metrics without labels: how close the outputs stay to those of the source model."""
 
-from typing import Any
-
 import numpy as np
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.metrics.base import (
-    Array,
     Metric,
     PerSample,
     Shape,
@@ -15,6 +12,7 @@ from hamerspace.tasks.metrics.base import (
     shape_text,
 )
 from hamerspace.tasks.metrics.regression import check_rows, flat_pair
+from hamerspace.tasks.metrics.rows import Array
 from hamerspace.tasks.metrics.spread import Spread, channel_errors
 
 
@@ -36,16 +34,15 @@ class Agreement(_Fidelity):
     def examine(self, output_shape: Shape, labels: Array | None) -> None:  # noqa: ARG002
         _check_scores(output_shape)
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        return self.compute_per_sample(outputs, reference).mean()
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         if may_be_ids(reference.shape, reference.dtype):
             check_rows(outputs.shape, reference.shape, "source outputs")
             alike = outputs.reshape(reference.shape) == reference
             share: PerSample = alike.reshape(len(alike), -1).mean(axis=1, dtype=np.float64)
             return share
-        same: PerSample = (_classes(outputs) == _classes(reference)).astype(np.float64)
+        _check_scores(outputs.shape)
+        _check_scores(reference.shape)
+        same: PerSample = (outputs.argmax(axis=1) == reference.argmax(axis=1)).astype(np.float64)
         return same
 
 
@@ -65,10 +62,7 @@ class Cosine(_Fidelity):
                 "sees the sign only; choose 'fidelity_r2'"
             )
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        return self.compute_per_sample(outputs, reference).mean()
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         self.examine(outputs.shape, None)
         a, b = flat_pair(outputs, reference, "source outputs")
         norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -93,10 +87,7 @@ class FidelityR2(_Fidelity):
     def fitted(self, source_outputs: Array) -> "FidelityR2":
         return FidelityR2(Spread.of(source_outputs))
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        return self.compute_per_sample(outputs, reference).mean(axis=0).min()
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         check_rows(outputs.shape, reference.shape, "source outputs")
         outputs = outputs.reshape(reference.shape)
         spread = self._spread or Spread.of(reference)
@@ -139,12 +130,6 @@ _LEAST_STEP, _OFF_GRID, _MOST_OFF = 1e-3, 1e-2, 0.25
 _LENGTH_TOLERANCE = 1e-3
 _MOST_RATIO = 10.0
 _MOST_SHARE = 0.98
-
-
-def _classes(scores: Array) -> Array:
-    _check_scores(scores.shape)
-    classes: Array = scores.argmax(axis=1)
-    return classes
 
 
 def _check_scores(shape: Shape) -> None:

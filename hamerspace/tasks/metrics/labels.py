@@ -7,13 +7,13 @@ import numpy as np
 from hamerspace.errors import MetricError
 from hamerspace.tasks.data.reading import ALL, RawData
 from hamerspace.tasks.metrics.base import (
-    Array,
     Shape,
     is_quantised,
     may_be_ids,
     one_value_a_row,
     same_rows,
 )
+from hamerspace.tasks.metrics.rows import Array
 from hamerspace.tasks.model import TensorSpec
 
 Kind = Literal["classes", "ids", "binary", "tags", "masks", "numbers"]

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hamerspace.errors import MetricError
-from hamerspace.tasks.metrics.base import Array, Metric, PerSample, Shape, same_rows, shape_text
+from hamerspace.tasks.metrics.base import Metric, OfAllRows, PerSample, Shape, same_rows, shape_text
+from hamerspace.tasks.metrics.rows import Array
 
 
 class _Regression(Metric):
@@ -16,7 +17,7 @@ class _Regression(Metric):
             check_rows(output_shape, labels.shape, "labels")
 
 
-class R2(_Regression):
+class R2(OfAllRows, _Regression):
     """Coefficient of determination, the mean over the columns."""
 
     name = "r2"
@@ -26,10 +27,10 @@ class R2(_Regression):
     def chance(self, reference: Array) -> float:  # noqa: ARG002 - whatever the labels
         return 0.0
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
+    def of_all(self, outputs: Array, labels: Array) -> Any:
         from sklearn.metrics import r2_score
 
-        predicted, wanted = flat_pair(outputs, reference)
+        predicted, wanted = flat_pair(outputs, labels)
         return r2_score(wanted, predicted)
 
 
@@ -43,11 +44,12 @@ class RootMeanSquaredError(_Regression):
     def chance(self, reference: Array) -> float:
         return float(reference.std(axis=0, dtype=np.float64).mean())
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import root_mean_squared_error
-
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         predicted, wanted = flat_pair(outputs, reference)
-        return root_mean_squared_error(wanted, predicted)
+        return np.square(predicted - wanted)
+
+    def value(self, evidence: PerSample) -> Any:
+        return np.sqrt(evidence.mean(axis=0)).mean()
 
 
 class MeanAbsoluteError(_Regression):
@@ -60,13 +62,7 @@ class MeanAbsoluteError(_Regression):
     def chance(self, reference: Array) -> float:
         return float(np.abs(reference - np.median(reference, axis=0)).mean())
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        from sklearn.metrics import mean_absolute_error
-
-        predicted, wanted = flat_pair(outputs, reference)
-        return mean_absolute_error(wanted, predicted)
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample:
+    def rows(self, outputs: Array, reference: Array) -> PerSample:
         predicted, wanted = flat_pair(outputs, reference)
         errors: PerSample = np.abs(predicted - wanted).mean(axis=1)
         return errors

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,10 @@ from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError, did_you_mean
 from hamerspace.tasks.metrics import METRICS
 from hamerspace.tasks.metrics.base import (
-    Array,
     Direction,
     Loss,
     Metric,
-    PerSample,
+    OfAllRows,
     Shape,
     is_quantised,
     may_be_ids,
@@ -23,12 +22,13 @@ from hamerspace.tasks.metrics.base import (
     same_rows,
 )
 from hamerspace.tasks.metrics.labels import kind_of
+from hamerspace.tasks.metrics.rows import Array
 from hamerspace.tasks.user_code import SESSION, UserFunction, load_function
 
 METRIC_KEY = "task.quality.metric"
 
 
-class FunctionMetric(Metric):
+class FunctionMetric(OfAllRows):
     """A user's ``function(outputs, labels)``: one number, or one a row, ``[N]``, to be averaged.
 
     One a row lets candidates be paired with the source model row by row, without a bootstrap.
@@ -59,17 +59,8 @@ class FunctionMetric(Metric):
         same._function = told  # noqa: SLF001 - our own class
         return same
 
-    def compute(self, outputs: Array, reference: Array) -> Any:
-        result = self._function(outputs, reference)
-        return result.mean() if _one_a_row(result, outputs) else result
-
-    def compute_per_sample(self, outputs: Array, reference: Array) -> PerSample | None:
-        result = self._function(outputs, reference)
-        return result if _one_a_row(result, outputs) else None
-
-
-def _one_a_row(result: Any, outputs: Array) -> TypeGuard[PerSample]:
-    return isinstance(result, np.ndarray) and result.shape == (len(outputs),)
+    def of_all(self, outputs: Array, labels: Array) -> Any:
+        return self._function(outputs, labels)
 
 
 def resolve_metric(
@@ -123,7 +114,7 @@ def training_loss(
     Returns:
         ``none`` where only the source model can teach.
     """
-    if labels is None or metric.uses_source_outputs:
+    if labels is None or not metric.needs_labels:
         return "none"
     fitting = fitting_losses(labels, output_shape, dtype)
     if isinstance(metric, FunctionMetric):

@@ -4,7 +4,6 @@ One output often mixes scales, such as boxes in pixels and scores between 0 and 
 counts by the spread of its own channel over the rows, or one of small values could die unseen.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +11,9 @@ import numpy as np
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.channels import FLOAT32_NOISE, MOST_GROUPS, channel_axes
-from hamerspace.tasks.metrics.base import Array, PerSample
+from hamerspace.tasks.metrics.base import PerSample
+from hamerspace.tasks.metrics.rows import Array, blocks
 
-_BLOCK_VALUES = 2**22
 _SHARED_FLOOR = 0.1
 _DEAD = 1e-6
 _COUNTS = 0.1
@@ -44,24 +43,9 @@ class Spread:
     @classmethod
     def of(cls, outputs: Array) -> "Spread":
         """Of outputs ``[N, ...]``."""
-        outputs = _two_dimensional(outputs)
-        shape, rows = outputs.shape, len(outputs)
-        mean, squares = np.zeros(shape[1:]), np.zeros(shape[1:])
-        low, high = np.full(shape[1:], np.inf), np.full(shape[1:], -np.inf)
-        for block in _blocks(rows, shape):
-            values = outputs[block].astype(np.float64)
-            mean += values.sum(axis=0) / rows
-            low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
-        for block in _blocks(rows, shape):
-            squares += np.square(outputs[block] - mean).sum(axis=0) / rows
-        axes = channel_axes(shape)
-        others = [tuple(a - 1 for a in range(1, len(shape)) if a != axis) for axis in axes]
-        return cls(
-            axes,
-            tuple(squares.mean(axis=other) for other in others),
-            tuple(low.min(axis=other) for other in others),
-            tuple(high.max(axis=other) for other in others),
-        )
+        moments = Moments()
+        moments.add(outputs)
+        return moments.spread()
 
     @cached_property
     def constant(self) -> tuple[Array, ...]:
@@ -132,6 +116,54 @@ class Spread:
         return found
 
 
+class Moments:
+    """Moments and ends of each place of an output over the rows, which come a part at a time.
+
+    Those of two parts are joined as Chan, Golub and LeVeque 1983 do ("Algorithms for computing the
+    sample variance: analysis and recommendations", The American Statistician 37).
+    """
+
+    _mean: PerSample
+    _squares: PerSample
+    _low: PerSample
+    _high: PerSample
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def add(self, outputs: Array) -> None:
+        """Take in further rows ``[n, ...]``."""
+        outputs = _two_dimensional(outputs)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for block in blocks(outputs):
+                self._add(outputs[block].astype(np.float64))
+
+    def _add(self, values: PerSample) -> None:
+        before, self._rows = self._rows, self._rows + len(values)
+        mean = values.sum(axis=0) / len(values)
+        squares = np.square(values - mean).sum(axis=0)
+        low, high = values.min(axis=0), values.max(axis=0)
+        if before:
+            gap, share = mean - self._mean, len(values) / self._rows
+            mean = self._mean + share * gap
+            squares += self._squares + before * share * np.square(gap)
+            low, high = np.minimum(low, self._low), np.maximum(high, self._high)
+        self._mean, self._squares, self._low, self._high = mean, squares, low, high
+
+    def spread(self) -> Spread:
+        """By channel."""
+        shape = (self._rows, *self._mean.shape)
+        axes = channel_axes(shape)
+        others = [tuple(a - 1 for a in range(1, len(shape)) if a != axis) for axis in axes]
+        variance = self._squares / self._rows
+        return Spread(
+            axes,
+            tuple(variance.mean(axis=other) for other in others),
+            tuple(self._low.min(axis=other) for other in others),
+            tuple(self._high.max(axis=other) for other in others),
+        )
+
+
 def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
     """Mean squared differences of each row and channel over the channel's scale: ``[N, groups]``.
 
@@ -139,27 +171,18 @@ def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
     are averaged.
     """
     outputs, wanted = _two_dimensional(outputs), _two_dimensional(wanted)
-    shape, found = outputs.shape, []
-    for block in _blocks(len(outputs), shape):
-        squares = np.square(outputs[block].astype(np.float64) - wanted[block])
-        parts = []
-        for axis, scale in zip(spread.axes, spread.scale, strict=True):
-            others = tuple(a for a in range(1, len(shape)) if a != axis)
-            errors = squares.mean(axis=others) / scale
-            together = -(-len(scale) // MOST_GROUPS)
-            if together > 1:
-                starts = np.arange(0, len(scale), together)
-                counts = np.diff(starts, append=len(scale))
-                errors = np.add.reduceat(errors, starts, axis=1) / counts
-            parts.append(errors)
-        found.append(np.concatenate(parts, axis=1))
-    return np.concatenate(found)
+    squares, found = np.square(outputs.astype(np.float64) - wanted), []
+    for axis, scale in zip(spread.axes, spread.scale, strict=True):
+        others = tuple(a for a in range(1, squares.ndim) if a != axis)
+        errors = squares.mean(axis=others) / scale
+        together = -(-len(scale) // MOST_GROUPS)
+        if together > 1:
+            starts = np.arange(0, len(scale), together)
+            counts = np.diff(starts, append=len(scale))
+            errors = np.add.reduceat(errors, starts, axis=1) / counts
+        found.append(errors)
+    return np.concatenate(found, axis=1)
 
 
 def _two_dimensional(outputs: Array) -> Array:
     return outputs[:, None] if outputs.ndim == 1 else outputs
-
-
-def _blocks(rows: int, shape: tuple[int, ...]) -> Iterator[slice]:
-    size = max(1, _BLOCK_VALUES // max(1, int(np.prod(shape[1:]))))
-    return (slice(start, start + size) for start in range(0, rows, size))

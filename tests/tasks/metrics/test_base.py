@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import MetricError
-from hamerspace.tasks.metrics import METRICS, check_metric, drop_points
+from hamerspace.tasks.metrics import METRICS, Metric, drop_points
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 
 OUTPUTS = np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)
@@ -17,7 +17,7 @@ def metric(function, direction="maximize"):
 
 @pytest.mark.parametrize("result", [1, 0.5, np.float32(0.5), np.int64(1), np.array([0.5])])
 def test_numbers_are_numbers(result):
-    value = metric(lambda *_: result).value(OUTPUTS, LABELS)
+    value = metric(lambda *_: result).score(OUTPUTS, LABELS)
     assert type(value) is float
     assert value == result
 
@@ -25,18 +25,42 @@ def test_numbers_are_numbers(result):
 def test_a_tensor_of_one_number_is_a_number():
     import torch
 
-    assert metric(lambda *_: torch.tensor(0.5)).value(OUTPUTS, LABELS) == 0.5
+    assert metric(lambda *_: torch.tensor(0.5)).score(OUTPUTS, LABELS) == 0.5
 
 
 def test_one_number_a_row_is_averaged_and_paired():
     rows = np.arange(float(len(OUTPUTS)))
     found = metric(lambda *_: rows)
-    assert found.value(OUTPUTS, LABELS) == rows.mean()
-    assert found.per_sample(OUTPUTS, LABELS).tolist() == rows.tolist()
+    value, scores = found.combine(found.evidence(OUTPUTS, LABELS))
+    assert value == rows.mean()
+    assert scores.tolist() == rows.tolist()
 
 
 def test_one_number_for_all_rows_is_not_paired():
-    assert metric(lambda *_: 0.5).per_sample(OUTPUTS, LABELS) is None
+    found = metric(lambda *_: 0.5)
+    assert found.combine(found.evidence(OUTPUTS, LABELS)) == (0.5, None)
+
+
+def test_evidence_without_a_value_of_its_own_is_averaged_the_worst_of_several():
+    class Worst(Metric):
+        name, direction, drop_unit = "worst", "maximize", None
+
+        def rows(self, outputs, reference):
+            return outputs
+
+    value, scores = Worst().combine(Worst().evidence(OUTPUTS, LABELS))
+    assert value == pytest.approx(0.45)
+    assert scores.shape == (2, 2)
+
+
+@pytest.mark.parametrize("evidence", [0.5, np.zeros(3), np.array(1.0)])
+def test_evidence_has_the_rows_that_it_is_of(evidence):
+    class Wrong(FunctionMetric):
+        def rows(self, outputs, reference):
+            return evidence
+
+    with pytest.raises(MetricError, match="'w': the evidence of 2 rows is"):
+        Wrong("w", lambda *_: 1.0, "maximize").score(OUTPUTS, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +69,12 @@ def test_one_number_for_all_rows_is_not_paired():
 )
 def test_anything_else_is_refused(result):
     with pytest.raises(MetricError, match="metric 'task:score' returned"):
-        metric(lambda *_: result).value(OUTPUTS, LABELS)
+        metric(lambda *_: result).score(OUTPUTS, LABELS)
 
 
 def test_what_raises_is_named_with_the_shapes():
     with pytest.raises(MetricError) as error:
-        metric(lambda *_: 1 / 0).value(OUTPUTS, LABELS)
+        metric(lambda *_: 1 / 0).score(OUTPUTS, LABELS)
     assert "metric 'task:score' raised ZeroDivisionError" in str(error.value)
     assert "outputs float32[2, 2] and labels int64[2]" in str(error.value)
 
@@ -61,7 +85,7 @@ def test_a_metric_cannot_change_what_it_judges():
         return 1.0
 
     with pytest.raises(MetricError, match="read-only"):
-        metric(destroy).value(OUTPUTS, LABELS)
+        metric(destroy).score(OUTPUTS, LABELS)
     assert OUTPUTS[0, 1] == np.float32(0.9)
 
 
@@ -70,12 +94,11 @@ def test_a_metric_cannot_change_what_it_judges():
     [
         (OUTPUTS, np.zeros(3), "differ in their number of rows"),
         (OUTPUTS[:0], LABELS[:0], "or have none"),
-        (np.full((2, 2), np.nan, np.float32), LABELS, "hold NaN in 2 of 2 rows"),
     ],
 )
-def test_rows_and_nan_are_checked(outputs, labels, words):
+def test_rows_are_checked(outputs, labels, words):
     with pytest.raises(MetricError, match=words):
-        METRICS.load("accuracy").value(outputs, labels)
+        METRICS.load("accuracy").score(outputs, labels)
 
 
 def test_no_warning_escapes():
@@ -85,7 +108,7 @@ def test_no_warning_escapes():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert metric(warn).value(OUTPUTS, LABELS) == 1.0
+        assert metric(warn).score(OUTPUTS, LABELS) == 1.0
 
 
 def test_what_a_users_metric_says_of_shapes_is_guarded():
@@ -98,30 +121,6 @@ def test_what_a_users_metric_says_of_shapes_is_guarded():
         Picky("w", lambda *_: 1.0, "maximize").check((None, 2), LABELS)
     with pytest.raises(MetricError, match="read-only"):
         Picky("w", lambda *_: 1.0, "maximize").check((None, 2, 3), LABELS)
-
-
-def test_check_returns_the_value_of_the_source():
-    assert check_metric(METRICS.load("accuracy"), OUTPUTS, LABELS) == 0.5
-
-
-def test_check_refuses_chance():
-    draws = iter([0.5, 0.6])
-    with pytest.raises(MetricError, match="must be deterministic"):
-        check_metric(metric(lambda *_: next(draws)), OUTPUTS, LABELS)
-
-
-def test_check_refuses_samples_that_contradict_the_value():
-    class Wrong(FunctionMetric):
-        def compute_per_sample(self, outputs, reference):
-            return np.zeros(len(outputs))
-
-    with pytest.raises(MetricError, match=r"mean of its per-sample values is 0\.0"):
-        check_metric(Wrong("w", lambda *_: 1.0, "maximize"), OUTPUTS, LABELS)
-
-
-def test_check_refuses_an_error_of_zero():
-    with pytest.raises(MetricError, match="'rmse' is 0 for the source model"):
-        check_metric(METRICS.load("rmse"), OUTPUTS, OUTPUTS)
 
 
 @pytest.mark.parametrize(

@@ -20,25 +20,26 @@ OUTPUTS = LABELS + RNG.standard_normal((50, 3)).astype(np.float32) / 10
 )
 def test_values_are_those_of_scikit_learn(name, reference):
     expected = reference(LABELS.astype(np.float64), OUTPUTS.astype(np.float64))
-    assert METRICS.load(name).value(OUTPUTS, LABELS) == pytest.approx(expected)
+    assert METRICS.load(name).score(OUTPUTS, LABELS) == pytest.approx(expected)
 
 
 def test_only_mae_is_a_mean_over_samples():
-    mae = METRICS.load("mae")
-    assert mae.per_sample(OUTPUTS, LABELS).mean() == pytest.approx(mae.value(OUTPUTS, LABELS))
-    assert METRICS.load("rmse").per_sample(OUTPUTS, LABELS) is None
+    for name in ("mae", "rmse", "r2"):
+        metric = METRICS.load(name)
+        scores = metric.combine(metric.evidence(OUTPUTS, LABELS))[1]
+        assert (scores is not None) == (name == "mae")
 
 
 @pytest.mark.parametrize("name", ["r2", "rmse", "mae"])
 def test_a_column_is_never_broadcast_against_a_row(name):
     metric = METRICS.load(name)
-    column = metric.value(OUTPUTS[:, :1], LABELS[:, 0])
-    assert column == metric.value(OUTPUTS[:, 0], LABELS[:, 0])
+    column = metric.score(OUTPUTS[:, :1], LABELS[:, 0])
+    assert column == metric.score(OUTPUTS[:, 0], LABELS[:, 0])
 
 
 def test_other_shapes_are_refused_with_a_hint():
     with pytest.raises(MetricError, match=r"\[50, 3\] and the labels \[50\]; for classes give"):
-        METRICS.load("rmse").value(OUTPUTS, LABELS[:, 0])
+        METRICS.load("rmse").score(OUTPUTS, LABELS[:, 0])
 
 
 def test_rows_that_cannot_be_compared_are_told_before_there_are_outputs():
@@ -50,4 +51,4 @@ def test_rows_that_cannot_be_compared_are_told_before_there_are_outputs():
 
 def test_r2_of_one_row_is_no_number():
     with pytest.raises(MetricError, match="finite number"):
-        METRICS.load("r2").value(OUTPUTS[:1], LABELS[:1])
+        METRICS.load("r2").score(OUTPUTS[:1], LABELS[:1])

@@ -55,9 +55,9 @@ def test_a_metric_of_the_user(own):
     metric = resolve_metric(quality, FLOATS, (None, 1), own)
     assert metric.name == "task:score"
     assert not metric.maximize
-    assert metric.value(np.ones((3, 1), np.float32), FLOATS) == 2.0
+    assert metric.score(np.ones((3, 1), np.float32), FLOATS) == 2.0
     with pytest.raises(MetricError, match="task:score"):
-        metric.value(np.ones((2, 1), np.float32), FLOATS)
+        metric.score(np.ones((2, 1), np.float32), FLOATS)
 
 
 @pytest.mark.parametrize(
