@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.metrics.spread import Spread
+from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,24 @@ def compare(
         if tolerance.max_abs_error is not None:
             error = float(np.abs(a - b).max())
             assert error <= tolerance.max_abs_error, f"{where} is off by {error:.2g}"
+        # All values together do not show that small channels beside large ones are lost.
+        if np.dtype(spec.dtype).kind == "f" and spec.row_axis is not None:
+            ours, theirs = (
+                Spread.of(np.concatenate([_rows(outputs, spec) for outputs in side]))
+                for side in (found, expected)
+            )
+            dead = theirs.dead_in(ours)
+            assert not dead, f"{where}: {' and '.join(dead)} are the same in all rows"
         # A constant correlates with nothing.
         if b.std() > 0:
             correlation = float(np.corrcoef(a, b)[0, 1])
             assert correlation >= tolerance.min_correlation, (
                 f"{where} correlates by {correlation:.4f} with the source's"
             )
+
+
+def _rows(outputs: Arrays, spec: TensorSpec) -> npt.NDArray[Any]:
+    return np.moveaxis(outputs[spec.name], spec.row_axis or 0, 0)
 
 
 def copy_arrays(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:

@@ -45,6 +45,15 @@ def test_uncorrelated_outputs_fail_without_an_error_bound():
         check({**GOOD, "a": -GOOD["a"]}, Tolerance(0.9))
 
 
+def test_a_dead_small_column_beside_a_large_one_fails():
+    rng = np.random.default_rng(0)
+    wide = {**GOOD, "a": (rng.standard_normal((20, 2)) * [100, 0.1]).astype(np.float32)}
+    dead = {**wide, "a": wide["a"] * np.float32([1, 0])}
+    compare("case", [wide], [wide], SOURCE, Tolerance(0.99))
+    with pytest.raises(AssertionError, match=r"1 of 2 channels of axis 1 \(1\) are the same"):
+        compare("case", [dead], [wide], SOURCE, Tolerance(0.99))
+
+
 def test_a_fixed_batch_dimension_wins():
     batch = random_batch(SOURCE, 7, seed=0)
     assert batch["x"].shape == (7, 3)
