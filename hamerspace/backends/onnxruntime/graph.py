@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from hamerspace._text import first_line
 from hamerspace.errors import BuildError
 
 
@@ -81,7 +82,7 @@ def raise_opset(proto: Any, minimum: int, what_for: str) -> Any:
     except Exception as error:
         raise BuildError(
             f"{what_for} needs opset {minimum}, and the model of opset {opset(proto)} cannot be "
-            f"converted: {_first_line(error)}; export it again with opset {minimum} or newer"
+            f"converted: {first_line(error)}; export it again with opset {minimum} or newer"
         ) from error
     return converted
 
@@ -127,8 +128,3 @@ def _constant(node: Any) -> Any | None:
 def _unused(name: str, taken: set[str]) -> str:
     candidates: Iterator[str] = (f"{name}_{i}" for i in range(1, len(taken) + 2))
     return name if name not in taken else next(c for c in candidates if c not in taken)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else repr(error)

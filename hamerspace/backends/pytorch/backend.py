@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hamerspace._text import first_line
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.pytorch.config import CONFIG
@@ -64,8 +65,7 @@ class PytorchBackend(Backend):
 
     def explain(self, job: BuildJob, error: Exception) -> str:
         kind, _ = _scheme(job)
-        lines = str(error).strip().splitlines() or [""]
-        text = f"{type(error).__name__}: {lines[0]}"
+        text = f"{type(error).__name__}: {first_line(error)}"
         return f"PyTorch cannot build {kind} ({_execution(job)}): {text}"
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:

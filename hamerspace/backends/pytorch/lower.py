@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from hamerspace._text import first_line
 from hamerspace.backends.pytorch.quantize import slow_attention
 from hamerspace.backends.pytorch.session import in_order
 from hamerspace.errors import BuildError
@@ -111,10 +112,8 @@ def check(
             with torch.inference_mode():
                 found = [tuple(t.shape) for t in in_order(built(*tensors))]
         except Exception as error:
-            text = (str(error).strip().splitlines() or [""])[0]
-            raise BuildError(
-                f"the built model fails on {rows} rows: {type(error).__name__}: {text}"
-            ) from error
+            text = f"{type(error).__name__}: {first_line(error)}"
+            raise BuildError(f"the built model fails on {rows} rows: {text}") from error
         if found != wanted:
             raise BuildError(f"the built model returns {found} for {rows} rows, not {wanted}")
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hamerspace._text import first_line
 from hamerspace.backends._sensitivity import check_known
 from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.tasks.model import Arrays
@@ -217,10 +218,8 @@ def _observed(
                 observed = attempt()
                 same = all(_close(a, b) for a, b in zip(wanted, observed(*example), strict=True))
             except Exception as error:  # noqa: BLE001 - tracing runs the user's code with proxies
-                text = (str(error).strip().splitlines() or [""])[0]
-                failures.append(
-                    f"{attempt.__name__.removeprefix('by_')}: {type(error).__name__}: {text}"
-                )
+                text = f"{type(error).__name__}: {first_line(error)}"
+                failures.append(f"{attempt.__name__.removeprefix('by_')}: {text}")
                 continue
             if same:
                 return observed
