@@ -155,9 +155,8 @@ def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
     splits = task.splits
     train: dict[str, Any] | None = None
     if task.loss is not None:
-        files = splits.paths("train", labels_as="labels")
         train = {
-            "files": files,
+            "arrays": splits.paths("train", labels_as="labels"),
             "inputs": list(splits.inputs),
             "loss": task.loss,
             "output": task.output,

@@ -25,7 +25,7 @@ from hamerspace.compress import TECHNIQUES, TechniqueJob, TrainingData
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
 from hamerspace.tasks.example import batches
-from hamerspace.tasks.model import MANIFEST, Arrays, ModelArtifact
+from hamerspace.tasks.model import MANIFEST, ModelArtifact
 
 RANKING_FILE = "sensitivity.json"
 
@@ -49,33 +49,18 @@ class BuildContext:
         return ModelArtifact.load(Path(self._value["source"]))
 
     @property
-    def calibration(self) -> dict[str, Any]:
-        """The inputs of the calibration split."""
-        return _open(self._value["calibration"])
-
-    @property
-    def calibration_batches(self) -> list[dict[str, Any]]:
-        """The same at the deployment batch size."""
+    def calibration(self) -> list[dict[str, Any]]:
+        """Batches of the inputs of the calibration split, at the deployment batch size."""
         constants = {spec.name for spec in self.source.inputs if spec.constant}
-        return list(batches(self.calibration, self.batch_size, constants=constants))
-
-    @property
-    def example(self) -> Arrays:
-        """One batch."""
-        return self.calibration_batches[0]
+        arrays = _open(self._value["calibration"])
+        return list(batches(arrays, self.batch_size, constants=constants))
 
     @property
     def training(self) -> TrainingData:
         """The train split."""
         train = self._value["train"]
-        assert train is not None
-        return TrainingData(
-            _open(train["files"]),
-            tuple(train["inputs"]),
-            train["loss"],
-            train["output"],
-            train["row_axis"],
-        )
+        arrays, inputs = _open(train["arrays"]), tuple(train["inputs"])
+        return TrainingData(**{**train, "arrays": arrays, "inputs": inputs})
 
 
 def run_stages(
@@ -136,9 +121,9 @@ def _run(
         data = task.training if technique.needs_training_data else None
         technique.apply(TechniqueJob(teacher, model, parameters, data, scratch, task.seed))
     elif kind == "convert":
-        convert(model, name, task.example, scratch).save()
+        convert(model, name, task.calibration[0], scratch).save()
     else:
-        job = BuildJob(model, parameters, task.calibration_batches, scratch)
+        job = BuildJob(model, parameters, task.calibration, scratch)
         backend = BACKENDS.load(name).create()
         if kind == "sensitivity":
             _rank(backend, job)
