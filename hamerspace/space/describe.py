@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from hamerspace.backends import BACKENDS
+from hamerspace.backends import BACKENDS, BackendConfig
 from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter
 from hamerspace.recipe import Condition, Mask, Parameter, Recipe
@@ -57,14 +57,16 @@ def recipe_label(recipe: Recipe, stored: Mapping[str, str] | None = None) -> str
         recipe: What is named.
         stored: What :func:`stored_precisions` says of the source model; default: ``fp32``.
     """
+    # A run that was made elsewhere may name a backend that is not here.
+    config = BACKENDS.load(recipe.backend) if recipe.backend in BACKENDS else BackendConfig
     own = f"{recipe.backend}."
-    quantization = recipe.get(f"{own}quantization", "none")
+    quantization = recipe.get(own + config.quantization, config.unquantized)
     plain = (stored or {}).get(recipe.backend, "fp32")
-    words = [recipe.backend, plain if quantization == "none" else str(quantization)]
+    words = [recipe.backend, plain if quantization == config.unquantized else str(quantization)]
     others: list[str] = []
     for name, value in recipe.parameters.items():
         offer = _offers().get(name)
-        if name in ("backend", f"{own}quantization") or (offer and offer.default == value):
+        if name in ("backend", own + config.quantization) or (offer and offer.default == value):
             continue
         word = offer.word if offer else name
         spoken = isinstance(value, str) and not (offer and offer.short)
