@@ -8,15 +8,19 @@ import sys
 import threading
 import time
 
+import numpy as np
+import onnx.parser
 import psutil
 import pytest
 
 from hamerspace.build.store import Store
+from hamerspace.config.flags import study_from_flags
 from hamerspace.config.loading import load_study
 from hamerspace.errors import StoreError
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
+from hamerspace.tasks.metrics import Metric
 
 _EVICT = """
 import sys
@@ -164,3 +168,36 @@ def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, store, monkeyp
     monkeypatch.undo()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
+
+
+_ENDS = """
+<ir_version: 8, opset_import: ["" : 17]>
+ends (float[n, 3] x) => (float[n, 3] low, float[n, 3] high)
+<float[1] one = {1.0}, float[1] three = {3.0}> { low = Sub(x, one) high = Add(x, three) }"""
+
+
+class Middle(Metric):
+    """Mean distance of the middles of intervals, whose ends are two outputs, from the labels."""
+
+    name, direction, drop_unit, all_outputs = "middle", "minimize", "relative", True
+
+    def rows(self, outputs, reference):
+        ends = (outputs["low"] + outputs["high"]) / 2
+        return np.abs(ends - reference).mean(axis=1)
+
+
+def test_a_metric_looks_at_all_outputs_by_name(tmp_path, store, monkeypatch):
+    onnx.save(onnx.parser.parse_model(_ENDS), tmp_path / "m.onnx")
+    x = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, labels=x)
+    loaded = study_from_flags(str(tmp_path / "m.onnx"), data=str(tmp_path / "data.npz"))
+    with (
+        Prepared(loaded, store, ("onnxruntime",)) as known,
+        Workbench(known, RunFolder(tmp_path / "run")) as bench,
+    ):
+        monkeypatch.setattr(bench, "metric", Middle())
+        assert bench.source_values["quality"] == pytest.approx(1.0)
+        given = {"backend": "onnxruntime", "onnxruntime.quantization": "none"}
+        quality = bench.evaluate(known.space.complete(given)).measurement.quality
+    assert quality.value == pytest.approx(1.0)
+    assert quality.drop.estimate == pytest.approx(0.0, abs=1e-3)
