@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from hamerspace.backends import BACKENDS
+from hamerspace.backends import wrap_source
 from hamerspace.backends.base import Host
 from hamerspace.backends.candidate import Candidate
 from hamerspace.build import preload
@@ -17,7 +17,6 @@ from hamerspace.build.worker import Worker
 from hamerspace.config.loading import parse_space_file
 from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
-from hamerspace.errors import BackendUnavailableError, BuildError
 from hamerspace.space import (
     Space,
     assemble_space,
@@ -119,21 +118,7 @@ class Prepared:
     @cached_property
     def source(self) -> Candidate:
         """The source model as its user runs it."""
-        model = self.task.source
-        missing = []
-        for name in BACKENDS:
-            config = BACKENDS.load(name)
-            if model.format not in (*config.model_formats, *config.source_formats):
-                continue
-            if hint := config.hint():
-                missing.append(hint)
-                continue
-            try:
-                return config.create().wrap_source(model)
-            except BuildError:
-                continue
-        hint = f"; {' or '.join(missing)}" if missing else ""
-        raise BackendUnavailableError(f"no backend runs a model of format '{model.format}'{hint}")
+        return wrap_source(self.task.source)
 
     def close(self) -> None:
         """End every process and keep the store within its bound, each whatever the others raise."""
