@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace.backends import BACKENDS, wrap_source
 from hamerspace.tasks.metrics.spread import Spread
 from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 
@@ -76,6 +77,17 @@ def compare(
 
 def _rows(outputs: Arrays, spec: TensorSpec) -> npt.NDArray[Any]:
     return np.moveaxis(outputs[spec.name], spec.row_axis or 0, 0)
+
+
+def run_model(model: ModelArtifact, batch: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """What a model of any format computes, in the backend that runs it as it is.
+
+    Raises:
+        BackendUnavailableError: None that is installed does.
+    """
+    candidate = wrap_source(model)
+    backend = BACKENDS.load(candidate.backend).create()
+    return copy_arrays(backend.load(candidate, threads=1).run(batch))
 
 
 def copy_arrays(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:

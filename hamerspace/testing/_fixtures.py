@@ -144,7 +144,7 @@ class BackendFixtures:
         Those in whose bits no weight of the source can be stored are left out.
         """
         root = tmp_path_factory.mktemp(self.config.name)
-        before = _digests(source.folder)
+        before = digests(source.folder)
         folders: dict[str, Candidate] = {}
         refused: set[str] = set()
         built = []
@@ -163,7 +163,7 @@ class BackendFixtures:
                 folders[key] = _bare_copy(candidate, root / f"candidate-{len(folders)}")
                 shutil.rmtree(workdir)
             built.append(Built(combination, folders[key].with_runtime(runtime)))
-        assert _digests(source.folder) == before, "a build changed the folder of the source"
+        assert digests(source.folder) == before, "a build changed the folder of the source"
         return built
 
 
@@ -188,6 +188,6 @@ def _bare_copy(candidate: Candidate, folder: Path) -> Candidate:
     return Candidate.load(folder)
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, str]:
     paths: Iterator[Path] = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}

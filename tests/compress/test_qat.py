@@ -13,6 +13,7 @@ from hamerspace.errors import BuildError
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module
+from hamerspace.testing.techniques import TechniqueConformance
 
 CODE = """
 import torch
@@ -82,6 +83,22 @@ def quantize(teacher, model, folder, given=None, **parameters):
     chosen = {**PARAMETERS, **parameters}
     TECHNIQUE.apply(TechniqueJob(teacher, model, chosen, given or data(), folder, 0))
     return ModelArtifact.load(folder)
+
+
+class TestQat(TechniqueConformance):
+    technique = TECHNIQUE
+    op_families = ("conv", "linear")
+
+    def chosen(self):
+        return PARAMETERS
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return source(tmp_path_factory.mktemp("source"))
+
+    @pytest.fixture(scope="class")
+    def data(self):
+        return data(rows=64)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +223,6 @@ def test_only_backends_that_run_it_as_it_is_offer_it(chosen, active):
 
 
 def test_without_a_method_there_is_no_stage():
-    assert TECHNIQUE.stage_parameters({"qat.method": "none"}) is None
     assert TECHNIQUE.stage_parameters({"backend": "pytorch"}) is None
     assert TECHNIQUE.stage_parameters({"qat.method": "nncf", "distill.weight": 0.5}) == {
         "qat.method": "nncf",

@@ -11,6 +11,7 @@ from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
+from hamerspace.testing.sources import SourceConformance
 from tests import onnx_models
 
 EXAMPLE = {"x": np.ones((2, 4), np.float32), "ids": np.array([[0, 1], [1, 0]])}
@@ -50,6 +51,21 @@ def folder(tmp_path):
 def opened(folder, example=EXAMPLE, name="model.onnx"):
     spec = SourceSpec(None, folder / name, None, None, folder)
     return open_source(spec, example, folder / "source")
+
+
+class TestOnnxSource(SourceConformance):
+    name = "onnx"
+
+    @pytest.fixture(scope="class")
+    def given(self, tmp_path_factory):
+        path = tmp_path_factory.mktemp("given") / "model.onnx"
+        onnx.save(model(), path)
+        return SourceSpec(None, path, None, None, path.parent), EXAMPLE
+
+    @pytest.fixture(scope="class")
+    def reference(self):
+        table = np.arange(6).reshape(2, 3)
+        return lambda batch: [batch["x"] @ np.ones((4, 3)) + table[batch["ids"]].sum(axis=1)]
 
 
 def test_what_inspection_finds(folder):

@@ -9,9 +9,9 @@ import torch
 
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.conversions import CONVERSIONS
-from hamerspace.tasks.model import ModelArtifact
 from hamerspace.tasks.sources import SourceSpec, detect_format, open_source
 from hamerspace.tasks.torch_module import load_module, save_module
+from hamerspace.testing.sources import SourceConformance
 
 transformers = pytest.importorskip("transformers")
 
@@ -60,19 +60,31 @@ def source(classifier, tmp_path_factory):
     return opened(classifier[0], tmp_path_factory.mktemp("open") / "source", tokens())
 
 
-def test_the_artifact_computes_what_the_model_does(classifier, source):
-    artifact, info = source
-    assert (artifact.format, info.format) == ("pytorch", "pytorch")
+class TestTransformersSource(SourceConformance):
+    name = "transformers"
+
+    @pytest.fixture(scope="class")
+    def given(self, classifier):
+        return SourceSpec(None, classifier[0], None, None, classifier[0]), tokens()
+
+    @pytest.fixture(scope="class")
+    def reference(self, classifier):
+        def run(batch):
+            with torch.inference_mode():
+                given = {name: torch.from_numpy(array) for name, array in batch.items()}
+                return [classifier[1](**given).logits.numpy()]
+
+        return run
+
+
+def test_what_inspection_finds(classifier, source):
+    _, info = source
+    assert info.format == "pytorch"
     assert info.details == {"transformers": "BertForSequenceClassification"}
     assert [t.name for t in info.inputs] == ["input_ids", "attention_mask"]
     assert [(t.name, t.shape) for t in info.outputs] == [("logits", (None, 3))]
     assert {"attention", "embedding", "linear", "norm"} <= set(info.op_families)
     assert info.parameter_count == classifier[1].num_parameters()
-    batch = tokens(3)
-    with torch.inference_mode():
-        wanted = classifier[1](**{n: torch.from_numpy(a) for n, a in batch.items()}).logits
-    found = load_module(ModelArtifact.load(artifact.folder)).run(batch)
-    np.testing.assert_allclose(found["logits"], wanted.numpy(), atol=1e-5)
 
 
 def test_the_original_folder_is_not_needed_again(classifier, tmp_path):
