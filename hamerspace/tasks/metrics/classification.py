@@ -243,7 +243,7 @@ class AveragePrecision(OfAllRows):
 
     def of_all(self, outputs: Array, labels: Array) -> Any:
         self.examine(outputs.shape, labels)
-        tags = np.ascontiguousarray((labels == 1).T)
+        tags = np.ascontiguousarray((labels.reshape(outputs.shape) == 1).T)
         # A row a tag: what lies together is sorted in a fraction of the time.
         scores = np.ascontiguousarray(outputs.T)
         found = []
