@@ -19,16 +19,15 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import as_declared
 
-_SET = {"trials": 40, "threads": 1, "seed": 0}
+_SET = frozenset({"trials", "threads", "seed"})
 """Keys that are written rather than told in a comment."""
 _EXAMPLES = {
     "max_accuracy_drop": 1.0,
-    "max_latency_ms": 5.0,
     "timeout_s": 1800.0,
     "min_gain_percent": 0.5,
     "build_memory_mb": 8000.0,
 }
-"""Of what has no default; that of other limits is made of the model's size."""
+"""Of what has no default; that of limits in MB is made of the model's size."""
 _FREE = 16
 """What a free dimension past the batch becomes in random data."""
 
@@ -157,12 +156,12 @@ def yaml_number(value: float) -> str:
 def section(facts: Facts, name: str) -> str:
     """A section of the study file: what is set, and all else that may be in comments."""
     limits = facts.loaded.config.constraints.model_dump(exclude_none=True)
-    given = limits if name == "constraints" else _SET
+    given = set(limits) if name == "constraints" else _SET
     lines = [f"{name}:" if given else f"# {name}:"]
     for setting in SETTINGS.values():
         if setting.location[0] == name:
             key = str(setting.location[-1])
-            value = given.get(key, setting.default)
+            value = limits.get(key, setting.default)
             text = _example(key, facts.size_mb) if value is None else yaml_number(value)
             indent = "  " if key in given else "  # " if given else "#   "
             lines.append(f"{indent}{key}: {text} # {setting.told(default=False)}")
@@ -170,8 +169,8 @@ def section(facts: Facts, name: str) -> str:
 
 
 def _example(key: str, size_mb: float) -> str:
-    if key in _EXAMPLES:
-        return yaml_number(_EXAMPLES[key])
+    if key in _EXAMPLES or key.endswith("_ms"):
+        return yaml_number(_EXAMPLES.get(key, 5.0))
     return rounded(max(50.0, size_mb * 2) if key == "max_memory_mb" else size_mb / 2)
 
 
