@@ -9,6 +9,7 @@ import typer
 from hamerspace.cli import completion, options
 
 if TYPE_CHECKING:
+    from hamerspace.config.space import SpaceConfig
     from hamerspace.space import Space
 
 _TABLE = 120
@@ -45,44 +46,42 @@ def spaces(
     if model is not None:
         built = _for_model(names, model, given)
         names = list(built)
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        config = parse_space_file(find_space_file(name, Path.cwd()))
-        row: dict[str, Any] = {"name": config.name, "description": config.description}
-        row["parameters"] = list(config.parameters)
-        rows.append(row)
-    if built:
-        for row, name in zip(rows, names, strict=True):
-            row["recipes"] = built[name].count()
-            row["masked"] = [
-                {"parameter": m.parameter, "values": list(m.values), "reason": m.reason}
-                for m in built[name].masks
-            ]
+    configs = {name: parse_space_file(find_space_file(name, Path.cwd())) for name in names}
     if json:
-        print_json({"spaces": rows})
+        told = [_document(config, built.get(name)) for name, config in configs.items()]
+        print_json({"spaces": told})
         return
     out = console()
-    for row, name in zip(rows, names, strict=True):
-        count = f" - {_count(row['recipes'])} for this model" if "recipes" in row else ""
-        out.print(f"{row['name']}{count}", style="bold")
-        out.print(f"  {row['description']}")
+    for name, config in configs.items():
+        count = f" - {_count(built[name].count())} for this model" if name in built else ""
+        out.print(f"{config.name}{count}", style="bold")
+        out.print(f"  {config.description}")
         if space is not None or model is not None:
-            _explain(name, built.get(name))
+            _explain(config, built.get(name))
+
+
+def _document(config: "SpaceConfig", built: "Space | None") -> dict[str, Any]:
+    told: dict[str, Any] = {"name": config.name, "description": config.description}
+    told["parameters"] = list(config.parameters)
+    if built is not None:
+        told["recipes"] = built.count()
+        told["masked"] = [
+            {"parameter": m.parameter, "values": list(m.values), "reason": m.reason}
+            for m in built.masks
+        ]
+    return told
 
 
 def _count(recipes: int | None) -> str:
     return "a continuous range of recipes" if recipes is None else f"{recipes:,} distinct recipes"
 
 
-def _explain(name: str, built: "Space | None") -> None:
+def _explain(config: "SpaceConfig", built: "Space | None") -> None:
     from hamerspace.cli.console import console, plain_table, stanzas
-    from hamerspace.config.loading import parse_space_file
-    from hamerspace.space import find_space_file
     from hamerspace.space.describe import declared_text, mask_text, offered_parameters
 
     out = console()
     offers = offered_parameters()
-    config = parse_space_file(find_space_file(name, Path.cwd()))
     left = {c.name: c for c in built.choices} if built else {}
     rows: list[tuple[str, str, str, str]] = []
     for parameter, declaration in config.parameters.items():

@@ -71,11 +71,13 @@ class Progress:
             self.done = len(records)
             for number, record in records.items():
                 self._note(number, record)
+        self._changed()
 
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         """A recipe is about to be built and measured."""
         which = "" if number is None else f"#{number} "
         self.current = f"{which}{recipe_label(recipe, self.stored)} ({origin})"
+        self._changed()
 
     def trial_finished(self, number: int, record: Record) -> None:
         """A trial has ended."""
@@ -84,6 +86,10 @@ class Progress:
         self.current = ""
         self.latest.append((number, record))
         self._note(number, record)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Show it; a display that asks by itself need not be told."""
 
     def _note(self, number: int, record: Record) -> None:
         """Keep the best feasible trial and the front up to date."""

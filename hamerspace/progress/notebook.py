@@ -5,9 +5,7 @@ import time
 from typing import Any
 
 from hamerspace import _html
-from hamerspace.outcome.record import Record
 from hamerspace.progress.count import Progress, cells
-from hamerspace.recipe import Recipe
 from hamerspace.report.formats import duration
 from hamerspace.search.run import Run
 
@@ -44,21 +42,9 @@ class NotebookProgress(Progress):
         else:
             self.text = f"stopped after {taken}"
         self.current = ""
-        self._show()
+        self._changed()
 
-    def phase(self, text: str) -> None:
-        super().phase(text)
-        self._show()
-
-    def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
-        super().trial_started(number, recipe, origin)
-        self._show()
-
-    def trial_finished(self, number: int, record: Record) -> None:
-        super().trial_finished(number, record)
-        self._show()
-
-    def _show(self) -> None:
+    def _changed(self) -> None:
         if self._handle is None:
             from IPython.display import display
 
