@@ -108,12 +108,11 @@ class Optimizer:
             ConfigError: An argument is wrong.
         """
         if isinstance(model, str | Path):
-            extra: StudyFlags = {"weights": None if weights is None else str(weights)}
-            return cls._of_file(model, input_shape, options, extra, trust_pickle=trust_pickle)
+            return cls._of(model, input_shape, options, weights=weights, trust_pickle=trust_pickle)
         if not hasattr(model, "state_dict") or not hasattr(model, "forward"):
             raise ConfigError(f"model: a {type(model).__name__} is no torch.nn.Module and no path")
         if hasattr(model, "save_pretrained") and hasattr(model, "config"):
-            return cls._of_object(model, in_memory.save_pretrained, (), input_shape, options)
+            return cls._of(model, input_shape, options, (), in_memory.save_pretrained)
         given = Given.of(options)
         names = _arguments(model.forward, _held(input_shape, given))
 
@@ -121,7 +120,7 @@ class Optimizer:
             example = _example(names, input_shape, given)
             return in_memory.save_torch_module(module, example, folder)
 
-        return cls._of_object(model, write, names, input_shape, options)
+        return cls._of(model, input_shape, options, names, write)
 
     @classmethod
     def from_onnx(
@@ -138,12 +137,12 @@ class Optimizer:
             ConfigError: An argument is wrong.
         """
         if isinstance(model, str | Path):
-            return cls._of_file(model, input_shape, options)
+            return cls._of(model, input_shape, options)
         if not hasattr(model, "SerializeToString"):
             raise ConfigError(f"model: a {type(model).__name__} is no onnx.ModelProto and no path")
         held = {initializer.name for initializer in model.graph.initializer}
         names = tuple(value.name for value in model.graph.input if value.name not in held)
-        return cls._of_object(model, in_memory.save_onnx, names, input_shape, options)
+        return cls._of(model, input_shape, options, names, in_memory.save_onnx)
 
     @classmethod
     def from_tensorflow(
@@ -161,11 +160,11 @@ class Optimizer:
             ConfigError: An argument is wrong.
         """
         if isinstance(model, str | Path):
-            return cls._of_file(model, input_shape, options)
+            return cls._of(model, input_shape, options)
         if not hasattr(model, "get_weights") or not hasattr(model, "to_json"):
             raise ConfigError(f"model: a {type(model).__name__} is no keras.Model and no path")
         names = tuple(tensor.name for tensor in model.inputs)
-        return cls._of_object(model, in_memory.save_keras, names, input_shape, options)
+        return cls._of(model, input_shape, options, names, in_memory.save_keras)
 
     from_keras = from_tensorflow
 
@@ -266,54 +265,35 @@ class Optimizer:
         return target
 
     @classmethod
-    def _of_file(
-        cls,
-        model: str | Path,
-        input_shape: InputShapes | None,
-        options: Options,
-        extra: StudyFlags | None = None,
-        *,
-        trust_pickle: bool = False,
-    ) -> Self:
-        given = Given.of(options)
-        specs = declared_inputs(input_shape, (), given.dtype)
-        stem = str(model).partition(":")[0] if ":" in str(model) else Path(model).stem
-        name = given.name or _plain(stem)
-
-        def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
-            task = given.flags((), specs, folder)
-            return study_from_flags(
-                str(model),
-                inputs=[flag_of(spec) for spec in specs],
-                trust_pickle=trust_pickle,
-                **merged(MODEL_FLAGS, task, {"name": name}, extra or {}, flags),
-            )
-
-        in_memory_data = given.data is not None and not isinstance(given.data, str | Path)
-        return cls(make, name, given.out, given.store, writes=in_memory_data)
-
-    @classmethod
-    def _of_object(
+    def _of(
         cls,
         model: Any,
-        write: Callable[[Any, Path], Path],
-        names: tuple[str, ...],
         input_shape: InputShapes | None,
         options: Options,
+        names: tuple[str, ...] = (),
+        write: Callable[[Any, Path], Path] | None = None,
+        *,
+        weights: str | Path | None = None,
+        trust_pickle: bool = False,
     ) -> Self:
+        """Of a model in memory that ``write`` writes to a file; without it, of a file."""
         given = Given.of(options)
         specs = declared_inputs(input_shape, names, given.dtype)
-        name = given.name or _plain(type(model).__name__)
+        name = given.name or _plain(_stem(str(model)) if write is None else type(model).__name__)
 
         def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
             task = given.flags(names, specs, folder)
+            own = {"name": name, "weights": None if weights is None else str(weights)}
             return study_from_flags(
-                str(write(model, folder)),
+                str(model if write is None else write(model, folder)),
                 inputs=[flag_of(spec) for spec in specs],
-                **merged(MODEL_FLAGS, task, {"name": name}, flags),
+                trust_pickle=trust_pickle,
+                **merged(MODEL_FLAGS, task, own, flags),
             )
 
-        return cls(make, name, given.out, given.store, writes=True)
+        in_memory_data = given.data is not None and not isinstance(given.data, str | Path)
+        writes = write is not None or in_memory_data
+        return cls(make, name, given.out, given.store, writes=writes)
 
 
 def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | None) -> StudyFlags:
@@ -372,6 +352,10 @@ def _example(
             f"{', '.join(missing)}; give it, or data in memory under that name"
         )
     return {name: example[name] for name in names}
+
+
+def _stem(place: str) -> str:
+    return place.partition(":")[0] if ":" in place else Path(place).stem
 
 
 def _plain(name: str) -> str:
