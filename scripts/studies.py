@@ -10,7 +10,6 @@ run found, measured beside everything else.
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hamerspace import Study
 from hamerspace.outcome.confirmed import Confirmed
@@ -75,7 +74,8 @@ def best_default(study: Study) -> tuple[int, Record] | None:
     able = {n: r for n, r in study.records().items() if r.default_of and r.feasible}
     if not able:
         return None
-    number = min(able, key=lambda n: _cost(study, able[n].measurement))
+    goal = study.goal
+    number = min(able, key=lambda n: cost(able[n].measurement, goal))
     return number, able[number]
 
 
@@ -85,14 +85,9 @@ def _comparison(study: Study, default: tuple[int, Record]) -> str:
     best, other = study.best, confirmed.get(default[0])
     if best is None or other is None:
         return "nothing to compare"
-    ours, theirs = _cost(study, best.measurement), _cost(study, other.measurement)
+    ours, theirs = (cost(one.measurement, study.goal) for one in (best, other))
     verdict = "no worse" if best.rank < other.rank or ours <= theirs else "WORSE"
     return f"{verdict} than {default[1].default_of} (cost {ours:.2f} against {theirs:.2f})"
-
-
-def _cost(study: Study, measurement: Any) -> float:
-    goal = study.goal
-    return cost(measurement, goal.objectives, goal.constraints, goal.source)
 
 
 def _values(run: RunData, number: int) -> Mapping[str, float | None]:

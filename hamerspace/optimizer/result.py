@@ -11,7 +11,6 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import ConfigError, RunFolderError
 from hamerspace.outcome.confirmed import Confirmed, Verdict
-from hamerspace.outcome.measurement import Measurement
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import cost
@@ -179,20 +178,16 @@ class OptimizationResult:
         """Numbers of the trials that can be shipped, the best first."""
         goal, records = self.study.goal, self.study.records()
         winner = self.study.result.get("winner")
-
-        def costs(measurement: Measurement) -> float:
-            return cost(measurement, goal.objectives, goal.constraints, goal.source)
-
         confirmed = {c.number: c for c in self.study.confirmed}
         judged = {records[n].recipe.id for n in confirmed}
         shipped = [c for c in confirmed.values() if c.rank < 2]
-        shipped.sort(key=lambda c: (c.number != winner, c.rank, costs(c.measurement)))
+        shipped.sort(key=lambda c: (c.number != winner, c.rank, cost(c.measurement, goal)))
         others = [
             n
             for n, r in records.items()
             if r.feasible and r.reused_from is None and r.recipe.id not in judged
         ]
-        others.sort(key=lambda n: costs(records[n].measurement))
+        others.sort(key=lambda n: cost(records[n].measurement, goal))
         return [*(c.number for c in shipped), *others]
 
     def _saved(self, files: tuple[Path, ...], number: int) -> SavedModel:

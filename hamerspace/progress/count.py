@@ -96,7 +96,7 @@ class Progress:
         goal = self._goal
         if not record.feasible or record.reused_from is not None or goal is None:
             return
-        value = cost(record.measurement, goal.objectives, goal.constraints, goal.source)
+        value = cost(record.measurement, goal)
         if self._best is None or value < self._best[0]:
             self._best = (value, number, record)
         # Who was dominated before stays dominated: the front and the newcomer tell the new front.

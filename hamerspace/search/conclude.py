@@ -10,8 +10,8 @@ from hamerspace.outcome.front import front
 from hamerspace.outcome.measurement import Measurement
 from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.search.confirm import choose, cost
-from hamerspace.search.finalists import ProcessBench, beats, time_finalists
+from hamerspace.search.confirm import beats_source, choose, cost
+from hamerspace.search.finalists import ProcessBench, time_finalists
 from hamerspace.search.goal import Goal
 
 
@@ -71,11 +71,7 @@ def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Co
         records: The finished trials.
         goal: What to improve and keep.
     """
-
-    def costs(measurement: Measurement) -> float:
-        return cost(measurement, goal.objectives, goal.constraints, goal.source)
-
-    expected = {n: costs(r.measurement) for n, r in records.items() if r.feasible}
+    expected = {n: cost(r.measurement, goal) for n, r in records.items() if r.feasible}
     left, confirmed = {n: records[n] for n in expected}, list[Confirmed]()
     leader: Confirmed | None = None
     error = (1 - CONFIDENCE) * (1 - _FINAL_SHARE)
@@ -84,7 +80,7 @@ def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Co
         room = _MOST - len(confirmed)
         if leader is not None and leader.rank == 0:
             # Nor is it worth looking for what is not expected to beat the source model.
-            bound = min(costs(leader.measurement) - _WORTH, 0.0)
+            bound = min(cost(leader.measurement, goal) - _WORTH, 0.0)
             able = {n: r for n, r in left.items() if expected[n] < bound}
             room = _MOST_AT_ONCE - len(confirmed)
         chosen = sorted(front(able, goal.maximize), key=expected.__getitem__)
@@ -104,9 +100,9 @@ def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Co
             confirmed.append(Confirmed(number, recipe.id, measurement, verdicts))
         gone = {c.recipe_id for c in confirmed}
         left = {n: r for n, r in left.items() if r.recipe.id not in gone}
-        leader = choose(confirmed, goal.objectives, goal.constraints, goal.source)
+        leader = choose(confirmed, goal)
     reserved = _FINAL_SHARE * (1 - CONFIDENCE)
     confirmed, best = time_finalists(bench, records, confirmed, goal, reserved)
     confirmed.sort(key=lambda c: c.number)
-    won = best is not None and beats(best, goal)
+    won = best is not None and beats_source(best.measurement, goal)
     return Conclusion(confirmed, best if won else None, None if won else best)

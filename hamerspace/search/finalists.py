@@ -105,22 +105,16 @@ def _timed(
     return replace(one, measurement=measurement, verdicts=verdicts)
 
 
-def beats(candidate: Confirmed, goal: Goal) -> bool:
-    """Whether a candidate is worth shipping in place of the source model."""
-    return beats_source(candidate.measurement, goal.objectives, goal.constraints, goal.source)
-
-
 def leading(confirmed: Iterable[Confirmed], goal: Goal) -> Confirmed | None:
     """The best that beats the source model; where none does, the best that misses no limit."""
     usable = list(confirmed)
-    better = [c for c in usable if beats(c, goal)]
-    found = choose(better, goal.objectives, goal.constraints, goal.source)
-    return found or choose(usable, goal.objectives, goal.constraints, goal.source)
+    better = (c for c in usable if beats_source(c.measurement, goal))
+    return choose(better, goal) or choose(usable, goal)
 
 
 def _contenders(leader: Confirmed, among: Iterable[Confirmed], goal: Goal) -> list[Confirmed]:
     """The leader and those that may be better; none where no luck makes it beat the source."""
-    if not beats(leader, goal) and _cost_at(leader, "low", goal) >= 0:
+    if not beats_source(leader.measurement, goal) and _cost_at(leader, "low", goal) >= 0:
         return []
     bound = _cost_at(leader, "high", goal)
     others = [
@@ -139,4 +133,4 @@ def _cost_at(candidate: Confirmed, end: str, goal: Goal) -> float:
         ratio = getattr(latency.ratio, end)
         latency = replace(latency, ratio=Interval(ratio, ratio, ratio))
         measurement = replace(measurement, latency=latency)
-    return cost(measurement, goal.objectives, goal.constraints, goal.source)
+    return cost(measurement, goal)
