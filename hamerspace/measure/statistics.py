@@ -14,19 +14,6 @@ CONFIDENCE = 0.95
 _WIDEST = 100.0
 
 
-def student_interval(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Interval:
-    """Student's t interval for the mean of independent values; infinite for fewer than two."""
-    from scipy import stats
-
-    array = np.asarray(values, dtype=np.float64)
-    mean = float(array.mean())
-    if len(array) < 2:
-        return Interval(mean, -math.inf, math.inf)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, len(array) - 1))
-    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
-    return Interval(mean, mean - half, mean + half)
-
-
 def ratio_interval(
     numerators: Sequence[float],
     denominators: Sequence[float],

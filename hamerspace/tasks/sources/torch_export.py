@@ -43,7 +43,7 @@ class TorchExportSource(SourceFormat):
         if example is not None:
             check_example(example, [_as_fed(t, example) for t in inputs], spec)
         if example is None and not spec.inputs:
-            spec = SourceSpec(self.name, path, None, None, spec.root, inputs, spec.trust_pickle)
+            spec = replace(spec, inputs=inputs)
         weights = {**dict(program.state_dict), **_tensor_constants(program)}
         model = TorchModel(
             label=str(path),
