@@ -8,9 +8,35 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 from hamerspace.tasks.sources import SourceSpec, open_source
+from hamerspace.tasks.tensorflow_module import load_function
+from hamerspace.testing.sources import SourceConformance
+
+IMAGES = {"image": np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)}
+
+
+class InProcess:
+    """For conformance suites: TensorFlow takes a number of threads once in a process only."""
+
+    def run(self, model, batch):
+        if model.format in ("keras", "saved_model"):
+            return load_function(model).run(batch)
+        return super().run(model, batch)
+
+
+class ConvNetConformance(InProcess, SourceConformance):
+    """The suite for a format of TensorFlow, whose file holds :func:`conv_net`."""
+
+    @pytest.fixture(scope="class")
+    def conv_net(self):
+        return conv_net()
+
+    @pytest.fixture(scope="class")
+    def reference(self, conv_net):
+        return lambda batch: [np.asarray(t) for t in conv_net(batch["image"], training=False)]
 
 
 def conv_net():

@@ -7,8 +7,10 @@ from hamerspace.compress import TechniqueJob, TrainingData
 from hamerspace.compress.student import TECHNIQUE
 from hamerspace.errors import BuildError
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
+from hamerspace.testing.techniques import TechniqueConformance
+from tests import keras_models as km
 
-keras = pytest.importorskip("keras")
+keras = km.keras
 layers = keras.layers
 
 PARAMETERS = {
@@ -74,6 +76,21 @@ def load(model):
     return keras.saving.load_model(model.file("model"), compile=False)
 
 
+class TestStudent(km.InProcess, TechniqueConformance):
+    technique = TECHNIQUE
+
+    def chosen(self):
+        return {**PARAMETERS, "student.epochs": 1}
+
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        return artifact(convolutional(), tmp_path_factory.mktemp("source") / "model")
+
+    @pytest.fixture(scope="class")
+    def data(self):
+        return TrainingData({"image": images(64)}, ("image",), "none", "scores")
+
+
 @pytest.fixture(scope="module")
 def student(source, folder, labels):
     arrays = {"image": images(), "labels": labels}
@@ -81,11 +98,10 @@ def student(source, folder, labels):
     return teach(source, folder / "student", given)
 
 
-def test_layers_are_narrower_and_the_interface_stays(source, student):
+def test_layers_are_narrower(source, student):
     model = load(student)
     assert model.get_layer("stem").filters == model.get_layer("branch").filters == 8
     assert model.get_layer("hidden").units == 16
-    assert (student.inputs, student.outputs) == (source.inputs, source.outputs)
     assert [tuple(t.shape) for t in model.outputs] == [(None, 4), (None, 8)]
     assert [t.name for t in model.inputs] == ["image"]
     assert student.file("model").stat().st_size < source.file("model").stat().st_size
@@ -178,8 +194,7 @@ def test_it_needs_layers_and_a_train_split(source_info, loss, refused):
     assert not any(mask.covers(1.0) for mask in masks)
 
 
-def test_full_width_is_no_stage():
-    assert TECHNIQUE.stage_parameters({"student.width": 1.0}) is None
+def test_a_stage_has_every_parameter():
     assert TECHNIQUE.stage_parameters({"student.width": 0.5, "student.epochs": 3}) == {
         "student.width": 0.5,
         "student.epochs": 3,
