@@ -10,15 +10,13 @@ from hamerspace._secrets import without_passwords
 from hamerspace._text import visible
 from hamerspace.config.yaml_file import yaml_text
 from hamerspace.constraints import violation
-from hamerspace.outcome.measurement import Gate, Measurement
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.outcome.record import BUILDS, Record, left_in_float_text
-from hamerspace.quantities import BY_LIMIT
+from hamerspace.quantities import BY_LIMIT, Metric
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.report.comparison import ComparedRun
 from hamerspace.report.run_data import (
     Confirmation,
-    EndedAt,
-    Metric,
     Miss,
     Nearest,
     Origin,
@@ -33,16 +31,6 @@ from hamerspace.space.describe import offered_parameters, recipe_label
 from hamerspace.tasks.user_code import SESSION
 
 _MOST_NEAREST = 3
-_ENDED: dict[Gate, EndedAt] = {
-    Gate.BUILD: "build",
-    Gate.LOAD: "load",
-    Gate.SIZE: "size",
-    Gate.DOWNLOAD: "download",
-    Gate.MEMORY: "memory",
-    Gate.LATENCY: "latency",
-    Gate.QUALITY: "quality",
-    Gate.COMPLETE: "complete",
-}
 
 
 def summarize(study: Run) -> RunData:
@@ -75,7 +63,7 @@ def summarize(study: Run) -> RunData:
                 c.number,
                 recipe_label(records[c.number].recipe, stored),
                 c.recipe_id,
-                values_of(c.measurement),
+                c.measurement.values(),
                 c.verdicts,
                 best is not None and c.number == best.number,
             )
@@ -104,28 +92,6 @@ def summarize(study: Run) -> RunData:
         },
         depends_on=_depends_on({name for chosen in choices.values() for name in chosen}),
     )
-
-
-def values_of(measurement: Measurement) -> dict[str, float | None]:
-    """The values of a report, with intervals, of one measurement."""
-    latency, quality = measurement.latency, measurement.quality
-    return {
-        "quality": None if quality is None else quality.value,
-        "drop_points": None if quality is None else quality.drop.estimate,
-        "drop_low": None if quality is None else quality.drop.low,
-        "drop_high": None if quality is None else quality.drop.high,
-        "latency_ms": None if latency is None else latency.latency_ms.estimate,
-        "latency_low_ms": None if latency is None else latency.latency_ms.low,
-        "latency_high_ms": None if latency is None else latency.latency_ms.high,
-        "latency_ratio": None if latency is None else latency.ratio.estimate,
-        "latency_ratio_low": None if latency is None else latency.ratio.low,
-        "latency_ratio_high": None if latency is None else latency.ratio.high,
-        "size_mb": measurement.size_mb,
-        "memory_mb": measurement.peak_memory_mb,
-        "download_mb": measurement.download_mb,
-        "throughput_per_s": None if latency is None else latency.throughput_per_s,
-        "load_time_ms": measurement.load_time_ms,
-    }
 
 
 def _choices(study: Run) -> dict[int, Mapping[str, Scalar]]:
@@ -165,25 +131,18 @@ def _trial(
         recipe_id=record.recipe.id,
         label=recipe_label(record.recipe, stored),
         parameters=dict(record.recipe.parameters),
-        ended_at="reused" if reused else _ended_at(measurement),
+        ended_at="reused" if reused else str(measurement.fate),
         reason=f"same recipe as trial {record.reused_from}" if reused else reason,
         feasible=record.feasible,
         origin=cast(Origin, record.origin),
         default_of=record.default_of,
         choices=choices,
-        values=values_of(measurement),
+        values=measurement.values(),
         violations={k: v for k, v in record.violations.items() if k != BUILDS or v > 0},
         seconds=seconds,
         started_s=record.started_s - start,
         finished_s=record.finished_s - start,
     )
-
-
-def _ended_at(measurement: Measurement) -> EndedAt:
-    """The gate; ``load`` for what was built and fails, under whichever gate it does."""
-    if measurement.failed and measurement.ended_at is not Gate.BUILD:
-        return "load"
-    return _ENDED[measurement.ended_at]
 
 
 def _source(study: Run, facts: Mapping[str, Any]) -> SourceRecord:
@@ -196,7 +155,7 @@ def _source(study: Run, facts: Mapping[str, Any]) -> SourceRecord:
         "outputs": "; ".join(about.get("outputs", [])),
     }
     measurement = study.source
-    values = {} if measurement is None else values_of(measurement)
+    values = {} if measurement is None else measurement.values()
     again = [c.measurement.quality for c in study.confirmed if c.measurement.quality is not None]
     return SourceRecord(
         label=f"source ({about.get('format', 'model')})",

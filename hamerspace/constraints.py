@@ -22,6 +22,9 @@ class Constraints:
             between 0 and 1, percent of the source's value for the others.
         max_memory_mb: Peak resident memory over that of the bare runtime, in MB.
         max_download_mb: Of the same files under deflate, as they travel, in MB.
+        max_p90_latency_ms: Of one batch at the deployment batch size, 90th percentile, in ms.
+        max_load_time_ms: Of loading the model in a fresh process, the runtime's import excluded, in
+            ms.
         target_hardware: ``cpu``, ``arm``, ``edge`` (one thread, bytes first) or ``gpu`` (CUDA);
             :class:`hamerspace.Optimizer` chooses the search space and the target by it. ``None``
             leaves them as a study file has them, else it is the CPU.
@@ -37,6 +40,8 @@ class Constraints:
     max_accuracy_drop: float | None = None
     max_memory_mb: float | None = None
     max_download_mb: float | None = None
+    max_p90_latency_ms: float | None = None
+    max_load_time_ms: float | None = None
     target_hardware: str | None = None
     target_size_mb: InitVar[float | None] = None
 

@@ -3,8 +3,10 @@
 A new one is an entry here, a step that measures it, and a line in the docs.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Objective(StrEnum):
@@ -16,6 +18,8 @@ class Objective(StrEnum):
     MEMORY = "memory"
     THROUGHPUT = "throughput"
     DOWNLOAD = "download"
+    P90_LATENCY = "p90_latency"
+    LOAD_TIME = "load_time"
 
     @property
     def quantity(self) -> "Quantity":
@@ -43,6 +47,7 @@ class Quantity:
             ratio and interval are its own then.
         judged_by: Key of the quantity by which it is compared with the source model, where the
             ratio says nothing.
+        always: Whether short tables tell it where nobody asked for it.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Quantity:
     paired: str = ""
     inverse_of: str = ""
     judged_by: str = ""
+    always: bool = True
 
     @property
     def compared(self) -> "Quantity":
@@ -64,9 +70,38 @@ class Quantity:
         return BY_KEY[self.judged_by or self.key]
 
     @property
+    def figures(self) -> tuple[str, ...]:
+        """Its key, those of the ends of its interval, and those of its paired ratio."""
+        ratio = f"{self.name}_ratio"
+        ratios = (ratio, f"{ratio}_low", f"{ratio}_high") if self.paired else ()
+        return (self.key, *(self.ends or ()), *ratios)
+
+    @property
     def ratio_of(self) -> "Quantity":
         """The quantity whose paired ratio is its own: mostly itself."""
         return BY_KEY[self.inverse_of or self.key]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How quality is judged.
+
+    Attributes:
+        name: Such as ``accuracy``.
+        direction: Whether more or less of the metric is better.
+        drop_unit: ``points`` (hundredths, for metrics between 0 and 1) or ``%`` of the source's
+            value.
+    """
+
+    name: str
+    direction: Literal["maximize", "minimize"] = "maximize"
+    drop_unit: Literal["points", "%"] = "points"
+
+
+def told(objectives: Iterable[str], limits: Iterable[str]) -> list["Quantity"]:
+    """What a short table tells of a model: sizes and times, and all that was asked for."""
+    asked = {*objectives, *(BY_LIMIT[name].name for name in limits)}
+    return [q for q in QUANTITIES if q.unit and (q.always or q.name in asked)]
 
 
 QUANTITIES = (
@@ -91,6 +126,18 @@ QUANTITIES = (
         paired="latency.ratio",
     ),
     Quantity(
+        "p90_latency",
+        "p90_latency_ms",
+        "p90 latency",
+        "latency.p90_latency_ms",
+        unit="ms",
+        limit="max_p90_latency_ms",
+        gains=("faster", "slower"),
+        ends=("p90_latency_low_ms", "p90_latency_high_ms"),
+        paired="latency.p90_ratio",
+        always=False,
+    ),
+    Quantity(
         "size",
         "size_mb",
         "size",
@@ -107,6 +154,7 @@ QUANTITIES = (
         unit="MB",
         limit="max_download_mb",
         gains=("smaller", "larger"),
+        always=False,
     ),
     Quantity(
         "memory",
@@ -126,10 +174,23 @@ QUANTITIES = (
         more_is_better=True,
         inverse_of="latency_ms",
     ),
-    Quantity("load_time", "load_time_ms", "load time", "load_time_ms", unit="ms"),
+    Quantity(
+        "load_time",
+        "load_time_ms",
+        "load time",
+        "load_time_ms",
+        unit="ms",
+        limit="max_load_time_ms",
+        gains=("faster", "slower"),
+        always=False,
+    ),
 )
 """In the order in which tables show them."""
 
 BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
 BY_KEY = {quantity.key: quantity for quantity in QUANTITIES}
 BY_LIMIT = {quantity.limit: quantity for quantity in QUANTITIES if quantity.limit}
+
+FIGURES = tuple(key for quantity in QUANTITIES for key in quantity.figures)
+"""Keys of all figures of a measurement: of quantities, the ends of intervals, and ratios."""
+OF_FIGURE = {key: quantity for quantity in QUANTITIES for key in quantity.figures}

@@ -11,10 +11,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hamerspace import Study
+from hamerspace import Study, _numbers
 from hamerspace.outcome.confirmed import Confirmed
 from hamerspace.outcome.record import Record
-from hamerspace.report import formats
 from hamerspace.report.run_data import RunData
 from hamerspace.search.confirm import cost
 from hamerspace.space.describe import recipe_label
@@ -59,7 +58,7 @@ def row_of(name: str, runs: Path) -> dict[str, str]:
         confirmed = "" if best.rank == 0 else " (a limit is not shown)"
         row["winner"] = label + confirmed
         row |= _figures(run, _values(run, best.number), "{}")
-        row["quality"] = formats.quality(_values(run, best.number).get("quality"), run.metric)
+        row["quality"] = _numbers.quality(_values(run, best.number).get("quality"), run.metric)
     default = best_default(study)
     if default is not None:
         number, record = default
@@ -101,17 +100,17 @@ def _values(run: RunData, number: int) -> Mapping[str, float | None]:
 def _figures(run: RunData, values: Mapping[str, float | None], key: str) -> dict[str, str]:
     source = run.source.values
     return {
-        key.format("drop"): formats.drop(values, run.metric),
-        key.format("latency"): formats.measured("latency_ms", values, source),
-        key.format("size"): formats.measured("size_mb", values, source),
+        key.format("drop"): _numbers.drop_of(values, run.metric),
+        key.format("latency"): _numbers.measured("latency_ms", values, source),
+        key.format("size"): _numbers.measured("size_mb", values, source),
     }
 
 
 def _source(run: RunData) -> str:
     values = run.source.confirm_values or run.source.values
-    parts = [formats.with_unit(k, values.get(k), run.metric) for k in ("size_mb", "latency_ms")]
+    parts = [_numbers.with_unit(k, values.get(k), run.metric) for k in ("size_mb", "latency_ms")]
     return ", ".join(
-        [*parts, f"{run.metric.name} {formats.quality(values.get('quality'), run.metric)}"]
+        [*parts, f"{run.metric.name} {_numbers.quality(values.get('quality'), run.metric)}"]
     )
 
 

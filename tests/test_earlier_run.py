@@ -9,8 +9,10 @@ import pytest
 from hamerspace import Study
 from hamerspace.cli.outcome import outcome_document
 from hamerspace.errors import HamerspaceError
+from hamerspace.outcome.measurement import Measurement
 from hamerspace.report.verdict import verdict
 from hamerspace.search.exported import read_exported
+from hamerspace.search.identity import identity_of
 
 KEPT = Path(__file__).parent / "data" / "earlier_run"
 
@@ -18,6 +20,15 @@ KEPT = Path(__file__).parent / "data" / "earlier_run"
 @pytest.fixture
 def run(tmp_path):
     return shutil.copytree(KEPT, tmp_path / "run")
+
+
+def _as_it_was(now, before):
+    """What is told now, without what was not told before."""
+    if isinstance(before, dict):
+        return {key: _as_it_was(now[key], value) for key, value in before.items()}
+    if isinstance(before, list):
+        return [_as_it_was(*pair) for pair in zip(now, before, strict=True)]
+    return now
 
 
 def test_it_opens_with_all_that_was_found(run):
@@ -38,12 +49,20 @@ def test_it_is_shown_as_it_was(run):
     study = Study.load(run)
     shown = json.loads(json.dumps(outcome_document(study)))
     kept = json.loads((KEPT.parent / "earlier_run.json").read_text())
-    assert {k: v for k, v in shown.items() if k not in ("folder", "best")} == kept
+    assert _as_it_was(shown, kept) == kept
     assert verdict(study.run_data()).headline == (
         "onnxruntime static_int8: 0.00817 MB (1.5x smaller), 0.038 ms (1.4x slower), accuracy "
         "85.6 % (drop 6.2 points [+0.4, +14.0]), confirmed on 160 rows: all limits "
         "kept."
     )
+
+
+def test_it_is_the_study_that_it_was(run):
+    loaded, kept = Study.load(run).loaded, json.loads((run / "run.json").read_text())["identity"]
+    (run / "space.yaml").write_text("version: 1\nname: small\nparameters: {backend: onnxruntime}\n")
+    identity = identity_of(loaded.model_copy(update={"root": run}), None, {})
+    assert identity["constraints"] == kept["constraints"]
+    assert identity["objectives"] == kept["objectives"]
 
 
 def test_it_is_reported(run):
@@ -61,7 +80,7 @@ def test_its_model_is_there_and_no_other_is_exported_in_its_name(run, tmp_path):
     assert (candidate.backend, candidate.files) == ("onnxruntime", ("model.onnx",))
     assert (deployment.batch_size, deployment.threads) == (1, 1)
     told = json.loads((run / "best" / "measurement.json").read_text())
-    assert Study.load(run).best.measurement.to_dict() == told
+    assert Study.load(run).best.measurement == Measurement.from_dict(told)
     with pytest.raises(HamerspaceError, match=r"no file .*space\.yaml"):
         Study.load(run).export(tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -36,4 +36,6 @@ def test_every_objective_has_a_key_with_its_unit():
         "memory": "memory_mb",
         "throughput": "throughput_per_s",
         "download": "download_mb",
+        "p90_latency": "p90_latency_ms",
+        "load_time": "load_time_ms",
     }

@@ -74,7 +74,8 @@ def _print(applied: "Applied") -> None:
 def _figures(applied: "Applied") -> list[str]:
     """What was measured, and how each limit fares."""
     from hamerspace import _numbers
-    from hamerspace.report.formats import limit_title
+    from hamerspace._numbers import limit_title
+    from hamerspace.quantities import Metric
 
     measurement = applied.measurement
     assert measurement is not None
@@ -86,7 +87,7 @@ def _figures(applied: "Applied") -> list[str]:
         p50 = _numbers.amount("latency_ms", latency.latency_ms.estimate)
         lines.append(f"latency {p50} ({speed})")
     if quality is not None:
-        text = _numbers.quality(quality.value, in_percent=applied.drop_unit == "points")
+        text = _numbers.quality(quality.value, Metric("quality", drop_unit=applied.drop_unit))
         loss = quality.drop
         drop = _numbers.drop(loss.estimate, loss.low, loss.high, applied.drop_unit)
         lines.append(f"{applied.metric} {text} (drop {drop})")

@@ -77,22 +77,22 @@ def _last_line(run: "RunData", judged: "Verdict") -> "Text":
 
 
 def _figures(run: "RunData", values: "Values") -> str:
-    from hamerspace.report import formats
+    from hamerspace import _numbers
 
     parts = [
-        formats.with_unit(key, values.get(key), run.metric) for key in ("size_mb", "latency_ms")
+        _numbers.with_unit(key, values.get(key), run.metric) for key in ("size_mb", "latency_ms")
     ]
     if values.get("quality") is not None:
-        parts.append(formats.quality(values["quality"], run.metric))
+        parts.append(_numbers.quality(values["quality"], run.metric))
     return ", ".join(parts)
 
 
 def _confirmed(winner: "Confirmation") -> str:
     """Whether fresh processes and unseen data bear the winner out."""
-    from hamerspace.report import formats
+    from hamerspace import _numbers
 
     for fate in ("missed", "not shown"):
-        limits = [formats.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
+        limits = [_numbers.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
         if limits:
             return f"limit on {' and '.join(limits)} {fate}"
     return "confirmed"

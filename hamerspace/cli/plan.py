@@ -127,8 +127,8 @@ def _what(entry: "Planned") -> str:
 
 
 def _misses(entry: "Planned") -> list[str]:
-    from hamerspace.report.formats import limit_title, limit_value
-    from hamerspace.report.run_data import Metric
+    from hamerspace._numbers import limit_title, limit_value
+    from hamerspace.quantities import Metric
 
     points = Metric("quality")
     return [f"{limit_title(n)} {limit_value(n, v, points)}" for n, v in entry.misses.items()]

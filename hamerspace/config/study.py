@@ -163,6 +163,12 @@ class LimitsSection(Section):
     max_download_mb: Positive | None = Field(
         default=None, description="Limit on the size of all files compressed, as they travel, MB."
     )
+    max_p90_latency_ms: Positive | None = Field(
+        default=None, description="Limit on the 90th percentile of the latency of one batch, ms."
+    )
+    max_load_time_ms: Positive | None = Field(
+        default=None, description="Limit on the time to load the model in a fresh process, ms."
+    )
 
     def constraints(self) -> Constraints:
         return Constraints(**self.model_dump())

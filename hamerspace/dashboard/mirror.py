@@ -11,6 +11,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hamerspace import _numbers
 from hamerspace._optuna import note_taker
 from hamerspace._summary import summarize
 from hamerspace.dashboard.artifacts import RunArtifacts
@@ -18,7 +19,6 @@ from hamerspace.dashboard.figures import sensitivity_page, study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.dashboard.upstream import artifact_attributes, constraint_attributes
 from hamerspace.outcome.record import Record
-from hamerspace.report import formats
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
@@ -124,8 +124,8 @@ class Mirror:
             save_plotly_graph_object(self._copy, figure, graph_object_id=name)
         self._set(artifact_attributes(self._artifacts.of_study(), None))
         for name, limit in run.constraints.items():
-            text = f"at most {formats.limit_value(name, limit, run.metric)}"
-            self._copy.set_user_attr(formats.limit_title(name), text)
+            text = f"at most {_numbers.limit_value(name, limit, run.metric)}"
+            self._copy.set_user_attr(_numbers.limit_title(name), text)
         if run.winner is not None:
             self._copy.set_user_attr("winner", f"trial {run.winner.number}: {run.winner.label}")
 

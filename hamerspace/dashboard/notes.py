@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.quantities import BY_KEY, BY_LIMIT, QUANTITIES
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.markup import code, escape, table
 from hamerspace.report.run_data import (
-    MEASURED_BY_LIMIT,
     Confirmation,
     RunData,
     TrialRecord,
@@ -15,15 +15,6 @@ from hamerspace.report.run_data import (
 from hamerspace.report.tables import final_markdown
 from hamerspace.report.verdict import misses, verdict
 
-_KEYS = (
-    "quality",
-    "latency_ms",
-    "size_mb",
-    "download_mb",
-    "memory_mb",
-    "throughput_per_s",
-    "load_time_ms",
-)
 _ORIGINS = {
     "baseline": "the uncompressed model on this runtime",
     "default": "what a single tool does by default",
@@ -86,7 +77,7 @@ def study_note(run: RunData) -> str:
 def _fate(run: RunData, trial: TrialRecord, confirmed: Confirmation | None) -> str:
     what = FATES[fate(trial)]
     if trial.ended_at == "complete":
-        over = [formats.limit_title(name) for name, value in trial.violations.items() if value > 0]
+        over = [_numbers.limit_title(name) for name, value in trial.violations.items() if value > 0]
         what = f"Misses a limit: {', '.join(over)}." if over else "Keeps all limits."
         if not run.constraints:
             what = "Measured in full."
@@ -107,7 +98,7 @@ def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
     known = {
         name: "missed" if trial.violations.get(name, 0.0) > 0 else "kept"
         for name in run.constraints
-        if trial.values.get(MEASURED_BY_LIMIT[name]) is not None
+        if trial.values.get(BY_LIMIT[name].key) is not None
     }
     found = _measurements(run, trial.values, run.source.values, known)
     if found:
@@ -115,7 +106,7 @@ def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
         yield found
     if trial.seconds:
         parts = [
-            f"{escape(part.replace('_', ' '))} {formats.duration(seconds)}"
+            f"{escape(part.replace('_', ' '))} {_numbers.duration(seconds)}"
             for part, seconds in trial.seconds.items()
             if seconds >= 0.05
         ]
@@ -124,10 +115,10 @@ def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
 
 def _measurements(run: RunData, values: Values, source: Values, verdicts: Mapping[str, str]) -> str:
     rows = []
-    for key in _KEYS:
+    for key in (quantity.key for quantity in QUANTITIES if not quantity.ends or quantity.paired):
         if values.get(key) is None:
             continue
-        name = run.metric.name if key == "quality" else formats.title(key)
+        name = run.metric.name if key == "quality" else _numbers.title(key)
         limit = "; ".join(_limits(run, key, verdicts))
         rows.append(
             (escape(name), _value(run, key, values), _against(run, key, values, source), limit)
@@ -138,26 +129,24 @@ def _measurements(run: RunData, values: Values, source: Values, verdicts: Mappin
 
 
 def _value(run: RunData, key: str, values: Values) -> str:
-    text = formats.with_unit(key, values[key], run.metric)
-    low, high = values.get("latency_low_ms"), values.get("latency_high_ms")
-    if key == "latency_ms" and low is not None and high is not None:
-        text += f" [{formats.number(low)}, {formats.number(high)}]"
+    text = _numbers.with_unit(key, values[key], run.metric)
+    low, high = (values.get(end) for end in BY_KEY[key].ends or ("", ""))
+    if low is not None and high is not None:
+        text += f" [{_numbers.number(low)}, {_numbers.number(high)}]"
     return escape(text)
 
 
 def _against(run: RunData, key: str, values: Values, source: Values) -> str:
-    if key == "quality":
-        return escape(f"drop {formats.drop(values, run.metric)}")
-    return formats.gain(key, formats.ratio_of(key, values, source))
+    if BY_KEY[key].judged_by:
+        return escape(f"drop {_numbers.drop_of(values, run.metric)}")
+    return _numbers.gain(key, _numbers.ratio_of(key, values, source))
 
 
 def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str]:
-    key = "drop_points" if key == "quality" else key
-    for name, limit in run.constraints.items():
-        if MEASURED_BY_LIMIT[name] == key and name in verdicts:
-            drop = "drop " if key == "drop_points" else ""
-            text = formats.limit_value(name, limit, run.metric)
-            yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
+    name, drop = BY_KEY[key].compared.limit, "drop " if BY_KEY[key].judged_by else ""
+    if name in run.constraints and name in verdicts:
+        text = _numbers.limit_value(name, run.constraints[name], run.metric)
+        yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
 
 
 def _recipe(trial: TrialRecord) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ same machine, so the ratio of their medians is steady where neither of them is. 
 no other measuring goes on.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from hamerspace.outcome.measurement import Latency, Measurement
 BUSY_WALL_OVER_CPU = 1.1
 _BLOCK_S = 0.02
 _MIN_BLOCKS = 6
+_RUNS_FOR_P90 = 10
 _RUNS_FOR_P99 = 500
 _WATCHED = 1.3
 """Widens an interval that ends the measuring once it looks tight: without this it would hold in 89
@@ -32,16 +34,23 @@ class LatencyPlan:
     """When to stop.
 
     Attributes:
-        tolerance: Relative half-width of the ratio's interval that is tight enough.
+        tolerance: Relative half-width of the ratio's interval that is tight enough; of that of the
+            90th percentiles too, with ``tail``.
         max_s: Wall seconds after which to stop anyway, warm-up excluded.
         min_s: Wall seconds to measure at least, so that percentiles mean something.
         confidence: Of the ratio's interval.
+        tail: Whether the 90th percentile is asked for.
     """
 
     tolerance: float = 0.05
     max_s: float = 0.8
     min_s: float = 0.2
     confidence: float = CONFIDENCE
+    tail: bool = False
+
+    def met_by(self, ratio: Interval | None) -> bool:
+        """Whether an interval is tight enough."""
+        return ratio is None or ratio.half_width <= self.tolerance * ratio.estimate
 
 
 @dataclass
@@ -77,9 +86,17 @@ class _Side:
         with of_the_source() if self.is_source else nullcontext():
             return self.runner.block(self.runs)
 
+    def blocks(self, basis: str) -> list[list[int]]:
+        return self.wall_ns if basis == "wall" else self.cpu_ns
+
     def medians(self, basis: str) -> list[float]:
-        blocks = self.wall_ns if basis == "wall" else self.cpu_ns
-        return [float(np.median(block)) for block in blocks]
+        return [float(np.median(block)) for block in self.blocks(basis)]
+
+    def p90s(self, basis: str, together: int) -> list[float]:
+        """Of every ``together`` blocks that follow each other; of what is left over, none."""
+        blocks = self.blocks(basis)
+        firsts = range(0, len(blocks) - together + 1, together)
+        return [float(np.percentile(_flat(blocks[i : i + together]), 90)) for i in firsts]
 
     def wall_over_cpu(self) -> float:
         sums = zip(self.wall_ns, self.cpu_ns, strict=True)
@@ -131,14 +148,16 @@ class LatencyRun:
             if len(self._candidate.wall_ns) < _MIN_BLOCKS:
                 continue
             latency = self._latency(plan.confidence)
+            if plan.tail:
+                latency = self._with_tail(latency, plan.confidence)
             elapsed = self._measured_s + time.monotonic() - started
             if clear is not None and clear(latency.latency_ms):
                 break
-            tight = latency.ratio.half_width <= plan.tolerance * latency.ratio.estimate
+            tight = plan.met_by(latency.ratio) and (not plan.tail or plan.met_by(latency.p90_ratio))
             if (tight and elapsed >= plan.min_s) or elapsed >= plan.max_s:
                 break
         self._measured_s += time.monotonic() - started
-        return latency
+        return latency if plan.tail else self._with_tail(latency, plan.confidence)
 
     def _latency(self, confidence: float) -> Latency:
         wall_over_cpu = max(self._candidate.wall_over_cpu(), self._reference.wall_over_cpu())
@@ -167,6 +186,23 @@ class LatencyRun:
             throughput_per_s=1000.0 * self._batch_size / latency_ms.estimate,
         )
 
+    def _with_tail(self, latency: Latency, confidence: float) -> Latency:
+        """With the ratio of 90th percentiles, and that in ms.
+
+        A block of a slow model is a run or two, of which no percentile tells anything: as many are
+        taken together as hold enough runs of either model; all of them, where there are too few.
+        """
+        sides, basis = (self._candidate, self._reference), latency.basis
+        count = len(self._candidate.wall_ns)
+        together = min(max(math.ceil(_RUNS_FOR_P90 / side.runs) for side in sides), count)
+        ours, theirs = (side.p90s(basis, together) for side in sides)
+        ratio = ratio_interval(ours, theirs, confidence, _WATCHED)
+        runs = _flat(self._reference.blocks(basis))
+        over_median = float(np.percentile(runs, 90) / np.median(runs))
+        reference_ms = latency.latency_ms.estimate / latency.ratio.estimate
+        p90_latency_ms = ratio.scaled(over_median * reference_ms)
+        return replace(latency, p90_ratio=ratio, p90_latency_ms=p90_latency_ms)
+
 
 def _flat(blocks: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
@@ -184,6 +220,8 @@ def over_processes(found: Sequence[Latency], confidence: float = CONFIDENCE) -> 
     # Not the ratio times one process of the source model: that would leave out how it varies.
     latency_ms = process_interval([one.latency_ms for one in found], confidence)
     tails = [one.p99_ms for one in found if one.p99_ms is not None]
+    p90_ratios = [one.p90_ratio for one in found if one.p90_ratio is not None]
+    p90s = [one.p90_latency_ms for one in found if one.p90_latency_ms is not None]
     return Latency(
         ratio=ratio,
         latency_ms=latency_ms,
@@ -198,7 +236,15 @@ def over_processes(found: Sequence[Latency], confidence: float = CONFIDENCE) -> 
         basis="cpu" if any(one.basis == "cpu" for one in found) else "wall",
         throughput_per_s=first.throughput_per_s * first.latency_ms.estimate / latency_ms.estimate,
         processes=len(found),
+        p90_ratio=_of_tails(p90_ratios, confidence),
+        p90_latency_ms=_of_tails(p90s, confidence),
     )
+
+
+def _of_tails(found: Sequence[Interval], confidence: float) -> Interval | None:
+    """Over processes, of which one may have too few runs to tell its own spread."""
+    known = [one if one.high < math.inf else Interval(*(one.estimate,) * 3) for one in found]
+    return process_interval(known, confidence) if known else None
 
 
 def timed_in_pairs(

@@ -15,6 +15,7 @@ from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet, Steps
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Gate, Measurement, Quality
+from hamerspace.quantities import BY_NAME
 
 SHORT = LatencyPlan(0.1, 0.5, 0.0)
 """Of the latency gate."""
@@ -32,7 +33,7 @@ class Gates:
         gated: Whether a limit that is clearly missed ends the measuring.
         short: Latency plan of the gate.
         full: Latency plan of what passes.
-        download: Whether to measure the download size too.
+        deflate: Whether to measure the size under deflate too, as models travel.
         look_first: Whether quality is looked at on the first rows before the short latency.
         always_timed: Whether a candidate that loses too much is timed shortly all the same.
         boundary: How far over the limit a drop must lie at each look before the last, in standard
@@ -45,7 +46,7 @@ class Gates:
     gated: bool = True
     short: LatencyPlan = SHORT
     full: LatencyPlan = field(default_factory=LatencyPlan)
-    download: bool = False
+    deflate: bool = False
     look_first: bool = False
     always_timed: bool = False
     boundary: Boundary = constant_boundary
@@ -141,7 +142,8 @@ class Protocol:
         with self._timed("load"):
             load_time_ms, peak_memory_mb = self._take.load()
         self._found = replace(self._found, load_time_ms=load_time_ms, peak_memory_mb=peak_memory_mb)
-        self._limit(Gate.MEMORY, peak_memory_mb, gates.constraints.max_memory_mb, "MB")
+        self._limit(Gate.MEMORY, peak_memory_mb)
+        self._limit(Gate.LOAD_TIME, load_time_ms)
         if gates.gated:
             self._early()
         self._quality()
@@ -161,18 +163,19 @@ class Protocol:
         with self._timed("size"):
             size_mb = self._take.size_mb()
         self._found = replace(self._found, size_mb=size_mb)
-        self._limit(Gate.SIZE, size_mb, gates.constraints.max_size_mb, "MB")
-        if gates.download:
-            with self._timed("download"):
+        self._limit(Gate.SIZE, size_mb)
+        if gates.deflate:
+            with self._timed(Gate.DOWNLOAD.value):
                 download_mb = self._take.download_mb()
             self._found = replace(self._found, download_mb=download_mb)
-            self._limit(Gate.DOWNLOAD, download_mb, gates.constraints.max_download_mb, "MB")
+            self._limit(Gate.DOWNLOAD, download_mb)
 
-    def _limit(self, gate: Gate, value: float, limit: float | None, unit: str) -> None:
+    def _limit(self, gate: Gate, value: float) -> None:
+        quantity = BY_NAME[gate]
+        limit, unit = self._gates.constraints.limits().get(quantity.limit), quantity.unit
         if self._gates.gated and limit is not None and value > limit:
-            raise _Ended(
-                gate, f"{gate} {number(value)} {unit} is over the limit of {limit:g} {unit}"
-            )
+            told = f"{gate} {number(value)} {unit}".replace("_", " ")
+            raise _Ended(gate, f"{told} is over the limit of {limit:g} {unit}")
 
     def _short_latency(self) -> None:
         limit = self._gates.constraints.max_latency_ms

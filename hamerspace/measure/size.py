@@ -8,7 +8,7 @@ from hamerspace.backends.candidate import Candidate
 _CHUNK_BYTES = 1 << 20
 
 
-def download_bytes(candidate: Candidate) -> int:
+def deflated_bytes(candidate: Candidate) -> int:
     """Bytes of the candidate's files under deflate, as in a zip archive or over HTTP.
 
     Zeros cost next to nothing there, so this is where unstructured sparsity shows.

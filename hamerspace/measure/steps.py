@@ -14,7 +14,7 @@ from hamerspace.measure.latency import LatencyPlan, LatencyRun
 from hamerspace.measure.outputs import OutputReader, Readable
 from hamerspace.measure.quality import Answers, Judge
 from hamerspace.measure.runner import Runner
-from hamerspace.measure.size import download_bytes
+from hamerspace.measure.size import deflated_bytes
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Latency, Quality
 from hamerspace.tasks.metrics.rows import Rows
@@ -147,7 +147,7 @@ class LiveSteps(Steps):
         return self._candidate.size_bytes / 1e6
 
     def download_mb(self) -> float:
-        return download_bytes(self._candidate) / 1e6
+        return deflated_bytes(self._candidate) / 1e6
 
     def start(self) -> None:
         self._runner = self._start()

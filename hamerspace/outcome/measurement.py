@@ -9,7 +9,7 @@ from hamerspace import _html, _numbers
 from hamerspace._numbers import amount
 from hamerspace._schema import from_plain
 from hamerspace.outcome.interval import Interval
-from hamerspace.quantities import QUANTITIES, Quantity
+from hamerspace.quantities import FIGURES, QUANTITIES, Quantity
 
 
 class Gate(StrEnum):
@@ -20,6 +20,7 @@ class Gate(StrEnum):
     SIZE = "size"
     DOWNLOAD = "download"
     MEMORY = "memory"
+    LOAD_TIME = "load_time"
     LATENCY = "latency"
     QUALITY = "quality"
     COMPLETE = "complete"
@@ -44,6 +45,9 @@ class Latency:
         wall_over_cpu: Median over blocks; above 1.1 other work took the processor.
         basis: ``wall``, or ``cpu`` where the host was busy and there is one thread.
         throughput_per_s: Samples per second of one stream: the batch size over ``latency_ms``.
+        p90_ratio: 90th percentile over the source model's, from interleaved blocks; ``None`` where
+            an earlier version timed them.
+        p90_latency_ms: The same in ms, as ``latency_ms`` is.
         processes: Pairs of processes that were timed; of one, the interval leaves out what differs
             from process to process.
     """
@@ -61,6 +65,8 @@ class Latency:
     basis: str
     throughput_per_s: float
     processes: int = 1
+    p90_ratio: Interval | None = None
+    p90_latency_ms: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,11 @@ class Measurement:
     seconds: Mapping[str, float] = field(default_factory=dict)
     download_mb: float | None = None
 
+    @property
+    def fate(self) -> Gate:
+        """Where it ended; ``load`` for what was built and fails, under whichever gate it does."""
+        return Gate.LOAD if self.failed and self.ended_at is not Gate.BUILD else self.ended_at
+
     def interval(self, quantity: Quantity) -> Interval | None:
         """A quantity as it was observed; its ends are the estimate where it has none."""
         return self._at(quantity.place)
@@ -128,6 +139,17 @@ class Measurement:
         for name in place.split("."):
             found = getattr(found, name, None)
         return Interval(found, found, found) if isinstance(found, int | float) else found
+
+    def values(self) -> dict[str, float | None]:
+        """Each of :data:`~hamerspace.quantities.FIGURES`; ``None`` where it was not measured."""
+        found: dict[str, float | None] = dict.fromkeys(FIGURES)
+        for quantity in QUANTITIES:
+            own = self.interval(quantity)
+            known = [own, self.ratio(quantity) if quantity.paired else None]
+            values = [v for one in known if one for v in (one.estimate, one.low, one.high)]
+            ends = quantity.ends is not None
+            found |= zip(quantity.figures, values if ends else values[:1], strict=False)
+        return found
 
     def observed(self) -> dict[str, float]:
         """Name of a quantity to its figure, as far as it was measured."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Self
 
 from hamerspace import _numbers
+from hamerspace._numbers import duration
 from hamerspace._text import visible
 from hamerspace.outcome.front import front
 from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
-from hamerspace.report.formats import duration
 from hamerspace.search.confirm import cost
 from hamerspace.search.goal import Goal
 from hamerspace.search.run import Run

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from hamerspace import _html
+from hamerspace._numbers import duration
 from hamerspace.progress.count import Progress, cells
-from hamerspace.report.formats import duration
 from hamerspace.search.run import Run
 
 

@@ -6,7 +6,6 @@ ran the search fills in; no study, database or runtime is needed to draw a repor
 
 from hamerspace.report.run_data import (
     Confirmation,
-    Metric,
     Miss,
     Nearest,
     RunData,
@@ -16,7 +15,6 @@ from hamerspace.report.run_data import (
 
 __all__ = [
     "Confirmation",
-    "Metric",
     "Miss",
     "Nearest",
     "RunData",

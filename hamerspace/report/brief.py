@@ -4,12 +4,11 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hamerspace import _numbers
+from hamerspace.quantities import told
 from hamerspace.recipe import Scalar
-from hamerspace.report import formats
 from hamerspace.report.run_data import RunData, Values
 from hamerspace.report.verdict import LimitCheck, misses, verdict
-
-_KEYS = ("size_mb", "latency_ms", "memory_mb", "download_mb", "throughput_per_s")
 
 
 @dataclass(frozen=True)
@@ -109,15 +108,15 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
 def _rows(run: RunData, after: Values) -> list[tuple[str, str, str]]:
     before = run.source.confirm_values or run.source.values
     rows = []
-    for key in _KEYS:
+    for key in (q.key for q in told(run.objectives, run.constraints)):
         if before.get(key) is None or after.get(key) is None:
             continue
-        text = formats.measured(key, after, before)
-        rows.append((formats.title(key), formats.with_unit(key, before[key], run.metric), text))
+        text = _numbers.measured(key, after, before)
+        rows.append((_numbers.title(key), _numbers.with_unit(key, before[key], run.metric), text))
     if after.get("quality") is not None:
-        text = formats.quality(after["quality"], run.metric)
-        text += f" (drop {formats.drop(after, run.metric)})"
-        rows.append((run.metric.name, formats.quality(before.get("quality"), run.metric), text))
+        text = _numbers.quality(after["quality"], run.metric)
+        text += f" (drop {_numbers.drop_of(after, run.metric)})"
+        rows.append((run.metric.name, _numbers.quality(before.get("quality"), run.metric), text))
     return rows
 
 
@@ -129,9 +128,9 @@ def _spent(run: RunData, search_s: float | None, confirm_s: float | None) -> str
         text += f", {kept:,} within the limits"
     if search_s is None:
         return f"{text}; not finished"
-    text += f"; searched for {formats.duration(search_s)}"
+    text += f"; searched for {_numbers.duration(search_s)}"
     if confirm_s is not None:
-        text += f", confirmed for {formats.duration(confirm_s)}"
+        text += f", confirmed for {_numbers.duration(confirm_s)}"
     return f"{text}; stopped because {run.stopped_because}"
 
 

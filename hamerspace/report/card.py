@@ -1,7 +1,6 @@
 """A run at a glance, as a notebook shows it."""
 
-from hamerspace import _html
-from hamerspace.report import formats
+from hamerspace import _html, _numbers
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import FINAL_COLUMNS, final_rows
@@ -18,7 +17,7 @@ def card(run: RunData, folder: str) -> str:
     parts = [_html.line(verdict(run).headline), _html.line(f"{counts(run)}; folder {folder}")]
     if run.constraints:
         limits = (
-            f"{formats.limit_title(name)} at most {formats.limit_value(name, limit, run.metric)}"
+            f"{_numbers.limit_title(name)} at most {_numbers.limit_value(name, limit, run.metric)}"
             for name, limit in run.constraints.items()
         )
         parts.append(_html.line(f"limits: {', '.join(limits)}"))

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.quantities import BY_LIMIT
 from hamerspace.report.pareto import hypervolume_progress, pareto_front
-from hamerspace.report.run_data import MEASURED_BY_LIMIT, RunData, Values
+from hamerspace.report.run_data import RunData, Values
 
 _MACHINE = ("processor", "cores", "memory", "gpu", "threads per inference")
 _CONTENTS = {
@@ -86,7 +87,7 @@ def compare(runs: Sequence[ComparedRun]) -> Comparison:
     return Comparison(
         tuple(runs),
         {head: tuple(text(run) for run in runs) for head, text in _ROWS.items()}
-        | {"hypervolume": tuple(formats.number(value) for value in hypervolumes)},
+        | {"hypervolume": tuple(_numbers.number(value) for value in hypervolumes)},
         hypervolumes,
         tuple(_differences(runs)),
         tuple(_warnings(runs)),
@@ -99,14 +100,14 @@ def _winner(key: str) -> Callable[[ComparedRun], str]:
     def text(compared: ComparedRun) -> str:
         run = compared.run
         if run.winner is None:
-            return formats.ABSENT
+            return _numbers.ABSENT
         values: Values = run.winner.values
         if key == "drop_points":
-            return formats.drop(values, run.metric)
+            return _numbers.drop_of(values, run.metric)
         if key in ("latency_ms", "size_mb"):
             source: Values = run.source.values
-            return formats.measured(key, values, source)
-        return formats.with_unit(key, values.get(key), run.metric)
+            return _numbers.measured(key, values, source)
+        return _numbers.with_unit(key, values.get(key), run.metric)
 
     return text
 
@@ -115,7 +116,7 @@ def _source(key: str) -> Callable[[ComparedRun], str]:
     def text(compared: ComparedRun) -> str:
         run = compared.run
         values = run.source.confirm_values or run.source.values
-        return formats.with_unit(key, values.get(key), run.metric)
+        return _numbers.with_unit(key, values.get(key), run.metric)
 
     return text
 
@@ -123,7 +124,7 @@ def _source(key: str) -> Callable[[ComparedRun], str]:
 def _limits(compared: ComparedRun) -> str:
     run = compared.run
     texts = [
-        f"{formats.limit_title(name)} {formats.limit_value(name, value, run.metric)}"
+        f"{_numbers.limit_title(name)} {_numbers.limit_value(name, value, run.metric)}"
         for name, value in run.constraints.items()
     ]
     return ", ".join(texts) or "none"
@@ -132,17 +133,17 @@ def _limits(compared: ComparedRun) -> str:
 def _verdicts(compared: ComparedRun) -> str:
     winner = compared.run.winner
     if winner is None or not winner.verdicts:
-        return formats.ABSENT
-    return ", ".join(f"{formats.limit_title(n)} {v}" for n, v in winner.verdicts.items())
+        return _numbers.ABSENT
+    return ", ".join(f"{_numbers.limit_title(n)} {v}" for n, v in winner.verdicts.items())
 
 
 def _seconds(compared: ComparedRun) -> str:
     if compared.search_s is None:
         trials = compared.run.trials
-        return formats.duration(max(t.finished_s for t in trials)) if trials else formats.ABSENT
-    text = formats.duration(compared.search_s)
+        return _numbers.duration(max(t.finished_s for t in trials)) if trials else _numbers.ABSENT
+    text = _numbers.duration(compared.search_s)
     if compared.confirm_s is not None:
-        text += f" + {formats.duration(compared.confirm_s)} confirming"
+        text += f" + {_numbers.duration(compared.confirm_s)} confirming"
     return text
 
 
@@ -155,7 +156,7 @@ _ROWS: dict[str, Callable[[ComparedRun], str]] = {
             for k, word in (("format", ""), ("parameters", "parameters"))
             if k in c.run.source.description
         )
-        or formats.ABSENT
+        or _numbers.ABSENT
     ),
     "source latency": _source("latency_ms"),
     "source size": _source("size_mb"),
@@ -243,7 +244,7 @@ def _warnings(runs: Sequence[ComparedRun]) -> Iterator[str]:
     if len({c.run.objectives for c in runs}) > 1:
         yield "The objectives differ: the fronts do not compare, and there is no hypervolume."
     elif names := [
-        name for name in MEASURED_BY_LIMIT if len({c.run.constraints.get(name) for c in runs}) > 1
+        name for name in BY_LIMIT if len({c.run.constraints.get(name) for c in runs}) > 1
     ]:
-        titles = ", ".join(sorted(map(formats.limit_title, names)))
+        titles = ", ".join(sorted(map(_numbers.limit_title, names)))
         yield f"The limits differ ({titles}): what counts as feasible is not the same."

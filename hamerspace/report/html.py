@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from hamerspace import _numbers
 from hamerspace._files import write_text
-from hamerspace.report import formats, tables
+from hamerspace.report import tables
 from hamerspace.report.described import described_figures
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.figures.style import backend_styles
@@ -66,7 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = formats.duration
+    environment.filters["duration"] = _numbers.duration
     return environment
 
 
@@ -89,7 +89,7 @@ def _figure(name: str, title: str, note: str, figure: go.Figure) -> dict[str, An
 
 def _trial_heads(run: RunData) -> list[str]:
     keys = ("latency_ms", "size_mb", "drop_points", "memory_mb")
-    titles = [formats.axis_title(key, run.metric) for key in keys]
+    titles = [_numbers.axis_title(key, run.metric) for key in keys]
     return ["trial", "recipe", "ended", *titles, "build (s)", "total (s)", "why"]
 
 
@@ -113,6 +113,6 @@ def _trial_numbers(trial: TrialRecord) -> list[tuple[float | None, str]]:
     drop = values.get("drop_points")
     plain = [values.get("latency_ms"), values.get("size_mb"), drop, values.get("memory_mb")]
     plain += [trial.seconds.get("build"), sum(trial.seconds.values())]
-    texts = [formats.number(value) for value in plain]
+    texts = [_numbers.number(value) for value in plain]
     texts[2] = _numbers.drop(drop)
     return list(zip(plain, texts, strict=True))

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hamerspace.quantities import BY_NAME
 from hamerspace.recipe import Scalar
-from hamerspace.report.pareto import KEYS
 from hamerspace.report.run_data import RunData, TrialRecord
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Importance:
     """What the choices tell of one figure.
 
     Attributes:
-        target: A key of :data:`~hamerspace.report.run_data.VALUE_KEYS`, or :data:`FEASIBLE`.
+        target: A key of :data:`~hamerspace.quantities.FIGURES`, or :data:`FEASIBLE`.
             Times and sizes count by their logarithm, drops by their inverse hyperbolic sine.
         recipes: Different recipes that it was learnt from.
         explained: Share of the variance that the forest predicts of trials that it has not seen.
@@ -60,7 +60,7 @@ class Importance:
 
 def importances(run: RunData) -> tuple[Importance, ...]:
     """Judge the choices by every objective, and by whether all limits are kept."""
-    found = [_of_target(run, KEYS[objective]) for objective in run.objectives]
+    found = [_of_target(run, BY_NAME[objective].compared.key) for objective in run.objectives]
     return (*found, _of_target(run, FEASIBLE)) if run.constraints else tuple(found)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from hamerspace import _numbers
 from hamerspace._files import write_text
-from hamerspace.report import formats
+from hamerspace.quantities import told
 from hamerspace.report.importance import FEASIBLE, importances
 from hamerspace.report.markup import escape, fence, table
 from hamerspace.report.pareto import pareto_front
@@ -15,8 +16,6 @@ from hamerspace.report.reproduction import reproduction
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import final_markdown
 from hamerspace.report.verdict import misses, verdict
-
-_FRONT_KEYS = ("latency_ms", "size_mb", "memory_mb")
 
 
 def render_markdown(run: RunData, figures: Mapping[str, str] | None = None) -> str:
@@ -75,14 +74,15 @@ def _front(run: RunData) -> str:
     front = pareto_front(run)
     if not front:
         return "No trial keeps all limits."
+    keys = [q.key for q in told(run.objectives, run.constraints) if q.gains]
     heads = ["trial", "recipe", f"drop ({run.metric.drop_unit})"]
-    heads += [formats.axis_title(key, run.metric) for key in _FRONT_KEYS]
+    heads += [_numbers.axis_title(key, run.metric) for key in keys]
     rows: list[Sequence[str]] = [
         [
             str(trial.number),
             escape(trial.label),
-            escape(formats.drop(trial.values, run.metric)),
-            *(formats.number(trial.values.get(key)) for key in _FRONT_KEYS),
+            escape(_numbers.drop_of(trial.values, run.metric)),
+            *(_numbers.number(trial.values.get(key)) for key in keys),
         ]
         for trial in front
     ]
@@ -95,7 +95,7 @@ def _importance(run: RunData) -> str:
         return "Too few recipes were measured, or the choices explain too little, to tell."
     rows = []
     for one in told:
-        title = "keeping the limits" if one.target == FEASIBLE else formats.title(one.target)
+        title = "keeping the limits" if one.target == FEASIBLE else _numbers.title(one.target)
         shares = ", ".join(f"{escape(name)} {100 * s:.0f} %" for name, s in one.shares.items())
         rows.append((title, f"{100 * one.explained:.0f} %", shares))
     return table(("figure", "explained", "share of the variance by choice"), rows)

@@ -19,23 +19,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace._numbers import ratio_of
 from hamerspace.outcome.front import dominates
-from hamerspace.report.formats import ratio_of
+from hamerspace.quantities import BY_NAME
 from hamerspace.report.run_data import RunData, TrialRecord, Values
 
 Loss = tuple[float, ...]
 _MOST_EXACT = 3
 """Objectives of which the hypervolume is worked out exactly."""
-
-KEYS = {
-    "quality": "drop_points",
-    "latency": "latency_ms",
-    "size": "size_mb",
-    "memory": "memory_mb",
-    "throughput": "throughput_per_s",
-    "download": "download_mb",
-}
-"""Objective to the value by which trials are compared."""
 
 
 def losses(run: RunData, values: Values) -> Loss | None:
@@ -46,12 +37,13 @@ def losses(run: RunData, values: Values) -> Loss | None:
 
 
 def _loss(objective: str, values: Values, source: Values) -> float | None:
-    if objective == "quality":
-        return values.get("drop_points")
-    if objective == "throughput":
-        rate, base = values.get("throughput_per_s"), source.get("throughput_per_s")
+    quantity = BY_NAME[objective]
+    key = quantity.compared.key
+    if quantity.judged_by:
+        return values.get(key)
+    if quantity.more_is_better:
+        rate, base = values.get(key), source.get(key)
         return (base or 1.0) / rate if rate else None
-    key = KEYS[objective]
     ratio = ratio_of(key, values, source)
     return values.get(key) if ratio is None else ratio
 
@@ -149,10 +141,10 @@ def _scale(run: RunData, objective: str) -> float:
         if trial.feasible
         and (loss := _loss(objective, trial.values, run.source.values)) is not None
     ]
-    key = KEYS[objective]
+    quantity = BY_NAME[objective]
     # Without a value of the source the losses are plain values: the worst seen is the reference.
-    has_ratio = run.source.values.get(key) or (
-        objective == "latency" and any(t.values.get("latency_ratio") for t in run.trials)
+    has_ratio = run.source.values.get(quantity.key) or (
+        quantity.paired and any(t.values.get(f"{objective}_ratio") for t in run.trials)
     )
     return 1.0 if has_ratio or not known else max(known)
 

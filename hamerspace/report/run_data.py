@@ -1,75 +1,22 @@
 """The plain values that a report is made of.
 
-``values`` mappings share one set of keys, :data:`VALUE_KEYS`; a key that is absent or ``None`` was
-not measured. ``quality`` is the metric's own value. Drops are signed so that more is worse for
-every metric, in the unit of :attr:`Metric.drop_unit`. ``latency_ratio`` is the candidate over the
-source model, as the interleaved measurement gave it. Keys in ``low`` and ``high`` are the ends of
-confidence intervals.
+``values`` mappings share one set of keys, :data:`hamerspace.quantities.FIGURES`; a key that is
+absent or ``None`` was not measured. ``quality`` is the metric's own value. Drops are signed so that
+more is worse for every metric, in the unit of :attr:`Metric.drop_unit`. ``latency_ratio`` is the
+candidate over the source model, as the interleaved measurement gave it. Keys in ``low`` and
+``high`` are the ends of confidence intervals.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hamerspace.quantities import Metric
 from hamerspace.recipe import Scalar
 
 Values = Mapping[str, float | None]
-EndedAt = Literal[
-    "build",
-    "load",
-    "size",
-    "download",
-    "memory",
-    "latency",
-    "quality",
-    "complete",
-    "reused",
-]
 Origin = Literal["baseline", "default", "history", "known", "sampled"]
 LimitVerdict = Literal["kept", "missed", "not shown"]
-
-VALUE_KEYS = (
-    "quality",
-    "drop_points",
-    "drop_low",
-    "drop_high",
-    "latency_ms",
-    "latency_low_ms",
-    "latency_high_ms",
-    "latency_ratio",
-    "latency_ratio_low",
-    "latency_ratio_high",
-    "size_mb",
-    "memory_mb",
-    "throughput_per_s",
-    "download_mb",
-    "load_time_ms",
-)
-
-MEASURED_BY_LIMIT = {
-    "max_size_mb": "size_mb",
-    "max_latency_ms": "latency_ms",
-    "max_accuracy_drop": "drop_points",
-    "max_memory_mb": "memory_mb",
-    "max_download_mb": "download_mb",
-}
-"""Limit of :class:`hamerspace.constraints.Constraints` to the value that it bounds."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How quality is judged.
-
-    Attributes:
-        name: Such as ``accuracy``.
-        direction: Whether more or less of the metric is better.
-        drop_unit: ``points`` (hundredths, for metrics between 0 and 1) or ``%`` of the source's
-            value.
-    """
-
-    name: str
-    direction: Literal["maximize", "minimize"] = "maximize"
-    drop_unit: Literal["points", "%"] = "points"
 
 
 @dataclass(frozen=True)
@@ -119,7 +66,7 @@ class TrialRecord:
     recipe_id: str
     label: str
     parameters: Mapping[str, Scalar]
-    ended_at: EndedAt
+    ended_at: str
     reason: str
     feasible: bool
     origin: Origin

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.quantities import FIGURES
 from hamerspace.report.markup import escape, table
 from hamerspace.report.pareto import pareto_front
-from hamerspace.report.run_data import VALUE_KEYS, Confirmation, RunData, TrialRecord, Values
+from hamerspace.report.run_data import Confirmation, RunData, TrialRecord, Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def trials_frame(run: RunData) -> "pd.DataFrame":
 
     - ``recipe_id``, ``label``, ``backend``, ``origin``, ``ended_at``, ``reason``: text;
     - ``feasible``, ``on_front``: bool;
-    - every key of :data:`~hamerspace.report.run_data.VALUE_KEYS`: float, units in the names;
+    - every key of :data:`~hamerspace.quantities.FIGURES`: float, units in the names;
     - ``violation.<limit>``: float, at most 0 where the limit is kept;
     - ``seconds.<part>``, ``seconds.total``, ``started_s``, ``finished_s``: float;
     - ``param.<name>``: the recipe's parameters, missing where inert.
@@ -39,7 +40,7 @@ def trials_frame(run: RunData) -> "pd.DataFrame":
     front = {trial.number for trial in pareto_front(run)}
     frame = pd.DataFrame([_row(trial, trial.number in front) for trial in run.trials])
     fixed = ["number", "recipe_id", "label", "backend", "origin", "ended_at", "reason"]
-    fixed += ["feasible", "on_front", *VALUE_KEYS]
+    fixed += ["feasible", "on_front", *FIGURES]
     times = ["seconds.total", "started_s", "finished_s"]
     known = set(frame.columns)
     columns = [
@@ -50,7 +51,7 @@ def trials_frame(run: RunData) -> "pd.DataFrame":
         *sorted(name for name in known if name.startswith("param.")),
     ]
     frame = frame.reindex(columns=columns)
-    numbers = [*VALUE_KEYS, *times]
+    numbers = [*FIGURES, *times]
     frame[numbers] = frame[numbers].astype(float)
     frame[["feasible", "on_front"]] = frame[["feasible", "on_front"]].astype(bool)
     return frame.set_index("number")
@@ -68,7 +69,7 @@ def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
         "reason": trial.reason,
         "feasible": trial.feasible,
         "on_front": on_front,
-        **{key: values.get(key) for key in VALUE_KEYS},
+        **{key: values.get(key) for key in FIGURES},
         **{f"violation.{name}": value for name, value in trial.violations.items()},
         **{f"seconds.{part}": value for part, value in trial.seconds.items()},
         "seconds.total": sum(trial.seconds.values()),
@@ -129,7 +130,7 @@ def _rank(candidate: Confirmation) -> tuple[bool, float, int]:
 def _fate(run: RunData, candidate: Confirmation) -> str:
     words = []
     for fate in ("missed", "not shown"):
-        limits = [formats.limit_title(n) for n, v in candidate.verdicts.items() if v == fate]
+        limits = [_numbers.limit_title(n) for n, v in candidate.verdicts.items() if v == fate]
         if limits:
             words.append(f"{', '.join(limits)} {fate}")
     text = "; ".join(words) or ("all limits kept" if run.constraints else "confirmed")
@@ -142,11 +143,11 @@ def _final_row(
     base: Values = {} if values is source else source
     return {
         "name": name,
-        "quality": formats.quality(values.get("quality"), run.metric),
-        "drop": formats.ABSENT if values is source else formats.drop(values, run.metric),
-        "latency": formats.measured("latency_ms", _without_ratio(values, base), base),
-        "size": formats.measured("size_mb", values, base),
-        "memory": formats.with_unit("memory_mb", values.get("memory_mb"), run.metric),
+        "quality": _numbers.quality(values.get("quality"), run.metric),
+        "drop": _numbers.ABSENT if values is source else _numbers.drop_of(values, run.metric),
+        "latency": _numbers.measured("latency_ms", _without_ratio(values, base), base),
+        "size": _numbers.measured("size_mb", values, base),
+        "memory": _numbers.with_unit("memory_mb", values.get("memory_mb"), run.metric),
         "verdict": verdict,
     }
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.quantities import BY_LIMIT
 from hamerspace.report.run_data import (
-    MEASURED_BY_LIMIT,
     Confirmation,
     Miss,
     Nearest,
@@ -110,42 +110,42 @@ def _too_few(run: RunData, winner: Confirmation) -> str:
         return ""
     if winner.verdicts.get("max_accuracy_drop") != "not shown":
         return ""
-    shown = formats.limit_value("max_accuracy_drop", least, run.metric)
+    shown = _numbers.limit_value("max_accuracy_drop", least, run.metric)
     return f" (rows so few show no drop under {shown} of any candidate)"
 
 
 def summary(run: RunData, values: Values, source: Values) -> str:
     """Size, latency and quality against ``source``, as far as they are known."""
     parts = [
-        formats.measured(key, values, source)
+        _numbers.measured(key, values, source)
         for key in ("size_mb", "latency_ms")
         if values.get(key) is not None
     ]
     if values.get("quality") is not None:
-        text = formats.quality(values["quality"], run.metric)
+        text = _numbers.quality(values["quality"], run.metric)
         if values.get("drop_points") is not None:
-            text += f" (drop {formats.drop(values, run.metric)})"
+            text += f" (drop {_numbers.drop_of(values, run.metric)})"
         parts.append(f"{run.metric.name} {text}")
     elif values.get("drop_points") is not None:
-        parts.append(f"{run.metric.name} drop {formats.drop(values, run.metric)}")
+        parts.append(f"{run.metric.name} drop {_numbers.drop_of(values, run.metric)}")
     return ", ".join(parts) or "nothing was measured"
 
 
 def _limits(winner: Confirmation, fate: str) -> str:
-    names = [formats.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
+    names = [_numbers.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
     return " and ".join(names)
 
 
 def _checks(run: RunData, winner: Confirmation) -> tuple[LimitCheck, ...]:
     checks = []
     for name, limit in run.constraints.items():
-        text = formats.limit_value(name, limit, run.metric)
-        key = MEASURED_BY_LIMIT.get(name, name)
-        value = formats.with_unit(key, winner.values.get(key), run.metric)
+        text = _numbers.limit_value(name, limit, run.metric)
+        key = BY_LIMIT[name].key
+        value = _numbers.with_unit(key, winner.values.get(key), run.metric)
         if key == "drop_points":
-            value = formats.drop(winner.values, run.metric)
+            value = _numbers.drop_of(winner.values, run.metric)
         fate = winner.verdicts.get(name, "not shown")
-        checks.append(LimitCheck(f"{formats.limit_title(name)} at most {text}", value, fate))
+        checks.append(LimitCheck(f"{_numbers.limit_title(name)} at most {text}", value, fate))
     return tuple(checks)
 
 
@@ -160,9 +160,9 @@ def misses(run: RunData, nearest: Nearest) -> list[str]:
         return [] if found is None else [summary(run, found.values, source)]
     lines = []
     for name, miss in nearest.misses.items():
-        value = formats.limit_value(name, miss.value, run.metric)
-        limit = formats.limit_value(name, miss.limit, run.metric)
-        text = f"{formats.limit_title(name)} {value}, at most {limit}"
+        value = _numbers.limit_value(name, miss.value, run.metric)
+        limit = _numbers.limit_value(name, miss.limit, run.metric)
+        text = f"{_numbers.limit_title(name)} {value}, at most {limit}"
         lines.append(f"{text}: {_over(miss)}" if miss.limit > 0 else text)
     return lines
 
@@ -170,8 +170,8 @@ def misses(run: RunData, nearest: Nearest) -> list[str]:
 def _over(miss: Miss) -> str:
     ratio = miss.value / miss.limit
     if ratio < 2:
-        return f"{formats.number(100 * (ratio - 1), 2)} % over"
-    return f"{formats.number(ratio, 2)} times the limit"
+        return f"{_numbers.number(100 * (ratio - 1), 2)} % over"
+    return f"{_numbers.number(ratio, 2)} times the limit"
 
 
 def _count(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from hamerspace.outcome.confirmed import Confirmed, verdicts_of
 from hamerspace.outcome.front import front
 from hamerspace.outcome.measurement import Measurement
 from hamerspace.outcome.record import Record
+from hamerspace.quantities import BY_LIMIT, Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import beats_source, choose, cost
 from hamerspace.search.finalists import ProcessBench, time_finalists
@@ -75,6 +76,8 @@ def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Co
     left, confirmed = {n: records[n] for n in expected}, list[Confirmed]()
     leader: Confirmed | None = None
     error = (1 - CONFIDENCE) * (1 - _FINAL_SHARE)
+    asked = {*goal.objectives, *(BY_LIMIT[name].name for name in goal.constraints.limits())}
+    more = int(Objective.P90_LATENCY in asked)
     while True:
         able = left
         room = _MOST - len(confirmed)
@@ -91,7 +94,7 @@ def confirm_front(bench: Bench, records: Mapping[int, Record], goal: Goal) -> Co
             known = {records[n].recipe.id for n in chosen}
             defaults = [n for n, r in left.items() if r.default_of and r.recipe.id not in known]
             chosen += sorted(defaults, key=expected.__getitem__)[:1]
-        confidence = 1 - _SHARE * error / (_INTERVALS * len(chosen))
+        confidence = 1 - _SHARE * error / ((_INTERVALS + more) * len(chosen))
         error *= 1 - _SHARE
         for number in chosen:
             recipe = records[number].recipe

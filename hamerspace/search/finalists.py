@@ -17,6 +17,7 @@ from hamerspace.outcome.confirmed import Confirmed, verdicts_of
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Gate, Latency
 from hamerspace.outcome.record import Record
+from hamerspace.quantities import BY_LIMIT, Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import beats_source, choose, cost
 from hamerspace.search.goal import Goal
@@ -67,7 +68,7 @@ def time_finalists(
     """
     current = {c.number: c for c in confirmed}
     timed = set[int]()
-    intervals = 1 if goal.constraints.max_latency_ms is None else 2  # the ratio, and the ms
+    intervals = _intervals(goal)
     while len(timed) < _MOST_IN_ALL:
         leader = leading(current.values(), goal)
         if leader is None or leader.number in timed:
@@ -82,6 +83,16 @@ def time_finalists(
             time_pair = partial(bench.time_afresh, records[one.number].recipe)
             current[one.number] = _timed(one, time_pair, goal, confidence)
     return list(current.values()), leading([current[number] for number in timed], goal)
+
+
+def _intervals(goal: Goal) -> int:
+    """How many a pair of processes decides: the ratio of latencies, what else is improved or kept.
+
+    A limit is on the ms, an objective compares by the ratio.
+    """
+    limits = sum(bool(BY_LIMIT[name].paired) for name in goal.constraints.limits())
+    ratios = {Objective.LATENCY, *(o for o in goal.objectives if o.quantity.paired)}
+    return limits + len(ratios)
 
 
 def _timed(
@@ -130,7 +141,15 @@ def _cost_at(candidate: Confirmed, end: str, goal: Goal) -> float:
     """The cost with the latency at an end of its interval."""
     measurement, latency = candidate.measurement, candidate.measurement.latency
     if latency is not None:
-        ratio = getattr(latency.ratio, end)
-        latency = replace(latency, ratio=Interval(ratio, ratio, ratio))
+        latency = replace(
+            latency,
+            ratio=_at(end, latency.ratio),
+            p90_ratio=None if latency.p90_ratio is None else _at(end, latency.p90_ratio),
+        )
         measurement = replace(measurement, latency=latency)
     return cost(measurement, goal)
+
+
+def _at(end: str, interval: Interval) -> Interval:
+    value = getattr(interval, end)
+    return Interval(value, value, value)

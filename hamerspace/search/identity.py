@@ -25,6 +25,8 @@ from hamerspace.tasks.reads import digests_of
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
+_LATER_LIMITS = ("max_p90_latency_ms", "max_load_time_ms")
+"""Runs that began before there were these do not hold that they are not set."""
 
 
 def identity_of(
@@ -41,7 +43,11 @@ def identity_of(
     return {
         "task (model, data or metric)": study_identity(loaded, parts),
         "space": content_key(text=space_texts(config.space, loaded.root), goal=config.goal),
-        "constraints": config.constraints.model_dump(),
+        "constraints": {
+            name: limit
+            for name, limit in config.constraints.model_dump().items()
+            if limit is not None or name not in _LATER_LIMITS
+        },
         "objectives": [objective.value for objective in config.objectives],
         "target": config.target.model_dump(),
         "backends": None if backends is None else list(backends),

@@ -27,7 +27,7 @@ from hamerspace.measure.latency import LatencyPlan
 from hamerspace.measure.memory import default_limit_mb
 from hamerspace.measure.protocol import SHORT, Gates, MeasurementPlan, look_takes_less
 from hamerspace.measure.quality import Judge, looks
-from hamerspace.measure.size import download_bytes
+from hamerspace.measure.size import deflated_bytes
 from hamerspace.measure.statistics import CONFIDENCE
 from hamerspace.measure.steps import EvaluationSet
 from hamerspace.outcome.interval import Interval
@@ -123,8 +123,9 @@ class Workbench:
         self.start()
         judge, known = self._data("search").judge, self.prepared
         self.settle()
-        plain = self.measurer.measure_source(LatencyPlan(0.02, 2.5, 1.0))
-        packed = download_bytes(known.source) / 1e6 if self._counts_download(None) else None
+        plan = LatencyPlan(0.02, 2.5, 1.0, tail=self._asked(Objective.P90_LATENCY))
+        plain = self.measurer.measure_source(plan)
+        packed = deflated_bytes(known.source) / 1e6 if self._deflates(None) else None
         measured = replace(plain, download_mb=packed, quality=judge.judge_source())
         environment = known.target.environment()
         self._folder.write(
@@ -303,12 +304,13 @@ class Workbench:
         reference_ms = reference.latency_ms.estimate
         data, batch_size = self._data(split), self.prepared.task.batch_size
         counts = looks(data.rows, batch_size, data.judge.first_look)
+        full = LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5, confidence)
         gates = Gates(
             self.prepared.constraints,
             counts,
             gated,
-            full=LatencyPlan() if gated else LatencyPlan(0.02, 2.0, 0.5, confidence),
-            download=self._counts_download(recipe),
+            full=replace(full, tail=self._asked(Objective.P90_LATENCY)),
+            deflate=self._deflates(recipe),
             always_timed=always_timed,
             look_first=look_takes_less(counts[0], batch_size, reference_ms, SHORT),
             confidence=confidence,
@@ -327,13 +329,17 @@ class Workbench:
         """Rows of a split from which on its quality is looked at."""
         return self._data(split).judge.first_look
 
-    def _counts_download(self, recipe: Recipe | None) -> bool:
+    def _asked(self, objective: Objective) -> bool:
+        """Whether it is improved or limited."""
+        limited = objective.quantity.limit in self.prepared.constraints.limits()
+        return limited or objective in self.config.objectives
+
+    def _deflates(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""
-        asked = Objective.DOWNLOAD in self.config.objectives
-        limited = self.prepared.constraints.max_download_mb is not None
         techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
         sparse = (t.switch for t in techniques if t.makes_sparse)
-        return asked or limited or (recipe is not None and any(n in recipe for n in sparse))
+        asked = self._asked(Objective.DOWNLOAD)
+        return asked or (recipe is not None and any(n in recipe for n in sparse))
 
     def _data(self, split: str) -> EvaluationSet:
         """A split with its judge; the source model's outputs on it are computed on first use."""

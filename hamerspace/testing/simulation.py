@@ -55,6 +55,8 @@ class SimulatedEvaluator:
             wall_over_cpu=1.0,
             basis="wall",
             throughput_per_s=1000 / ratio,
+            p90_ratio=Interval(ratio, 0.96 * ratio, 1.04 * ratio),
+            p90_latency_ms=Interval(1.1 * ratio, 1.05 * ratio, 1.15 * ratio),
         )
         quality = Quality(
             0.92 - drop / 100, 0.92, Interval(drop, drop - 0.3, drop + 0.3), 2000, 2000

@@ -62,6 +62,48 @@ def test_an_interval_that_ends_the_measuring_holds_as_often_as_it_says(monkeypat
     assert np.std(blocks) > 1  # the measuring was ended by what it saw
 
 
+class Tailed(Process):
+    """A model that takes three times as long in one run of five, on a noisy machine."""
+
+    def __init__(self, machine, ratio, tail):
+        super().__init__(machine, ratio)
+        self.tail = tail
+
+    def block(self, runs):
+        slow = np.where(self.machine.rng.random(runs) < 0.2, self.tail, 1.0)
+        noise = np.exp(self.machine.rng.normal(0, 0.02, runs))
+        ns = self.ratio * RUN_S * 1e9 / 20 * np.exp(self.machine.slowness()) * slow * noise
+        self.machine.now_s += ns.sum() / 1e9
+        return ns.astype(int).tolist(), ns.astype(int).tolist()
+
+
+def test_the_90th_percentile_is_judged_by_pairs_of_blocks_and_holds_as_often_as_it_says(
+    monkeypatch,
+):
+    rng, held = np.random.default_rng(3), []
+    for number in range(200):
+        machine = Machine(rng, ("waves", "drift")[number % 2])
+        monkeypatch.setattr(latency.time, "monotonic", lambda m=machine: m.now_s)
+        run = LatencyRun(Tailed(machine, 0.5, 3.0), Tailed(machine, 1.0, 1.0), 1, None, 1)
+        found = run.extend(LatencyPlan(0.05, 2.0, 0.2, tail=True))
+        held.append(found.p90_ratio.low <= 1.5 <= found.p90_ratio.high)
+        assert found.ratio.estimate == pytest.approx(0.5, rel=0.1)
+    assert np.mean(held) > 0.9
+
+
+def test_of_a_slow_model_blocks_are_taken_together_and_processes_tell_the_spread(monkeypatch):
+    machine = Machine(np.random.default_rng(4), "waves")
+    monkeypatch.setattr(latency.time, "monotonic", lambda: machine.now_s)
+    found = [
+        LatencyRun(Process(machine, 2.0), Process(machine, 4.0), 1, None, 1).extend(LatencyPlan())
+        for _ in range(5)
+    ]
+    assert all(one.p90_ratio.high == np.inf for one in found)
+    whole = over_processes(found)
+    assert whole.p90_ratio.low < 0.5 < whole.p90_ratio.high < 1.0
+    assert whole.p90_latency_ms.estimate == pytest.approx(40, rel=0.3)
+
+
 def test_the_latency_of_several_processes_is_that_of_them_all(monkeypatch):
     machine = Machine(np.random.default_rng(1), "waves")
     monkeypatch.setattr(latency.time, "monotonic", lambda: machine.now_s)

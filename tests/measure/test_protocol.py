@@ -1,8 +1,18 @@
 import numpy as np
 import pytest
 
-from hamerspace.measure.protocol import SHORT, clearly_over, clearly_under, look_takes_less
+from hamerspace.constraints import Constraints
+from hamerspace.errors import SessionError
+from hamerspace.measure.protocol import (
+    SHORT,
+    Gates,
+    Protocol,
+    clearly_over,
+    clearly_under,
+    look_takes_less,
+)
 from hamerspace.measure.statistics import ratio_interval
+from hamerspace.measure.steps import Steps
 
 
 @pytest.mark.parametrize(
@@ -41,3 +51,31 @@ def test_a_candidate_just_at_the_latency_limit_is_seldom_called_fast_enough():
 
 def test_a_candidate_far_under_the_latency_limit_is_called_fast_enough():
     assert _ended(0.8, decided=clearly_under) > 0.98
+
+
+class Loads(Steps):
+    """Steps of a model that takes 30 ms to load."""
+
+    now_s = size_mb = download_mb = start = lambda _: 1.0
+
+    def load(self):
+        return 30.0, 5.0
+
+    def latency(self, plan, clear=None):
+        raise SessionError("was run")
+
+    def quality(self, rows, confidence, limit=None):
+        raise SessionError("was run")
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(("limit", "ended"), [(20.0, "load_time"), (40.0, "quality")])
+def test_what_takes_too_long_to_load_is_not_run(limit, ended):
+    gates = Gates(Constraints(max_load_time_ms=limit), (100,))
+    found = Protocol(gates, Loads()).measure()
+    assert found.ended_at == ended
+    if ended == "load_time":
+        assert found.reason == "load time 30 ms is over the limit of 20 ms"
+    assert found.load_time_ms == 30.0

@@ -87,7 +87,8 @@ def test_what_was_not_measured_is_imputed_at_the_source_and_said():
 
 def test_only_what_was_measured_is_observed():
     assert Measurement(Gate.SIZE, size_mb=2.0).observed() == {"size": 2.0}
-    wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download", "load_time"}
+    wanted = {"size", "memory", "latency", "throughput", "quality", "drop", "download"}
+    wanted |= {"p90_latency", "load_time"}
     assert set(_whole().measurement.observed()) == wanted
 
 

@@ -3,10 +3,10 @@
 import random
 from dataclasses import replace
 
+from hamerspace.quantities import Metric
 from hamerspace.recipe import Recipe
 from hamerspace.report import (
     Confirmation,
-    Metric,
     Miss,
     Nearest,
     RunData,

@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from hamerspace.quantities import Metric
 from hamerspace.report.pareto import (
     dominates,
     hypervolume,
@@ -11,7 +12,7 @@ from hamerspace.report.pareto import (
     pareto_front,
     staircase,
 )
-from hamerspace.report.run_data import Metric, RunData, SourceRecord, TrialRecord
+from hamerspace.report.run_data import RunData, SourceRecord, TrialRecord
 
 SOURCE = SourceRecord(
     "m", {"latency_ms": 2.0, "size_mb": 4.0, "memory_mb": 10.0, "throughput_per_s": 500.0}

@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hamerspace.report.run_data import VALUE_KEYS
+from hamerspace.quantities import FIGURES
 from hamerspace.report.tables import FINAL_COLUMNS, final_markdown, final_rows, trials_frame
 
 
 def test_the_frame_has_a_row_for_each_trial_and_the_documented_columns(run):
     frame = trials_frame(run)
     assert list(frame.index) == list(range(40))
-    assert set(VALUE_KEYS) < set(frame.columns)
+    assert set(FIGURES) < set(frame.columns)
     row, trial = frame.loc[5], run.trials[5]
     assert row["param.openvino.quantization"] == "int8"
     assert row["violation.max_size_mb"] == trial.violations["max_size_mb"]

@@ -4,10 +4,8 @@ import pytest
 
 from hamerspace.constraints import Constraints
 from hamerspace.outcome.confirmed import Confirmed, verdicts_of
-from hamerspace.outcome.front import front
 from hamerspace.outcome.interval import Interval
 from hamerspace.outcome.measurement import Gate, Measurement, Quality
-from hamerspace.outcome.record import Evaluation, Record
 from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
 from hamerspace.search.confirm import beats_source, choose, cost
@@ -34,33 +32,6 @@ def _confirmed(number, **figures):
     measurement = _measured(**figures)
     verdicts = verdicts_of(measurement, LIMITS)
     return Confirmed(number, f"id{number}", measurement, verdicts)
-
-
-@pytest.mark.parametrize(
-    ("figures", "limit", "verdict"),
-    [
-        ({}, "max_accuracy_drop", "kept"),
-        ({"drop": (0.2, 0.9, 1.6)}, "max_accuracy_drop", "not shown"),
-        ({"drop": (-0.1, 1.2, 2.5)}, "max_accuracy_drop", "not shown"),
-        ({"drop": (1.1, 2.0, 2.9)}, "max_accuracy_drop", "missed"),
-        ({"drop": (0.5, 0.8, 1.0)}, "max_accuracy_drop", "kept"),
-        ({"latency": (0.9, 0.99, 1.1)}, "max_latency_ms", "not shown"),
-        ({"latency": (1.01, 1.1, 1.2)}, "max_latency_ms", "missed"),
-        ({"size_mb": 2.0}, "max_size_mb", "kept"),
-        ({"size_mb": 2.1}, "max_size_mb", "missed"),
-    ],
-)
-def test_a_limit_is_kept_missed_or_not_shown(figures, limit, verdict):
-    assert verdicts_of(_measured(**figures), LIMITS)[limit] == verdict
-
-
-def test_only_limits_that_are_set_are_judged():
-    assert verdicts_of(_measured(), Constraints()) == {}
-
-
-def test_what_was_not_measured_is_not_shown():
-    crashed = Measurement(Gate.LOAD, "crashed", failed=True)
-    assert set(verdicts_of(crashed, LIMITS).values()) == {"not shown"}
 
 
 def test_the_winner_keeps_every_limit_even_where_another_is_better():
@@ -130,36 +101,3 @@ def test_more_throughput_costs_less():
     half = replace(whole.latency, ratio=Interval(0.5, 0.5, 0.5), throughput_per_s=1000.0)
     twice = replace(whole, latency=half)
     assert cost(twice, Goal((Objective.THROUGHPUT,), LIMITS, SOURCE)) == -1.0
-
-
-def test_a_confirmation_survives_json():
-    confirmed = _confirmed(4)
-    assert Confirmed.from_dict(confirmed.to_dict()) == confirmed
-
-
-def _record(quality, size, *, name="a", violation=0.0, imputed=()):
-    evaluation = Evaluation(Recipe({"backend": name}), Measurement(Gate.COMPLETE))
-    values = {"quality": quality, "size": size}
-    return Record(evaluation, "sampled", {"builds": violation}, values, imputed)
-
-
-def test_the_front_is_what_no_feasible_trial_dominates():
-    records = {
-        0: _record(0.9, 4.0, name="a"),
-        1: _record(0.8, 1.0, name="b"),
-        2: _record(0.7, 2.0, name="c"),  # dominated by 1
-        3: _record(0.95, 0.1, name="d", violation=1.0),  # infeasible
-        4: _record(0.95, 0.1, name="e", imputed=("quality",)),
-        5: _record(0.9, 4.0, name="a"),  # the same recipe as 0
-        6: _record(0.8, 1.0, name="f"),  # as good as 1, by another recipe
-    }
-    assert front(records, {"quality": True, "size": False}) == [0, 1, 6]
-    assert front(records, {"quality": False, "size": False}) == [1, 2, 6]
-    assert front({}, {"quality": True}) == []
-
-
-def test_a_confirmed_candidate_shows_its_figures_and_verdicts():
-    shown = _confirmed(3, drop=(0.2, 0.9, 1.6))
-    for text in (repr(shown), shown._repr_html_()):
-        assert "0.9 [+0.2, +1.6]" in text
-        assert "not shown" in text

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.quantities import BY_KEY, Quantity, told
 from hamerspace.report.before_after import Compared, compared
 from hamerspace.report.figures import style
-from hamerspace.report.run_data import MEASURED_BY_LIMIT, RunData, Values
+from hamerspace.report.run_data import RunData, Values
 
 SOURCE = "source"
 _COLOURS = ("#a3adba", "#1f9d66", "#2f80d8")
-_KEYS = ("latency_ms", "size_mb", "download_mb", "memory_mb")
 _LINE_PX, _BETWEEN_PX, _BELOW_PX = 36, 72, 52
 _BAR = 0.34
 
@@ -49,8 +49,9 @@ def before_after_figure(run: RunData) -> go.Figure:
     if not candidates or not source:
         return style.empty_figure("No candidate stands beside the source model yet.")
     entries = (Compared(SOURCE, run.source.label, source, source), *candidates)
-    measured = [key for key in _KEYS if any(c.values.get(key) for c in candidates)]
-    panels = ([_ratio_group(run, key, entries) for key in measured], [_drop_group(run, entries)])
+    drawn = [q for q in told(run.objectives, run.constraints) if q.gains]
+    drawn = [q for q in drawn if any(c.values.get(q.key) for c in candidates)]
+    panels = ([_ratio_group(run, q, entries) for q in drawn], [_drop_group(run, entries)])
     heights = [_LINE_PX * (len(entries) + 0.5) * len(groups) for groups in panels]
     figure = style.base_figure(round(sum(heights)) + _BETWEEN_PX + _BELOW_PX)
     figure.set_subplots(2, 1)
@@ -67,38 +68,39 @@ def before_after_figure(run: RunData) -> go.Figure:
     return figure
 
 
-def _ratio_group(run: RunData, key: str, entries: Sequence[Compared]) -> _Group:
-    name = next((n for n in run.constraints if MEASURED_BY_LIMIT.get(n) == key), None)
+def _ratio_group(run: RunData, quantity: Quantity, entries: Sequence[Compared]) -> _Group:
+    key, limit = quantity.key, run.constraints.get(quantity.limit)
     base = entries[0].values.get(key)
-    known = name is not None and base
     return _Group(
-        formats.title(key),
+        _numbers.title(key),
         tuple(_Bar(_ratio(key, e), _ratio_text(run, key, e), _ratio_ends(key, e)) for e in entries),
-        run.constraints[name] / base if known and name and base else None,
-        f"at most {formats.limit_value(name, run.constraints[name], run.metric)}" if name else "",
+        limit / base if limit and base else None,
+        f"at most {_numbers.limit_value(quantity.limit, limit, run.metric)}" if limit else "",
     )
 
 
 def _ratio(key: str, entry: Compared) -> float | None:
     if entry.role == SOURCE:
         return 1.0 if entry.values.get(key) else None
-    return formats.ratio_of(key, entry.values, entry.source)
+    return _numbers.ratio_of(key, entry.values, entry.source)
 
 
 def _ratio_text(run: RunData, key: str, entry: Compared) -> str:
-    text = formats.with_unit(key, entry.values.get(key), run.metric)
-    ratio = "" if entry.role == SOURCE else formats.gain(key, _ratio(key, entry))
+    text = _numbers.with_unit(key, entry.values.get(key), run.metric)
+    ratio = "" if entry.role == SOURCE else _numbers.gain(key, _ratio(key, entry))
     return f"{text}, <b>{ratio}</b>" if ratio else text
 
 
 def _ratio_ends(key: str, entry: Compared) -> Ends:
     """The interval of a ratio; that of the source is its own figure's."""
     values: Values = entry.values
-    if key != "latency_ms":
+    quantity = BY_KEY[key]
+    if not quantity.paired or not quantity.ends:
         return None
     if entry.role != SOURCE:
-        return values.get("latency_ratio_low"), values.get("latency_ratio_high")
-    middle, low, high = (values.get(k) for k in (key, "latency_low_ms", "latency_high_ms"))
+        ratio = f"{quantity.name}_ratio"
+        return values.get(f"{ratio}_low"), values.get(f"{ratio}_high")
+    middle, low, high = (values.get(k) for k in (key, *quantity.ends))
     return (low / middle, high / middle) if middle and low and high else None
 
 
@@ -107,14 +109,14 @@ def _drop_group(run: RunData, entries: Sequence[Compared]) -> _Group:
     bars = []
     for entry in entries:
         values = entry.values
-        text = style.escape(formats.quality(values.get("quality"), run.metric))
+        text = style.escape(_numbers.quality(values.get("quality"), run.metric))
         if entry.role == SOURCE:
             bars.append(_Bar(0.0, text))
             continue
-        drop = formats.with_unit("drop_points", values.get("drop_points"), run.metric)
+        drop = _numbers.with_unit("drop_points", values.get("drop_points"), run.metric)
         ends = values.get("drop_low"), values.get("drop_high")
         bars.append(_Bar(values.get("drop_points"), f"{text}, drop <b>{drop}</b>", ends))
-    told = formats.limit_value("max_accuracy_drop", limit, run.metric) if limit else ""
+    told = _numbers.limit_value("max_accuracy_drop", limit, run.metric) if limit else ""
     return _Group(style.escape(run.metric.name), tuple(bars), limit, f"at most {told}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from hamerspace.report import formats
+from hamerspace import _numbers
 from hamerspace.report.figures import style
 from hamerspace.report.pareto import pareto_front, staircase
 from hamerspace.report.run_data import RunData, TrialRecord, Values
@@ -191,7 +191,7 @@ def _add_winner(figure: go.Figure, run: RunData, frame: _Frame) -> None:
     if not _drawable(values):
         return
     heading = f"winner: {winner.label} (confirmed values)"
-    extra = [f"{formats.limit_title(n)}: {fate}" for n, fate in winner.verdicts.items()]
+    extra = [f"{_numbers.limit_title(n)}: {fate}" for n, fate in winner.verdicts.items()]
     extra += ["", *style.parameter_lines(trial.parameters)] if trial is not None else []
     figure.add_scatter(
         x=[_x(values)],
@@ -216,7 +216,7 @@ def _add_limits(figure: go.Figure, run: RunData, frame: _Frame) -> None:
     if latency_ms and frame.left_ms < latency_ms < frame.right_ms:
         figure.add_vline(x=latency_ms, line=line)
         figure.add_annotation(
-            text=f"at most {formats.with_unit('latency_ms', latency_ms, run.metric)}",
+            text=f"at most {_numbers.with_unit('latency_ms', latency_ms, run.metric)}",
             x=math.log10(latency_ms) if frame.log else latency_ms,
             y=0,
             yref="paper",
@@ -228,7 +228,7 @@ def _add_limits(figure: go.Figure, run: RunData, frame: _Frame) -> None:
         )
     drop = run.constraints.get("max_accuracy_drop")
     if drop:
-        limit = formats.limit_value("max_accuracy_drop", drop, run.metric)
+        limit = _numbers.limit_value("max_accuracy_drop", drop, run.metric)
         figure.add_hline(y=drop, line=line)
         figure.add_annotation(
             text=f"drop at most {limit}",
@@ -243,9 +243,9 @@ def _add_limits(figure: go.Figure, run: RunData, frame: _Frame) -> None:
 
 
 def _set_axes(figure: go.Figure, run: RunData, frame: _Frame) -> None:
-    figure.update_xaxes(title_text=formats.axis_title("latency_ms", run.metric))
+    figure.update_xaxes(title_text=_numbers.axis_title("latency_ms", run.metric))
     figure.update_yaxes(
-        title_text=formats.axis_title("drop_points", run.metric), range=[frame.bottom, frame.top]
+        title_text=_numbers.axis_title("drop_points", run.metric), range=[frame.bottom, frame.top]
     )
     if frame.log:
         values, texts = style.log_ticks(frame.left_ms, frame.right_ms)

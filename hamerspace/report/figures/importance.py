@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from hamerspace.report import formats
+from hamerspace import _numbers
 from hamerspace.report.figures import style
 from hamerspace.report.importance import FEASIBLE, LEAST_RECIPES, Importance, importances
 from hamerspace.report.run_data import RunData
@@ -63,7 +63,7 @@ def target_title(run: RunData, one: Importance) -> str:
     """What was explained, for people."""
     if one.target == FEASIBLE:
         return "keeping the limits"
-    return formats.title(one.target).replace("quality", run.metric.name)
+    return _numbers.title(one.target).replace("quality", run.metric.name)
 
 
 def why_nothing(found: tuple[Importance, ...]) -> str:

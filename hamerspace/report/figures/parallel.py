@@ -6,10 +6,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hamerspace import _numbers
+from hamerspace.quantities import BY_NAME
 from hamerspace.recipe import Scalar
-from hamerspace.report import formats
 from hamerspace.report.figures import style
-from hamerspace.report.pareto import KEYS, pareto_front
+from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData, TrialRecord
 
 _MOST_CHOICES = 4
@@ -29,12 +30,12 @@ def parallel_figure(run: RunData) -> go.Figure:
     dimensions = [_categories("backend", [t.backend for t in trials])]
     dimensions += [_choice(name, values) for name, values in _telling(trials).items()]
     for objective in run.objectives:
-        key = KEYS[objective]
+        key = BY_NAME[objective].compared.key
         values = [t.values.get(key) for t in trials]
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             dimensions.append(
-                _numbers(formats.axis_title(key, run.metric), known, log=key != "drop_points")
+                _numeric(_numbers.axis_title(key, run.metric), known, log=key != "drop_points")
             )
     front = {t.number for t in pareto_front(run)}
     dimensions.append(_front_axis([t.number in front for t in trials]))
@@ -104,7 +105,7 @@ def _choice(name: str, values: Sequence[Scalar | None]) -> dict[str, Any]:
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     if len(numbers) == len(values):
-        return _numbers(name, numbers)
+        return _numeric(name, numbers)
     return _categories(name, [_NO_CHOICE if value is None else str(value) for value in values])
 
 
@@ -127,7 +128,7 @@ def _categories(label: str, values: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _numbers(label: str, values: Sequence[float], *, log: bool = False) -> dict[str, Any]:
+def _numeric(label: str, values: Sequence[float], *, log: bool = False) -> dict[str, Any]:
     low, high = min(values), max(values)
     dimension: dict[str, Any] = {"label": style.escape(label), "values": list(values)}
     if log and style.spans_decades(values):

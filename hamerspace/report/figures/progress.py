@@ -2,26 +2,24 @@
 
 import plotly.graph_objects as go
 
-from hamerspace.report import formats
+from hamerspace import _numbers
+from hamerspace.outcome.measurement import Gate
 from hamerspace.report.figures import style
 from hamerspace.report.pareto import hypervolume_progress
 from hamerspace.report.run_data import RunData, TrialRecord
 
+_NO_LIMIT = (Gate.BUILD, Gate.LOAD, Gate.COMPLETE)
 FATES = {
     "build": "not built",
     "load": "fails when run",
-    "size": "size gate",
-    "download": "download gate",
-    "memory": "memory gate",
-    "latency": "latency gate",
-    "quality": "quality gate",
+    **{gate.value: f"{gate} gate".replace("_", " ") for gate in Gate if gate not in _NO_LIMIT},
     "missed": "measured, misses a limit",
     "kept": "measured, keeps all limits",
     "reused": "reused",
 }
 
-_SELDOM = ("load", "download", "memory")
-"""Fates that are only drawn where a trial met them."""
+_ALWAYS = ("build", "size", "latency", "quality", "missed", "kept", "reused")
+"""Fates that are drawn also where no trial met them."""
 
 _PARTS = {
     "build": "#55688a",
@@ -88,7 +86,7 @@ def ended_figure(run: RunData) -> go.Figure:
     figure = style.base_figure(360)
     met = {fate(trial) for trial in run.trials}
     # A horizontal bar chart counts from the bottom.
-    rows = [row for row in reversed(FATES) if row in met or row not in _SELDOM]
+    rows = [row for row in reversed(FATES) if row in met or row in _ALWAYS]
     for backend, (colour, _) in style.backend_styles(run.backends).items():
         fates = [fate(trial) for trial in run.trials if trial.backend == backend]
         counts = [fates.count(row) for row in rows]
@@ -129,7 +127,7 @@ def time_figure(run: RunData) -> go.Figure:
             orientation="h",
             name=part,
             marker={"color": _PARTS.get(part) or next(spare)},
-            hovertext=[f"{formats.duration(s)} ({100 * s / whole_s:.0f} %)" for s in seconds],
+            hovertext=[f"{_numbers.duration(s)} ({100 * s / whole_s:.0f} %)" for s in seconds],
             hovertemplate="%{hovertext}<extra>" + style.escape(part) + "</extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.3, legend_traceorder="normal")

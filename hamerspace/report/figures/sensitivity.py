@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from hamerspace.report import formats
+from hamerspace import _numbers
 from hamerspace.report.figures import style
 from hamerspace.report.run_data import RunData
 
@@ -95,7 +95,7 @@ def _add_scheme(figure: go.Figure, row: int, layers: Layers) -> None:
 def _text(error: float) -> str:
     if not math.isfinite(error):
         return _ENDLESS
-    return f"{error:.1e}" if 0 < error < 0.001 else formats.number(error, 2)
+    return f"{error:.1e}" if 0 < error < 0.001 else _numbers.number(error, 2)
 
 
 def _add_title(figure: go.Figure, scheme: str, layers: int, upper: float) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import plotly.graph_objects as go
 
+from hamerspace import _numbers
+from hamerspace.quantities import QUANTITIES, Metric
 from hamerspace.recipe import Scalar
-from hamerspace.report import formats
-from hamerspace.report.run_data import VALUE_KEYS, Metric, RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, TrialRecord, Values
 
 INK = "#7b8494"
 """Of fonts and source marks: contrast of at least 3.7 on white and 4.5 on the dark page."""
@@ -103,7 +104,7 @@ def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     steps = (1.0, 2.0, 5.0) if math.log10(high / low) < 3 else (1.0,)
     values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     kept = [value for value in values if low <= value <= high]
-    return kept, [formats.number(value) for value in kept]
+    return kept, [_numbers.number(value) for value in kept]
 
 
 def spans_decades(values: Iterable[float]) -> bool:
@@ -120,26 +121,16 @@ def escape(text: str) -> str:
 def hover(heading: str, values: Values, metric: Metric, extra: Iterable[str] = ()) -> str:
     """Hover text in the subset of HTML that plotly draws: heading, all values, then ``extra``."""
     lines = [f"<b>{html.escape(heading)}</b>"]
-    for key in VALUE_KEYS:
-        if values.get(key) is None or key in _INTERVAL_ENDS:
+    for key in (key for q in QUANTITIES for key in (q.key, f"{q.name}_ratio")):
+        if values.get(key) is None:
             continue
         if key == "drop_points":
-            text = formats.drop(values, metric)
+            text = _numbers.drop_of(values, metric)
         else:
-            text = formats.with_unit(key, values[key], metric)
-        name = metric.name if key == "quality" else formats.title(key)
+            text = _numbers.with_unit(key, values[key], metric)
+        name = metric.name if key == "quality" else _numbers.title(key)
         lines.append(f"{html.escape(name)}: {html.escape(text)}")
     return "<br>".join([*lines, *(html.escape(line) for line in extra)])
-
-
-_INTERVAL_ENDS = (
-    "drop_low",
-    "drop_high",
-    "latency_low_ms",
-    "latency_high_ms",
-    "latency_ratio_low",
-    "latency_ratio_high",
-)
 
 
 def shortened(text: str, most: int = 28) -> str:

@@ -102,6 +102,7 @@ def _ratios(tried: Tried, setting: Setting) -> list[float]:
     """Over the source model's, of the objectives of which less is better."""
     ratios = {
         Objective.LATENCY: tried.latency_ratio,
+        Objective.P90_LATENCY: tried.latency_ratio,
         Objective.THROUGHPUT: tried.latency_ratio,
         Objective.SIZE: tried.size_ratio,
     }
