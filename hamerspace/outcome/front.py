@@ -1,13 +1,23 @@
 """What no other dominates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from hamerspace.outcome.record import Record
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether ``one`` is at least as good everywhere and better somewhere; less is better."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+
+
+def non_dominated(points: Mapping[Key, Sequence[float]]) -> list[Key]:
+    """Those of which no other point dominates the point; less is better."""
+    distinct = {tuple(point) for point in points.values()}
+    kept = {p for p in distinct if not any(dominates(q, p) for q in distinct)}
+    return [key for key, point in points.items() if tuple(point) in kept]
 
 
 def front(records: Mapping[int, Record], maximize: Mapping[str, bool]) -> list[int]:
@@ -26,4 +36,4 @@ def front(records: Mapping[int, Record], maximize: Mapping[str, bool]) -> list[i
                 -record.values[name] if more else record.values[name]
                 for name, more in maximize.items()
             )
-    return [n for n, p in points.items() if not any(dominates(q, p) for q in points.values())]
+    return non_dominated(points)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace._numbers import ratio_of
-from hamerspace.outcome.front import dominates
+from hamerspace.outcome.front import dominates, non_dominated
 from hamerspace.quantities import BY_NAME
 from hamerspace.report.run_data import RunData, TrialRecord, Values
 
@@ -53,12 +53,9 @@ def pareto_front(run: RunData) -> tuple[TrialRecord, ...]:
 
     Of the trials of one recipe only the first is looked at.
     """
-    candidates = list(_feasible(run))
-    return tuple(
-        trial
-        for trial, loss in candidates
-        if not any(dominates(other, loss) for _, other in candidates)
-    )
+    feasible = {trial.number: (trial, loss) for trial, loss in _feasible(run)}
+    kept = non_dominated({number: loss for number, (_, loss) in feasible.items()})
+    return tuple(feasible[number][0] for number in kept)
 
 
 def _feasible(run: RunData) -> Iterable[tuple[TrialRecord, Loss]]:
@@ -164,6 +161,6 @@ def hypervolume(points: Sequence[Loss]) -> float:
         for value in point:
             volume *= 1.0 - value
         limited = {tuple(map(max, point, other)) for other in points[index + 1 :]}
-        rest = [p for p in limited if not any(dominates(q, p) for q in limited)]
+        rest = non_dominated({p: p for p in limited})
         total += volume - hypervolume(rest)
     return total

@@ -1,9 +1,8 @@
 """How much of the best that a table holds a search has reached, trial by trial."""
 
 import math
-from collections.abc import Iterable
 
-from hamerspace.outcome.front import dominates
+from hamerspace.outcome.front import dominates, non_dominated
 from hamerspace.outcome.measurement import Measurement
 from hamerspace.outcome.record import Evaluation, judge
 from hamerspace.quantities import Objective
@@ -43,8 +42,9 @@ class Reach:
         self._lows = [min(values) for values in zip(*points, strict=True)]
         self._front: list[Point] = []
         self.whole = 1.0
-        self.whole = hypervolume(_non_dominated(self._scaled(point) for point in points))
-        self.front_size = len(_non_dominated(self._scaled(point) for point in points))
+        front = non_dominated({(scaled := self._scaled(point)): scaled for point in points})
+        self.whole = hypervolume(front)
+        self.front_size = len(front)
         self.feasible = len(points)
         self._share = 0.0
 
@@ -86,8 +86,3 @@ class Reach:
         return tuple(
             1.0 - (loss / low if low else 0.0) for loss, low in zip(losses, self._lows, strict=True)
         )
-
-
-def _non_dominated(points: Iterable[Point]) -> list[Point]:
-    distinct = list(dict.fromkeys(points))
-    return [p for p in distinct if not any(dominates(q, p) for q in distinct)]

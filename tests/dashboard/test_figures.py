@@ -1,7 +1,8 @@
 from dataclasses import replace
 
 from hamerspace.dashboard.figures import sensitivity_page, study_figures
-from hamerspace.report import Metric, RunData, SourceRecord
+from hamerspace.quantities import Metric
+from hamerspace.report import RunData, SourceRecord
 from tests.report.example_run import example_run
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hamerspace.report import Metric, RunData, SourceRecord, TrialRecord
+from hamerspace.quantities import Metric
+from hamerspace.report import RunData, SourceRecord, TrialRecord
 from hamerspace.report.importance import FEASIBLE, LEAST_RECIPES, importances
 
 
