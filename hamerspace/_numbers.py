@@ -90,9 +90,12 @@ def drop(
     if value is None:
         return ABSENT
     text = f"{signed(value).removeprefix('+')} {unit}".rstrip()
-    if low is None or high is None:
-        return text
-    return f"{text} [{signed(low)}, {signed(high)}]"
+    return f"{text} {ends_of_drop(low, high)}".rstrip()
+
+
+def ends_of_drop(low: float | None, high: float | None) -> str:
+    """The interval of a drop: ``[-0.2, +0.6]``; empty where it is not known."""
+    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
 
 
 def drop_unit(kind: str) -> Literal["points", "%"]:

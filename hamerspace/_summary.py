@@ -3,27 +3,19 @@
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from hamerspace._numbers import drop_unit
 from hamerspace._secrets import without_passwords
-from hamerspace._text import visible
 from hamerspace.config.yaml_file import yaml_text
 from hamerspace.constraints import violation
 from hamerspace.outcome.measurement import Measurement
-from hamerspace.outcome.record import BUILDS, Record, left_in_float_text
-from hamerspace.quantities import BY_LIMIT, Metric
+from hamerspace.outcome.record import Record, left_in_float_text
+from hamerspace.outcome.trial import Trial
+from hamerspace.quantities import BY_LIMIT, QUANTITIES, Metric
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.report.comparison import ComparedRun
-from hamerspace.report.run_data import (
-    Confirmation,
-    Miss,
-    Nearest,
-    Origin,
-    RunData,
-    SourceRecord,
-    TrialRecord,
-)
+from hamerspace.report.run_data import Miss, Nearest, RunData, SourceRecord
 from hamerspace.search.facts import versions
 from hamerspace.search.rankings import kept_rankings
 from hamerspace.search.run import Run
@@ -55,24 +47,13 @@ def summarize(study: Run) -> RunData:
             drop_unit(metric["drop_unit"]),
         ),
         trials=tuple(
-            _trial(number, record, start, choices.get(number, {}), stored)
-            for number, record in records.items()
+            Trial(n, recipe_label(r.recipe, stored), r, choices.get(n, {}), start)
+            for n, r in records.items()
         ),
-        confirmations=tuple(
-            Confirmation(
-                c.number,
-                recipe_label(records[c.number].recipe, stored),
-                c.recipe_id,
-                c.measurement.values(),
-                c.verdicts,
-                best is not None and c.number == best.number,
-            )
-            for c in study.confirmed
-            if c.number in records
-        ),
+        confirmed=tuple(c for c in study.confirmed if c.number in records),
+        chosen=best.number if best is not None and best.number in records else None,
         constraints=limits,
         objectives=tuple(o.value for o in config.objectives),
-        feasible_winner=best is not None,
         source_is_best=study.nearest_to_source is not None,
         nearest=() if best is not None else _nearest(study, records, limits, stored),
         confirm_rows=facts.get("rows", {}).get("confirm"),
@@ -108,43 +89,6 @@ def _depends_on(names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(parents & names)) for name, parents in found.items()}
 
 
-def _trial(
-    number: int,
-    record: Record,
-    start: float,
-    choices: Mapping[str, Scalar],
-    stored: Mapping[str, str],
-) -> TrialRecord:
-    measurement = record.measurement
-    reused = record.reused_from is not None
-    left = visible(left_in_float_text(record.evaluation.left_in_float))
-    reason = "; ".join(
-        [visible(measurement.reason) or "measured in full", *([left] if left else [])]
-    )
-    seconds: dict[str, float] = {}
-    if not reused:
-        seconds = {"build": sum(record.evaluation.build_seconds.values()), **measurement.seconds}
-        taken = record.finished_s - record.started_s
-        seconds["overhead"] = max(taken - sum(seconds.values()), 0.0)
-    return TrialRecord(
-        number=number,
-        recipe_id=record.recipe.id,
-        label=recipe_label(record.recipe, stored),
-        parameters=dict(record.recipe.parameters),
-        ended_at="reused" if reused else str(measurement.fate),
-        reason=f"same recipe as trial {record.reused_from}" if reused else reason,
-        feasible=record.feasible,
-        origin=cast(Origin, record.origin),
-        default_of=record.default_of,
-        choices=choices,
-        values=measurement.values(),
-        violations={k: v for k, v in record.violations.items() if k != BUILDS or v > 0},
-        seconds=seconds,
-        started_s=record.started_s - start,
-        finished_s=record.finished_s - start,
-    )
-
-
 def _source(study: Run, facts: Mapping[str, Any]) -> SourceRecord:
     about = facts.get("source", {})
     described = {
@@ -175,15 +119,17 @@ def _beside(study: Run) -> dict[str, float | None]:
     """
     shown = study.best or study.nearest_to_source
     latency = None if shown is None else shown.measurement.latency
-    if latency is None or latency.processes == 1:
+    if shown is None or latency is None or latency.processes == 1:
         return {}
-    ratio = latency.ratio.estimate
-    return {
-        "latency_ms": latency.latency_ms.estimate / ratio,
-        "latency_low_ms": None,
-        "latency_high_ms": None,
-        "throughput_per_s": latency.throughput_per_s * ratio,
+    found: dict[str, float | None] = {
+        "throughput_per_s": latency.throughput_per_s * latency.ratio.estimate
     }
+    for quantity in QUANTITIES:
+        own, ratio = shown.measurement.interval(quantity), shown.measurement.ratio(quantity)
+        if quantity.ends and own is not None and ratio is not None:
+            found[quantity.key] = own.estimate / ratio.estimate
+            found |= dict.fromkeys(quantity.ends)
+    return found
 
 
 def _last_seen(records: Mapping[int, Record], study: Run) -> dict[int, Record]:

@@ -92,7 +92,7 @@ def _comparison(study: Study, default: tuple[int, Record]) -> str:
 def _values(run: RunData, number: int) -> Mapping[str, float | None]:
     """Of the confirmation where a trial came that far, else of the search."""
     found = {t.number: t.values for t in run.trials} | {
-        c.number: c.values for c in run.confirmations
+        c.number: c.measurement.values() for c in run.confirmed
     }
     return found[number]
 

@@ -65,7 +65,7 @@ def test_a_figure_has_its_unit_and_what_was_gained():
     assert amount_with_gain("size_mb", 2.0, 0.5) == "2 MB (2.0x smaller)"
     assert amount_with_gain("memory_mb", 3.0, 1.5) == "3 MB (1.5x more)"
     assert amount_with_gain("latency_ms", 3.0, None) == "3 ms"
-    assert amount_with_gain("load_time_ms", 3.0, 0.5) == "3 ms"
+    assert amount_with_gain("throughput_per_s", 3.0, 0.5) == "3 /s"
 
 
 def test_a_drop_has_its_interval_and_unit():

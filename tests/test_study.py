@@ -91,7 +91,9 @@ def test_the_source_is_told_as_the_winner_was_timed_beside_it(finished):
     run, latency = finished.run_data(), finished.best.measurement.latency
     assert latency.processes > 1
     source_ms = run.source.confirm_values["latency_ms"]
-    assert run.winner.values["latency_ms"] / source_ms == pytest.approx(latency.ratio.estimate)
+    assert run.winner.measurement.values()["latency_ms"] / source_ms == pytest.approx(
+        latency.ratio.estimate
+    )
 
 
 def test_the_folder_holds_what_a_user_needs(finished):

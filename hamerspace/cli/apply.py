@@ -87,7 +87,8 @@ def _figures(applied: "Applied") -> list[str]:
         p50 = _numbers.amount("latency_ms", latency.latency_ms.estimate)
         lines.append(f"latency {p50} ({speed})")
     if quality is not None:
-        text = _numbers.quality(quality.value, Metric("quality", drop_unit=applied.drop_unit))
+        metric = Metric("quality", drop_unit=_numbers.drop_unit(applied.drop_unit))
+        text = _numbers.quality(quality.value, metric)
         loss = quality.drop
         drop = _numbers.drop(loss.estimate, loss.low, loss.high, applied.drop_unit)
         lines.append(f"{applied.metric} {text} (drop {drop})")

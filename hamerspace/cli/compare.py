@@ -84,6 +84,7 @@ def _text(value: Any) -> str:
 def _document(found: "Comparison") -> dict[str, Any]:
     from dataclasses import asdict
 
+    from hamerspace.cli.outcome import confirmed_document
     from hamerspace.report.pareto import pareto_front
 
     return {
@@ -97,7 +98,9 @@ def _document(found: "Comparison") -> dict[str, Any]:
                 "metric": asdict(compared.run.metric),
                 "constraints": dict(compared.run.constraints),
                 "objectives": list(compared.run.objectives),
-                "winner": None if compared.run.winner is None else asdict(compared.run.winner),
+                "winner": None
+                if compared.run.winner is None
+                else confirmed_document(compared.run, compared.run.winner),
                 "trials": len(compared.run.trials),
                 "feasible": sum(trial.feasible for trial in compared.run.trials),
                 "front": [trial.number for trial in pareto_front(compared.run)],

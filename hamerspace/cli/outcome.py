@@ -1,5 +1,6 @@
 """What a search came to, on a terminal or as JSON."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from hamerspace.cli.table import final_table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from hamerspace.report.run_data import Confirmation, RunData, Values
+    from hamerspace.outcome.confirmed import Confirmed
+    from hamerspace.outcome.trial import Trial
+    from hamerspace.report.run_data import RunData, Values
     from hamerspace.report.verdict import Verdict
     from hamerspace.search.run import Run
 
@@ -71,8 +74,9 @@ def _last_line(run: "RunData", judged: "Verdict") -> "Text":
     winner = run.winner
     if winner is None:
         return Text(judged.headline, style=color)
+    values = winner.measurement.values()
     source = _figures(run, run.source.confirm_values or run.source.values)
-    text = f"winner {winner.label} {_figures(run, winner.values)} ({_confirmed(winner)})"
+    text = f"winner {run.labels[winner.number]} {_figures(run, values)} ({_confirmed(winner)})"
     return Text.assemble(f"source {source} -> ", (text, color))
 
 
@@ -87,7 +91,7 @@ def _figures(run: "RunData", values: "Values") -> str:
     return ", ".join(parts)
 
 
-def _confirmed(winner: "Confirmation") -> str:
+def _confirmed(winner: "Confirmed") -> str:
     """Whether fresh processes and unseen data bear the winner out."""
     from hamerspace import _numbers
 
@@ -111,15 +115,34 @@ def outcome_document(study: "Run") -> dict[str, Any]:
         "metric": asdict(run.metric),
         "constraints": dict(run.constraints),
         "objectives": list(run.objectives),
-        "winner": None if winner is None else asdict(winner),
-        "confirmed": [asdict(c) for c in run.confirmations],
+        "winner": None if winner is None else confirmed_document(run, winner),
+        "confirmed": [confirmed_document(run, c) for c in run.confirmed],
         "front": list(study.front()),
         "source_is_best": run.source_is_best,
         "nearest": [asdict(n) for n in run.nearest],
-        "trials": [asdict(t) for t in run.trials],
+        "trials": [_trial_document(trial) for trial in run.trials],
         "stopped_because": run.stopped_because,
         "warnings": list(run.warnings),
         "notes": list(run.notes),
         "report": str(study.folder.report) if study.folder.report.exists() else None,
         "best": None if winner is None else str(study.folder.best),
     }
+
+
+def confirmed_document(run: "RunData", confirmed: "Confirmed") -> dict[str, Any]:
+    """A candidate that was confirmed, as one JSON value."""
+    return {
+        "number": confirmed.number,
+        "label": run.labels[confirmed.number],
+        "recipe_id": confirmed.recipe_id,
+        "values": confirmed.measurement.values(),
+        "verdicts": dict(confirmed.verdicts),
+        "winner": confirmed.number == run.chosen,
+    }
+
+
+def _trial_document(trial: "Trial") -> dict[str, Any]:
+    told = "number recipe_id label parameters ended_at reason feasible origin values violations"
+    told += " seconds started_s finished_s default_of choices"
+    found = {name: getattr(trial, name) for name in told.split()}
+    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in found.items()}

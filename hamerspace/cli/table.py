@@ -2,13 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from hamerspace import _numbers
 from hamerspace._numbers import ABSENT
+from hamerspace.quantities import BY_NAME
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
     from hamerspace.report.run_data import RunData
+    from hamerspace.report.tables import Model
 
 # Of these widths in characters, the figures of a row fit beside its names without wrapping.
 _WITH_MEMORY = 90
@@ -32,12 +35,12 @@ def final_table(run: "RunData", width: int) -> "RenderableType":
     """
     from rich.table import Table
 
-    from hamerspace.report.tables import final_rows
+    from hamerspace.report.tables import final_models
 
-    rows = final_rows(run)
+    models = final_models(run)
     if width < _WITH_COLUMNS:
-        return _stanzas(rows)
-    words = sum(max(len(row[key]) for row in rows) for key in ("name", "verdict"))
+        return _stanzas(run, models)
+    words = max(len(m.name) for m in models) + max(len(m.verdict) for m in models)
     one_line = width >= words + _FIGURES_ON_ONE_LINE
     heads = _heads(run, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -46,36 +49,37 @@ def final_table(run: "RunData", width: int) -> "RenderableType":
         table.add_column(title, no_wrap=True)
     if one_line:
         table.add_column("verdict", no_wrap=True)
-    for row in rows:
-        style = _style(row)
-        cells = [_figure(key, row[key], one_line=one_line) for key in heads]
+    for model in models:
+        cells = [_figure(key, run, model, one_line=one_line) for key in heads]
         if one_line:
-            table.add_row(row["name"], *cells, row["verdict"], style=style)
+            table.add_row(model.name, *cells, model.verdict, style=_style(model))
         else:
-            table.add_row(_two_lines(row["name"], _verdict(row)), *cells, style=style)
+            table.add_row(_two_lines(model.name, _verdict(model)), *cells, style=_style(model))
     return table
 
 
-def _stanzas(rows: "list[dict[str, str]]") -> "RenderableType":
+def _stanzas(run: "RunData", models: "list[Model]") -> "RenderableType":
     """A model's name, its verdict and its figures below each other."""
     from rich.text import Text
 
     from hamerspace.cli.console import stanzas
+    from hamerspace.report.tables import final_rows
 
     def figures(row: dict[str, str]) -> list[str]:
         return [f"{k} {row[k]}" for k in ("drop", "latency", "size") if row[k] != ABSENT]
 
-    lines = ((Text(r["name"], style=_style(r)), (_verdict(r), *figures(r))) for r in rows)
+    both = zip(models, final_rows(run), strict=True)
+    lines = ((Text(m.name, style=_style(m)), (_verdict(m), *figures(row))) for m, row in both)
     return stanzas(lines, below=2)
 
 
-def _style(row: dict[str, str]) -> str:
-    return "green" if row["verdict"].startswith("winner") else ""
+def _style(model: "Model") -> str:
+    return "green" if model.winner else ""
 
 
-def _verdict(row: dict[str, str]) -> str:
+def _verdict(model: "Model") -> str:
     """The verdict; the source's would only repeat its name."""
-    return row["verdict"] if row["verdict"] != "source" else ""
+    return model.verdict if model.verdict != "source" else ""
 
 
 def _heads(run: "RunData", width: int) -> dict[str, str]:
@@ -94,22 +98,24 @@ def _heads(run: "RunData", width: int) -> dict[str, str]:
     return heads
 
 
-def _figure(key: str, text: str, *, one_line: bool) -> "Text":
+def _figure(key: str, run: "RunData", model: "Model", *, one_line: bool) -> "Text":
     """A figure and, where there is one, its ratio or interval; the drop's unit is in its head."""
     from rich.text import Text
 
-    main, opening, extra = text.partition(" [" if key == "drop" else " (")
-    if key == "drop":
-        main = main.split()[0]
-    if not opening:
-        return Text(main)
-    if key == "drop":
-        extra = f"[{extra}"
-    elif one_line:
-        extra = f"({extra}"
+    values, extra = model.values, ""
+    if key == "quality":
+        main = _numbers.quality(values.get("quality"), run.metric)
+    elif key == "drop":
+        main = _numbers.drop(None if model.source is None else values.get("drop_points"))
+        if main != ABSENT:
+            extra = _numbers.ends_of_drop(values.get("drop_low"), values.get("drop_high"))
     else:
-        extra = extra.removesuffix(")")
-    return Text(f"{main} {extra}") if one_line else _two_lines(main, extra)
+        figure = BY_NAME[key].key
+        main = _numbers.amount(figure, values.get(figure))
+        if model.source and key != "memory":
+            extra = _numbers.gain(figure, _numbers.ratio_of(figure, values, model.source))
+        extra = f"({extra})" if extra and one_line else extra
+    return Text(f"{main} {extra}".rstrip()) if one_line else _two_lines(main, extra)
 
 
 def _two_lines(main: str, extra: str) -> "Text":

@@ -19,9 +19,10 @@ from hamerspace.dashboard.figures import sensitivity_page, study_figures
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.dashboard.upstream import artifact_attributes, constraint_attributes
 from hamerspace.outcome.record import Record
+from hamerspace.outcome.trial import Trial
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.pareto import pareto_front
-from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.run_data import RunData
 from hamerspace.search.run import Run
 
 
@@ -95,7 +96,7 @@ class Mirror:
         self._tell_study(run)
         self._records, self._result = records, result
 
-    def _add(self, new: Sequence[TrialRecord], records: Mapping[int, Record]) -> None:
+    def _add(self, new: Sequence[Trial], records: Mapping[int, Record]) -> None:
         kept = self._study.optuna_study.get_trials(deepcopy=False) if new else []
         for trial in new:
             while self.storage.get_n_trials(self.study_id) < trial.number:
@@ -103,14 +104,14 @@ class Mirror:
                 self._copy.add_trial(create_trial(state=TrialState.FAIL))
             self._copy.add_trial(_as_measured(trial, records[trial.number], kept[trial.number]))
 
-    def _tell(self, run: RunData, trial: TrialRecord, record: Record) -> None:
+    def _tell(self, run: RunData, trial: Trial, record: Record) -> None:
         from optuna_dashboard import save_note
 
         path = shlex.quote(str(self._study.folder.path))
         export = f"hamerspace export {path} --trial {trial.number} --output FOLDER"
         trial_id = self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
         save_note(note_taker(self._copy, trial_id), trial_note(run, trial, export))
-        winner = run.winner is not None and run.winner.number == trial.number
+        winner = trial.number == run.chosen
         plots = {scheme: partial(sensitivity_page, run, scheme) for scheme in run.sensitivity}
         artifacts = self._artifacts.of_trial(record, winner=winner, plots=plots)
         self._set(artifact_attributes(artifacts, trial_id))
@@ -126,15 +127,15 @@ class Mirror:
         for name, limit in run.constraints.items():
             text = f"at most {_numbers.limit_value(name, limit, run.metric)}"
             self._copy.set_user_attr(_numbers.limit_title(name), text)
-        if run.winner is not None:
-            self._copy.set_user_attr("winner", f"trial {run.winner.number}: {run.winner.label}")
+        if run.chosen is not None:
+            self._copy.set_user_attr("winner", f"trial {run.chosen}: {run.labels[run.chosen]}")
 
     def _set(self, attributes: Mapping[str, str]) -> None:
         for name, value in attributes.items():
             self.storage.set_study_system_attr(self.study_id, name, value)
 
 
-def _as_measured(trial: TrialRecord, record: Record, kept: FrozenTrial) -> FrozenTrial:
+def _as_measured(trial: Trial, record: Record, kept: FrozenTrial) -> FrozenTrial:
     state = TrialState.PRUNED if record.imputed else TrialState.COMPLETE
     if record.measurement.failed:
         state = TrialState.FAIL
@@ -150,7 +151,7 @@ def _as_measured(trial: TrialRecord, record: Record, kept: FrozenTrial) -> Froze
     return found
 
 
-def _columns(trial: TrialRecord) -> dict[str, Any]:
+def _columns(trial: Trial) -> dict[str, Any]:
     """What the table of trials can be sorted by, besides objectives and parameters."""
     shown = ("drop_points", "latency_ms", "latency_ratio", "size_mb", "memory_mb", "load_time_ms")
     values = {key: trial.values[key] for key in shown if trial.values.get(key) is not None}

@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from hamerspace import _numbers
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_KEY, BY_LIMIT, QUANTITIES
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.markup import code, escape, table
-from hamerspace.report.run_data import (
-    Confirmation,
-    RunData,
-    TrialRecord,
-    Values,
-)
+from hamerspace.report.run_data import RunData, Values
 from hamerspace.report.tables import final_markdown
 from hamerspace.report.verdict import misses, verdict
 
@@ -29,7 +26,7 @@ _LEGEND = (
 )
 
 
-def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
+def trial_note(run: RunData, trial: Trial, export: str) -> str:
     """A trial: what it is, why it ended, what was measured, and how to get its model.
 
     Args:
@@ -37,10 +34,10 @@ def trial_note(run: RunData, trial: TrialRecord, export: str) -> str:
         trial: The trial.
         export: The command that writes the trial's model.
     """
-    confirmed = next((c for c in run.confirmations if c.number == trial.number), None)
+    confirmed = next((c for c in run.confirmed if c.number == trial.number), None)
     blocks = [
         f"## {escape(trial.label)}",
-        _fate(run, trial, confirmed),
+        _fate(run, trial),
         *_confirmed(run, confirmed),
         *_searched(run, trial),
         "### Recipe",
@@ -61,7 +58,7 @@ def study_note(run: RunData) -> str:
         f"- nearest: trial {n.number}, {escape(n.label)}: {escape('; '.join(misses(run, n)))}"
         for n in run.nearest
     ]
-    stopped = f"Stopped because {escape(run.stopped_because)}." if run.confirmations else ""
+    stopped = f"Stopped because {escape(run.stopped_because)}." if run.confirmed else ""
     blocks = [
         f"**{escape(judged.headline)}**",
         "\n".join(checks or nearest),
@@ -74,27 +71,27 @@ def study_note(run: RunData) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _fate(run: RunData, trial: TrialRecord, confirmed: Confirmation | None) -> str:
+def _fate(run: RunData, trial: Trial) -> str:
     what = FATES[fate(trial)]
     if trial.ended_at == "complete":
         over = [_numbers.limit_title(name) for name, value in trial.violations.items() if value > 0]
         what = f"Misses a limit: {', '.join(over)}." if over else "Keeps all limits."
         if not run.constraints:
             what = "Measured in full."
-        if confirmed is not None and confirmed.winner:
+        if run.winner is not None and trial.number == run.chosen:
             what = f"The winner. {what}"
         return f"**{what}**"
     return f"**{what[0].upper()}{what[1:]}:** {escape(trial.reason)}"
 
 
-def _confirmed(run: RunData, confirmed: Confirmation | None) -> Iterator[str]:
+def _confirmed(run: RunData, confirmed: Confirmed | None) -> Iterator[str]:
     if confirmed is not None:
         source = run.source.confirm_values or run.source.values
         yield "### Confirmed: a fresh process, data that the search never saw"
-        yield _measurements(run, confirmed.values, source, confirmed.verdicts)
+        yield _measurements(run, confirmed.measurement.values(), source, confirmed.verdicts)
 
 
-def _searched(run: RunData, trial: TrialRecord) -> Iterator[str]:
+def _searched(run: RunData, trial: Trial) -> Iterator[str]:
     known = {
         name: "missed" if trial.violations.get(name, 0.0) > 0 else "kept"
         for name in run.constraints
@@ -149,11 +146,11 @@ def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str
         yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
 
 
-def _recipe(trial: TrialRecord) -> list[tuple[str, str]]:
+def _recipe(trial: Trial) -> list[tuple[str, str]]:
     return [(code(name), code(str(value))) for name, value in sorted(trial.parameters.items())]
 
 
-def _origin(trial: TrialRecord) -> str:
+def _origin(trial: Trial) -> str:
     why = _ORIGINS[trial.origin]
     if trial.default_of:
         why = f"what {trial.default_of} does by default"

@@ -5,19 +5,15 @@ ran the search fills in; no study, database or runtime is needed to draw a repor
 """
 
 from hamerspace.report.run_data import (
-    Confirmation,
     Miss,
     Nearest,
     RunData,
     SourceRecord,
-    TrialRecord,
 )
 
 __all__ = [
-    "Confirmation",
     "Miss",
     "Nearest",
     "RunData",
     "SourceRecord",
-    "TrialRecord",
 ]

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from hamerspace.constraints import tradeoff
+from hamerspace.outcome.trial import Trial
 from hamerspace.report.pareto import losses, pareto_front
-from hamerspace.report.run_data import RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, Values
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def _chosen(run: RunData) -> tuple[int, Compared] | None:
     if run.winner is not None:
         return run.winner.number, _confirmed_or_not(run, run.winner.number, "winner")
     front = pareto_front(run)
-    if front and not run.confirmations:
+    if front and not run.confirmed:
         best = min(front, key=lambda trial: _cost(run, trial))
         return best.number, _confirmed_or_not(run, best.number, "best so far")
     if run.nearest:
@@ -54,7 +55,7 @@ def _chosen(run: RunData) -> tuple[int, Compared] | None:
 
 
 def _default(run: RunData) -> tuple[int, Compared] | None:
-    again = {c.number for c in run.confirmations}
+    again = {c.number for c in run.confirmed}
     defaults = [t for t in run.trials if t.default_of and t.values.get("latency_ms")]
     if not defaults:
         return None
@@ -65,10 +66,10 @@ def _default(run: RunData) -> tuple[int, Compared] | None:
 
 
 def _confirmed_or_not(run: RunData, number: int, role: str) -> Compared:
-    again = next((c for c in run.confirmations if c.number == number), None)
+    again = next((c for c in run.confirmed if c.number == number), None)
     if again is not None:
         source = run.source.confirm_values or run.source.values
-        return Compared(role, again.label, again.values, source)
+        return Compared(role, run.labels[number], again.measurement.values(), source)
     trial = next(t for t in run.trials if t.number == number)
     return Compared(role, trial.label, trial.values, run.source.values)
 
@@ -77,7 +78,7 @@ def _recipe(run: RunData, number: int) -> str | None:
     return next((t.recipe_id for t in run.trials if t.number == number), None)
 
 
-def _cost(run: RunData, trial: TrialRecord) -> float:
+def _cost(run: RunData, trial: Trial) -> float:
     """As the winner is chosen, where every figure is known."""
     found = losses(run, trial.values)
     by_objective = dict(zip(run.objectives, found or (), strict=False))

@@ -94,11 +94,11 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
     return Brief(
         name=run.name,
         headline=judged.headline,
-        rows=tuple(_rows(run, winner.values)) if winner else (),
+        rows=tuple(_rows(run, winner.measurement.values())) if winner else (),
         limits=judged.checks,
         nearest=tuple(f"{n.label}: {'; '.join(misses(run, n))}" for n in run.nearest),
         recipe={} if trial is None else dict(trial.parameters),
-        recipe_label="" if winner is None else winner.label,
+        recipe_label="" if winner is None else run.labels[winner.number],
         spent=_spent(run, search_s, confirm_s),
         warnings=run.warnings,
         notes=run.notes,

@@ -48,7 +48,7 @@ class ComparedRun:
         if not trials:
             return "no trial has finished yet"
         told = f"half-finished: {trials:,} trial{'' if trials == 1 else 's'}"
-        if self.run.confirmations:
+        if self.run.confirmed:
             return f"{told}, confirmed before the last of them"
         return f"{told}, none confirmed"
 
@@ -101,7 +101,7 @@ def _winner(key: str) -> Callable[[ComparedRun], str]:
         run = compared.run
         if run.winner is None:
             return _numbers.ABSENT
-        values: Values = run.winner.values
+        values: Values = run.winner.measurement.values()
         if key == "drop_points":
             return _numbers.drop_of(values, run.metric)
         if key in ("latency_ms", "size_mb"):
@@ -163,7 +163,7 @@ _ROWS: dict[str, Callable[[ComparedRun], str]] = {
     "source quality": _source("quality"),
     "metric": lambda c: c.run.metric.name,
     "limits": _limits,
-    "winner": lambda c: c.run.winner.label if c.run.winner else "none",
+    "winner": lambda c: c.run.labels[c.run.winner.number] if c.run.winner else "none",
     "winner latency": _winner("latency_ms"),
     "winner size": _winner("size_mb"),
     "winner quality": _winner("quality"),

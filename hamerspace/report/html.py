@@ -11,13 +11,14 @@ from plotly.offline import get_plotlyjs
 
 from hamerspace import _numbers
 from hamerspace._files import write_text
+from hamerspace.outcome.trial import Trial
 from hamerspace.report import tables
 from hamerspace.report.described import described_figures
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.figures.style import backend_styles
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.reproduction import reproduction
-from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.run_data import RunData
 from hamerspace.report.verdict import misses, verdict
 
 
@@ -108,7 +109,7 @@ def _trial_rows(run: RunData) -> Iterable[dict[str, Any]]:
         }
 
 
-def _trial_numbers(trial: TrialRecord) -> list[tuple[float | None, str]]:
+def _trial_numbers(trial: Trial) -> list[tuple[float | None, str]]:
     values = trial.values
     drop = values.get("drop_points")
     plain = [values.get("latency_ms"), values.get("size_mb"), drop, values.get("memory_mb")]

@@ -19,9 +19,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_NAME
 from hamerspace.recipe import Scalar
-from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.run_data import RunData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ def _of_target(run: RunData, target: str) -> Importance:
     return _learn(target, rows, run.depends_on)
 
 
-def _value(trial: TrialRecord, target: str) -> float | None:
+def _value(trial: Trial, target: str) -> float | None:
     if target == FEASIBLE:
         return float(trial.feasible)
     value = trial.values.get(target)

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from hamerspace._numbers import ratio_of
 from hamerspace.outcome.front import dominates, non_dominated
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_NAME
-from hamerspace.report.run_data import RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, Values
 
 Loss = tuple[float, ...]
 _MOST_EXACT = 3
@@ -48,7 +49,7 @@ def _loss(objective: str, values: Values, source: Values) -> float | None:
     return values.get(key) if ratio is None else ratio
 
 
-def pareto_front(run: RunData) -> tuple[TrialRecord, ...]:
+def pareto_front(run: RunData) -> tuple[Trial, ...]:
     """Feasible trials that no feasible trial dominates, in the order of their numbers.
 
     Of the trials of one recipe only the first is looked at.
@@ -58,7 +59,7 @@ def pareto_front(run: RunData) -> tuple[TrialRecord, ...]:
     return tuple(feasible[number][0] for number in kept)
 
 
-def _feasible(run: RunData) -> Iterable[tuple[TrialRecord, Loss]]:
+def _feasible(run: RunData) -> Iterable[tuple[Trial, Loss]]:
     seen = set()
     for trial in run.trials:
         loss = losses(run, trial.values) if trial.feasible else None

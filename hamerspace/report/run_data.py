@@ -9,14 +9,13 @@ candidate over the source model, as the interleaved measurement gave it. Keys in
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
 
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import Metric
-from hamerspace.recipe import Scalar
 
 Values = Mapping[str, float | None]
-Origin = Literal["baseline", "default", "history", "known", "sampled"]
-LimitVerdict = Literal["kept", "missed", "not shown"]
 
 
 @dataclass(frozen=True)
@@ -34,76 +33,6 @@ class SourceRecord:
     values: Values = field(default_factory=dict)
     confirm_values: Values = field(default_factory=dict)
     description: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial.
-
-    Attributes:
-        number: Number within the study.
-        recipe_id: Equal for trials of equal behaviour.
-        label: Short name of the recipe, such as ``openvino int8 prune 0.3``.
-        parameters: The recipe's parameters.
-        ended_at: The gate that ended it; ``build`` where it was not built, ``load`` where it was
-            and fails when it is loaded or run; ``complete``; or ``reused`` where an earlier trial
-            of the same recipe lent its results.
-        reason: Why it ended there, in one line.
-        feasible: Whether it was measured in full and keeps every limit.
-        origin: ``baseline``, ``default`` (a single tool's own), ``history`` (found by an earlier
-            study), ``known`` (known to be good) or ``sampled``.
-        values: Measurements; see the module.
-        violations: Limit name to ``(value - limit) / limit``; at most 0 is kept.
-        seconds: Where the time went: ``build`` and the parts of measuring.
-        started_s: Start, in seconds since that of the study.
-        finished_s: End, in seconds since the start of the study.
-        default_of: The single tool whose own default it is; empty where it is none.
-        choices: What was chosen of the space. Unlike ``parameters`` it holds what a recipe leaves
-            out because it does nothing, such as a ratio of 0, and nothing that had no choice.
-    """
-
-    number: int
-    recipe_id: str
-    label: str
-    parameters: Mapping[str, Scalar]
-    ended_at: str
-    reason: str
-    feasible: bool
-    origin: Origin
-    values: Values = field(default_factory=dict)
-    violations: Mapping[str, float] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    started_s: float = 0.0
-    finished_s: float = 0.0
-    default_of: str = ""
-    choices: Mapping[str, Scalar] = field(default_factory=dict)
-
-    @property
-    def backend(self) -> str:
-        """Name of the backend, the first word of the label where no parameter tells it."""
-        return str(self.parameters.get("backend") or (self.label.split() or ["unknown"])[0])
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """A candidate measured again in fresh processes, on data that the search never saw.
-
-    Attributes:
-        number: Number of its trial.
-        label: Short name of the recipe.
-        recipe_id: Id of the recipe.
-        values: Measurements on the confirm split.
-        verdicts: Limit name to ``kept``, ``missed``, or ``not shown`` where the interval
-            straddles the limit.
-        winner: Whether it was chosen.
-    """
-
-    number: int
-    label: str
-    recipe_id: str
-    values: Values
-    verdicts: Mapping[str, LimitVerdict] = field(default_factory=dict)
-    winner: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,10 +61,10 @@ class RunData:
         source: The source model.
         metric: How quality is judged.
         trials: In the order of their numbers.
-        confirmations: The candidates that were confirmed.
+        confirmed: The candidates that were measured again.
+        chosen: Number of the trial that won; ``None`` without a winner.
         constraints: Limit name, as in :class:`hamerspace.constraints.Constraints`, to its value.
         objectives: Of ``quality``, ``latency``, ``size``, ``memory``, ``throughput``.
-        feasible_winner: Whether a winner was chosen that misses no limit as far as can be shown.
         source_is_best: Whether candidates keep the limits and none of them beats the source model.
         nearest: Where nothing is feasible: the candidates nearest to the limits, best first. Where
             the source model is best: the candidate nearest to it, which misses nothing.
@@ -162,11 +91,11 @@ class RunData:
     name: str
     source: SourceRecord
     metric: Metric
-    trials: tuple[TrialRecord, ...] = ()
-    confirmations: tuple[Confirmation, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    confirmed: tuple[Confirmed, ...] = ()
+    chosen: int | None = None
     constraints: Mapping[str, float] = field(default_factory=dict)
     objectives: tuple[str, ...] = ("quality", "latency", "size")
-    feasible_winner: bool = False
     source_is_best: bool = False
     nearest: tuple[Nearest, ...] = ()
     confirm_rows: int | None = None
@@ -184,9 +113,14 @@ class RunData:
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def winner(self) -> Confirmation | None:
+    def winner(self) -> Confirmed | None:
         """The chosen candidate, where there is one."""
-        return next((c for c in self.confirmations if c.winner), None)
+        return next((c for c in self.confirmed if c.number == self.chosen), None)
+
+    @cached_property
+    def labels(self) -> Mapping[int, str]:
+        """Number of a trial to the short name of its recipe."""
+        return {trial.number: trial.label for trial in self.trials}
 
     @property
     def backends(self) -> tuple[str, ...]:

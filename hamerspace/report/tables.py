@@ -1,12 +1,15 @@
 """Tables of a run: every trial as a data frame, and the final table as plain rows."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hamerspace import _numbers
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import FIGURES
 from hamerspace.report.markup import escape, table
 from hamerspace.report.pareto import pareto_front
-from hamerspace.report.run_data import Confirmation, RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, Values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +60,7 @@ def trials_frame(run: RunData) -> "pd.DataFrame":
     return frame.set_index("number")
 
 
-def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
+def _row(trial: Trial, on_front: bool) -> dict[str, object]:
     values: Values = trial.values  # noqa: PD011 - a mapping, not a frame
     return {
         "number": trial.number,
@@ -79,36 +82,61 @@ def _row(trial: TrialRecord, on_front: bool) -> dict[str, object]:
     }
 
 
-def final_rows(run: RunData) -> list[dict[str, str]]:
+@dataclass(frozen=True)
+class Model:
+    """A row of the final table.
+
+    Attributes:
+        name: Of the source model or the recipe.
+        verdict: How it fared, in words.
+        values: Its figures.
+        source: Those of the source model beside which they stand; ``None`` for the source itself.
+        winner: Whether it was chosen.
+    """
+
+    name: str
+    verdict: str
+    values: Values
+    source: Values | None
+    winner: bool = False
+
+
+def final_models(run: RunData) -> list[Model]:
     """The source, the confirmed, the uncompressed model on each runtime, tools' defaults.
 
-    The keys are those of :data:`FINAL_COLUMNS`; every value is text for people. The winner stands
-    first among the candidates, the others in the order of their latency. The uncompressed models
-    tell how much of a gain the runtime alone brings, the defaults what one would have without a
-    search. Both come from the search split, so that where candidates were confirmed, on another,
-    the source model has a row for each split, before what was measured on it.
+    The winner stands first among the candidates, the others in the order of their latency. The
+    uncompressed models tell how much of a gain the runtime alone brings, the defaults what one
+    would have without a search. Both come from the search split, so that where candidates were
+    confirmed, on another, the source model has a row for each split, before what was measured on
+    it.
     """
     searched: Values = run.source.values  # noqa: PD011 - a mapping, not a frame
     source = run.source.confirm_values or searched
-    rows = [_final_row(run, run.source.label, source, source, "source")]
-    for candidate in sorted(run.confirmations, key=_rank):
-        text = _fate(run, candidate)
-        rows.append(_final_row(run, candidate.label, candidate.values, source, text))
-    confirmed = {c.recipe_id for c in run.confirmations}
+    found = [Model(run.source.label, "source", source, None)]
+    for candidate in sorted(run.confirmed, key=lambda c: _rank(run, c)):
+        name, values = run.labels[candidate.number], candidate.measurement.values()
+        won = candidate.number == run.chosen
+        found.append(Model(name, _fate(run, candidate), values, source, won))
+    confirmed = {c.recipe_id for c in run.confirmed}
     others = []
     for trial in run.trials:
         what = _what_it_is(trial)
         if what and trial.recipe_id not in confirmed:
             fate = "keeps all limits" if trial.feasible else "misses a limit"
             text = f"{what}; {fate} in the search" if run.constraints else f"{what}; in the search"
-            others.append(_final_row(run, trial.label, trial.values, searched, text))
+            others.append(Model(trial.label, text, trial.values, searched))
     if others and source is not searched:
         text = "source, on the rows of the search"
-        others.insert(0, _final_row(run, run.source.label, searched, searched, text))
-    return [*rows, *others]
+        others.insert(0, Model(run.source.label, text, searched, None))
+    return [*found, *others]
 
 
-def _what_it_is(trial: TrialRecord) -> str:
+def final_rows(run: RunData) -> list[dict[str, str]]:
+    """:func:`final_models` as text for people, by the keys of :data:`FINAL_COLUMNS`."""
+    return [_final_row(run, model) for model in final_models(run)]
+
+
+def _what_it_is(trial: Trial) -> str:
     """What makes a trial worth a row though it was not confirmed; empty where nothing does."""
     if trial.ended_at in ("reused", "build", "load"):
         return ""
@@ -117,43 +145,44 @@ def _what_it_is(trial: TrialRecord) -> str:
     return f"{trial.default_of} default" if trial.default_of else ""
 
 
-def _rank(candidate: Confirmation) -> tuple[bool, float, int]:
-    values: Values = candidate.values  # noqa: PD011 - a mapping, not a frame
-    latency_ms = values.get("latency_ms")
+def _rank(run: RunData, candidate: Confirmed) -> tuple[bool, float, int]:
+    latency_ms = candidate.measurement.values()["latency_ms"]
     return (
-        not candidate.winner,
+        candidate.number != run.chosen,
         float("inf") if latency_ms is None else latency_ms,
         candidate.number,
     )
 
 
-def _fate(run: RunData, candidate: Confirmation) -> str:
+def _fate(run: RunData, candidate: Confirmed) -> str:
     words = []
     for fate in ("missed", "not shown"):
         limits = [_numbers.limit_title(n) for n, v in candidate.verdicts.items() if v == fate]
         if limits:
             words.append(f"{', '.join(limits)} {fate}")
     text = "; ".join(words) or ("all limits kept" if run.constraints else "confirmed")
-    return f"winner: {text}" if candidate.winner else text
+    return f"winner: {text}" if candidate.number == run.chosen else text
 
 
-def _final_row(
-    run: RunData, name: str, values: Values, source: Values, verdict: str
-) -> dict[str, str]:
-    base: Values = {} if values is source else source
+def _final_row(run: RunData, model: Model) -> dict[str, str]:
+    values: Values = model.values  # noqa: PD011 - a mapping, not a frame
+    base = model.source or {}
+    drop = _numbers.ABSENT if model.source is None else _numbers.drop_of(values, run.metric)
+    values = values if base else _without_ratios(values)
     return {
-        "name": name,
+        "name": model.name,
         "quality": _numbers.quality(values.get("quality"), run.metric),
-        "drop": _numbers.ABSENT if values is source else _numbers.drop_of(values, run.metric),
-        "latency": _numbers.measured("latency_ms", _without_ratio(values, base), base),
+        "drop": drop,
+        "latency": _numbers.measured("latency_ms", values, base),
         "size": _numbers.measured("size_mb", values, base),
         "memory": _numbers.with_unit("memory_mb", values.get("memory_mb"), run.metric),
-        "verdict": verdict,
+        "verdict": model.verdict,
     }
 
 
-def _without_ratio(values: Values, base: Values) -> Values:
-    return values if base else {"latency_ms": values.get("latency_ms")}
+def _without_ratios(values: Values) -> Values:
+    """The source model's own, whose ratio shows the noise of the machine."""
+    return {key: value for key, value in values.items() if not key.endswith("_ratio")}
 
 
 def final_markdown(run: RunData) -> str:

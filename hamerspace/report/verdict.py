@@ -4,14 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hamerspace import _numbers
+from hamerspace.outcome.confirmed import Confirmed
 from hamerspace.quantities import BY_LIMIT
-from hamerspace.report.run_data import (
-    Confirmation,
-    Miss,
-    Nearest,
-    RunData,
-    Values,
-)
+from hamerspace.report.run_data import Miss, Nearest, RunData, Values
 
 Tone = Literal["good", "unsure", "bad", "neutral"]
 
@@ -44,12 +39,12 @@ class Verdict:
 
 def verdict(run: RunData) -> Verdict:
     """Judge a run."""
-    if run.winner is not None and run.feasible_winner:
+    if run.winner is not None:
         return _of_winner(run, run.winner)
     if not run.trials:
         return Verdict("neutral", "No trial has finished yet.")
     feasible = sum(trial.feasible for trial in run.trials)
-    if feasible and not run.confirmations:
+    if feasible and not run.confirmed:
         return Verdict(
             "unsure",
             f"{_count(feasible, 'trial')} of {len(run.trials)} kept all limits during the search; "
@@ -83,9 +78,9 @@ def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
     )
 
 
-def _of_winner(run: RunData, winner: Confirmation) -> Verdict:
+def _of_winner(run: RunData, winner: Confirmed) -> Verdict:
     source = run.source.confirm_values or run.source.values
-    text = f"{winner.label}: {summary(run, winner.values, source)}"
+    text = f"{run.labels[winner.number]}: {summary(run, winner.measurement.values(), source)}"
     where = f"on {_count(run.confirm_rows, 'row')} " if run.confirm_rows else ""
     missed = _limits(winner, "missed")
     unsure = _limits(winner, "not shown")
@@ -103,7 +98,7 @@ def _of_winner(run: RunData, winner: Confirmation) -> Verdict:
     return Verdict(tone, f"{text}, {end}.", _checks(run, winner))
 
 
-def _too_few(run: RunData, winner: Confirmation) -> str:
+def _too_few(run: RunData, winner: Confirmed) -> str:
     """That the rows could show it of no candidate, if so."""
     limit, least = run.constraints.get("max_accuracy_drop"), run.smallest_drop
     if limit is None or least is None or least <= limit:
@@ -131,19 +126,19 @@ def summary(run: RunData, values: Values, source: Values) -> str:
     return ", ".join(parts) or "nothing was measured"
 
 
-def _limits(winner: Confirmation, fate: str) -> str:
+def _limits(winner: Confirmed, fate: str) -> str:
     names = [_numbers.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
     return " and ".join(names)
 
 
-def _checks(run: RunData, winner: Confirmation) -> tuple[LimitCheck, ...]:
-    checks = []
+def _checks(run: RunData, winner: Confirmed) -> tuple[LimitCheck, ...]:
+    checks, values = [], winner.measurement.values()
     for name, limit in run.constraints.items():
         text = _numbers.limit_value(name, limit, run.metric)
         key = BY_LIMIT[name].key
-        value = _numbers.with_unit(key, winner.values.get(key), run.metric)
+        value = _numbers.with_unit(key, values.get(key), run.metric)
         if key == "drop_points":
-            value = _numbers.drop_of(winner.values, run.metric)
+            value = _numbers.drop_of(values, run.metric)
         fate = winner.verdicts.get(name, "not shown")
         checks.append(LimitCheck(f"{_numbers.limit_title(name)} at most {text}", value, fate))
     return tuple(checks)
@@ -156,8 +151,8 @@ def misses(run: RunData, nearest: Nearest) -> list[str]:
     """
     if not nearest.misses:
         source = run.source.confirm_values or run.source.values
-        found = next((c for c in run.confirmations if c.number == nearest.number), None)
-        return [] if found is None else [summary(run, found.values, source)]
+        found = next((c for c in run.confirmed if c.number == nearest.number), None)
+        return [] if found is None else [summary(run, found.measurement.values(), source)]
     lines = []
     for name, miss in nearest.misses.items():
         value = _numbers.limit_value(name, miss.value, run.metric)

@@ -5,7 +5,7 @@ import pytest
 from hamerspace.dashboard.notes import study_note, trial_note
 from hamerspace.report.figures.progress import fate
 from hamerspace.report.markup import escape
-from tests.report.example_run import example_run, infeasible_run
+from tests.report.example_run import changed, example_run, infeasible_run
 
 EXPORT = "hamerspace export runs/x --trial 7 --output FOLDER"
 
@@ -21,7 +21,7 @@ def _note(run, wanted):
 
 
 def test_a_feasible_trial_tells_recipe_measurements_and_limits(run):
-    confirmed = {c.number for c in run.confirmations}
+    confirmed = {c.number for c in run.confirmed}
     trial, note = _note(run, lambda t: t.feasible and t.number not in confirmed)
     lines = note.splitlines()
     assert "**Keeps all limits.**" in lines
@@ -50,7 +50,7 @@ def test_a_trial_that_a_gate_ended_tells_why_and_claims_nothing_more(run, gate):
     base = next(t for t in run.trials if t.feasible)
     reason = "size 2 MB, at most 1 MB"
     fields = {"ended_at": gate, "feasible": False, "reason": reason, "values": {"size_mb": 2}}
-    trial = replace(base, number=99, **fields)
+    trial = changed(base, number=99, **fields)
     note = trial_note(run, trial, EXPORT)
     assert "size 2 MB, at most 1 MB" in note.splitlines()[2]
     assert "| size | 2 MB |" in note
@@ -66,14 +66,14 @@ def test_a_measured_trial_that_misses_a_limit_names_it(run):
 
 def test_without_limits_there_is_no_column_for_them(run):
     trial = next(t for t in run.trials if t.feasible)
-    note = trial_note(replace(run, constraints={}, confirmations=()), trial, EXPORT)
+    note = trial_note(replace(run, constraints={}, confirmed=()), trial, EXPORT)
     assert "limit" not in note.lower()
     assert "**Measured in full.**" in note
 
 
 def test_the_note_of_a_study_has_verdict_table_and_legend(run):
     note = study_note(run)
-    assert escape(run.winner.label) in note.splitlines()[0]
+    assert escape(run.labels[run.chosen]) in note.splitlines()[0]
     assert f"| {escape(run.source.label)} |" in note
     assert "*Pruned*: a gate ended the trial" in note
     for warning in run.warnings:
@@ -97,7 +97,7 @@ def test_what_a_run_holds_is_no_markup_in_a_note(run):
     base = next(t for t in run.trials if t.feasible)
     hostile = "`<img src=x onerror=alert(1)>`|"
     parameters = {**base.parameters, hostile: hostile}
-    trial = replace(base, number=99, parameters=parameters, seconds={hostile: 1.0})
+    trial = changed(base, number=99, parameters=parameters, seconds={hostile: 1.0})
     note = trial_note(run, trial, f"hamerspace export '{hostile}'")
     assert "<img" not in note.replace("\\<img", "")
     assert all("`" not in part for part in note.replace("\\`", "").split("`")[1::2])

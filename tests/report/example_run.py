@@ -3,16 +3,14 @@
 import random
 from dataclasses import replace
 
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.interval import Interval
+from hamerspace.outcome.measurement import Gate, Latency, Measurement, Quality
+from hamerspace.outcome.record import Evaluation, Record
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import Metric
 from hamerspace.recipe import Recipe
-from hamerspace.report import (
-    Confirmation,
-    Miss,
-    Nearest,
-    RunData,
-    SourceRecord,
-    TrialRecord,
-)
+from hamerspace.report import Miss, Nearest, RunData, SourceRecord
 from hamerspace.space.describe import recipe_label
 
 LIMITS = {"max_size_mb": 1.0, "max_latency_ms": 0.6, "max_accuracy_drop": 1.0}
@@ -58,6 +56,80 @@ PRUNING = {
 }
 
 
+def measured(values, ended_at="complete", reason="", seconds=None):
+    """A measurement with these of its figures."""
+
+    def interval(key, low, high):
+        found = values.get(key)
+        known = [found if values.get(end) is None else values[end] for end in (low, high)]
+        return None if found is None else Interval(found, *known)
+
+    latency = quality = None
+    if values.get("latency_ms") is not None:
+        latency_ms = interval("latency_ms", "latency_low_ms", "latency_high_ms")
+        ratio = interval("latency_ratio", "latency_ratio_low", "latency_ratio_high")
+        ms, per_s = latency_ms.estimate, values.get("throughput_per_s")
+        latency = Latency(ratio, latency_ms, ms, ms, ms, ms, ms, 100, 10, 1.0, "wall", per_s)
+    if values.get("drop_points") is not None or values.get("quality") is not None:
+        drop = interval("drop_points", "drop_low", "drop_high")
+        quality = Quality(values.get("quality"), SOURCE["quality"], drop, 100, 100)
+    return Measurement(
+        Gate.QUALITY if ended_at == "load" else Gate(ended_at),
+        reason,
+        failed=ended_at in ("build", "load"),
+        size_mb=values.get("size_mb"),
+        download_mb=values.get("download_mb"),
+        load_time_ms=values.get("load_time_ms"),
+        peak_memory_mb=values.get("memory_mb"),
+        latency=latency,
+        quality=quality,
+        seconds={k: v for k, v in (seconds or {}).items() if k not in ("build", "overhead")},
+    )
+
+
+def finished(
+    number,
+    label,
+    parameters,
+    ended_at="complete",
+    *,
+    reason="",
+    feasible=True,
+    origin="sampled",
+    values=None,
+    violations=None,
+    seconds=None,
+    started_s=0.0,
+    default_of="",
+    choices=None,
+    lent_by=None,
+):
+    """A trial that tells what is given."""
+    reused, seconds = ended_at == "reused", seconds or {}
+    found = measured(values or {}, "complete" if reused else ended_at, reason, seconds)
+    built = {"all": seconds["build"]} if "build" in seconds else {}
+    record = Record(
+        Evaluation(Recipe(parameters), found, built),
+        origin,
+        violations or {},
+        {},
+        () if feasible else ("quality",),
+        lent_by,
+        started_s,
+        started_s + sum(seconds.values()),
+        default_of,
+    )
+    return Trial(number, label, record, parameters if choices is None else choices)
+
+
+def changed(trial, **changes):
+    """The trial, telling something else."""
+    told = "number label parameters ended_at reason feasible origin values violations seconds"
+    told += " started_s default_of choices"
+    same = {name: getattr(trial, name) for name in told.split()}
+    return finished(**same | {"lent_by": trial.record.reused_from} | changes)
+
+
 def _parameters(rng, number):
     backends = list(EFFECTS)
     if number < len(backends):
@@ -82,32 +154,24 @@ def _trial(number, rng, clock, seen):
     origin = "baseline" if number < 3 else "known" if number < 9 else "sampled"
     common = {
         "number": number,
-        "recipe_id": recipe.id,
         "label": recipe_label(recipe),
         "parameters": parameters,
-        "choices": parameters,
         "origin": origin,
         "started_s": clock,
     }
     if recipe.id in seen:
-        return replace(
-            seen[recipe.id],
-            number=number,
-            ended_at="reused",
-            reason=f"same recipe as trial {seen[recipe.id].number}",
-            seconds={"overhead": 0.1},
-            started_s=clock,
-            finished_s=clock + 0.1,
-        )
+        first = seen[recipe.id]
+        lent = {"ended_at": "reused", "started_s": clock, "lent_by": first.number}
+        lent["seconds"] = {"overhead": 0.1}
+        return changed(first, number=number, **lent)
     if number in (11, 23):
-        return TrialRecord(
+        return finished(
             **common,
             ended_at="build",
             reason="INVALID_GRAPH: per-channel QDQ needs opset 13, the model has 12",
             feasible=False,
             violations={"builds": 1.0},
             seconds={"build": 4.1, "overhead": 0.1},
-            finished_s=clock + 4.2,
         )
     quantization = parameters[f"{recipe.backend}.quantization"]
     latency, size, drop = EFFECTS[recipe.backend][quantization]
@@ -148,7 +212,7 @@ def _measured(common, rng, latency, size, drop, build_s):
     feasible = ended == "complete" and all(v <= 0 for v in violations.values())
     if ended == "complete" and not feasible:
         reason = "misses " + ", ".join(k for k, v in violations.items() if v > 0)
-    return TrialRecord(
+    return finished(
         **common,
         ended_at=ended,
         reason=reason,
@@ -156,7 +220,6 @@ def _measured(common, rng, latency, size, drop, build_s):
         values=values,
         violations=violations,
         seconds=seconds,
-        finished_s=common["started_s"] + sum(seconds.values()),
     )
 
 
@@ -178,14 +241,12 @@ def example_run(count=40):
     best = {t.recipe_id: t for t in reversed(feasible)}
     chosen = sorted(best.values(), key=lambda t: t.values["latency_ms"])[:3]
     fates = ["kept", "not shown", "missed"]
-    confirmations = tuple(
-        Confirmation(
+    confirmed = tuple(
+        Confirmed(
             t.number,
-            t.label,
             t.recipe_id,
-            {**t.values, "drop_low": t.values["drop_points"] - 0.4},
+            measured({**t.values, "drop_low": t.values["drop_points"] - 0.4}),
             {**dict.fromkeys(LIMITS, "kept"), "max_accuracy_drop": fate},
-            winner=fate == "kept",
         )
         for t, fate in zip(chosen, fates, strict=False)
     )
@@ -203,9 +264,9 @@ def example_run(count=40):
         ),
         metric=Metric("accuracy"),
         trials=trials,
-        confirmations=confirmations,
+        confirmed=confirmed,
+        chosen=confirmed[0].number if confirmed else None,
         constraints=LIMITS,
-        feasible_winner=bool(confirmations),
         confirm_rows=4000,
         warnings=("The host was busy during 3 of 40 trials: latencies rest on CPU time.",),
         environment={
@@ -226,7 +287,7 @@ def infeasible_run():
     """A run in which nothing keeps the limits."""
     run = example_run()
     limits = {"max_size_mb": 0.02, "max_latency_ms": 0.6, "max_accuracy_drop": 1.0}
-    trials = tuple(replace(t, feasible=False) for t in run.trials)
+    trials = tuple(changed(t, feasible=False) for t in run.trials)
     near = sorted(
         (t for t in trials if t.ended_at == "complete"), key=lambda t: t.values["size_mb"]
     )[:3]
@@ -234,8 +295,7 @@ def infeasible_run():
         run,
         trials=trials,
         constraints=limits,
-        confirmations=(),
-        feasible_winner=False,
+        confirmed=(),
         nearest=tuple(
             Nearest(t.label, t.number, {"max_size_mb": Miss(t.values["size_mb"], 0.02)})
             for t in near

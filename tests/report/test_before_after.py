@@ -1,17 +1,18 @@
 from dataclasses import replace
 
 from hamerspace.report.before_after import compared
+from tests.report.example_run import changed
 
 
 def as_default(run, number, tool="NNCF int8"):
-    trials = tuple(replace(t, default_of=tool if t.number == number else "") for t in run.trials)
+    trials = tuple(changed(t, default_of=tool if t.number == number else "") for t in run.trials)
     return replace(run, trials=trials)
 
 
 def test_the_winner_stands_first_with_what_confirmation_saw(run):
     (winner,) = compared(run)
-    assert (winner.role, winner.label) == ("winner", run.winner.label)
-    assert winner.values == run.winner.values
+    assert (winner.role, winner.label) == ("winner", run.labels[run.chosen])
+    assert winner.values == run.winner.measurement.values()
     assert winner.source == run.source.confirm_values
 
 
@@ -29,9 +30,9 @@ def test_a_winner_that_is_a_default_stands_alone(run):
 def test_a_default_that_keeps_the_limits_goes_before_a_faster_one_that_does_not(run):
     kept = next(t for t in run.trials if t.feasible and t.recipe_id != run.winner.recipe_id)
     missed = next(t for t in run.trials if not t.feasible and t.values.get("latency_ms"))
-    fast = replace(missed, values={**missed.values, "latency_ratio": 1e-6})
+    fast = changed(missed, values={**missed.values, "latency_ratio": 1e-6})
     trials = tuple(
-        replace(fast if t.number == fast.number else t, default_of="tool")
+        changed(fast if t.number == fast.number else t, default_of="tool")
         if t.number in (kept.number, fast.number)
         else t
         for t in run.trials
@@ -40,10 +41,9 @@ def test_a_default_that_keeps_the_limits_goes_before_a_faster_one_that_does_not(
 
 
 def test_before_confirmation_the_best_of_the_front_is_shown_as_such(run):
-    (best,) = compared(replace(run, confirmations=(), feasible_winner=False))
+    (best,) = compared(replace(run, confirmed=()))
     assert best.role == "best so far"
 
 
 def test_where_all_confirmed_missed_no_trial_is_praised(run):
-    lost = tuple(replace(c, winner=False) for c in run.confirmations)
-    assert compared(replace(run, confirmations=lost, feasible_winner=False)) == ()
+    assert compared(replace(run, chosen=None)) == ()

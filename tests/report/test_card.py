@@ -8,13 +8,13 @@ def test_it_tells_the_verdict_the_limits_and_every_model_of_the_final_table(run)
     assert f"Study {run.name}" in shown
     assert "runs/example" in shown
     assert "latency at most 0.6 ms" in shown
-    for candidate in run.confirmations:
-        assert candidate.label in shown
-    assert run.winner.label in shown
+    for candidate in run.confirmed:
+        assert run.labels[candidate.number] in shown
+    assert run.labels[run.chosen] in shown
 
 
 def test_a_study_without_trials_has_no_table(run):
-    empty = replace(run, trials=(), confirmations=(), source=replace(run.source, values={}))
+    empty = replace(run, trials=(), confirmed=(), source=replace(run.source, values={}))
     shown = card(empty, "runs/example")
     assert "No trial has finished yet." in shown
     assert "<table" not in shown

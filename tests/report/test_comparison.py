@@ -30,7 +30,7 @@ def test_a_row_for_each_figure_and_a_text_for_each_run(side, infeasible_run):
 
 
 def test_an_interrupted_run_has_nothing_confirmed(side, run):
-    early = replace(run, confirmations=(), feasible_winner=False)
+    early = replace(run, confirmed=())
     assert side("a", early, finished=False).state == "half-finished: 40 trials, none confirmed"
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_measured_nothing_is_not_told_to_be_of_another_machine(side, 
         metric=replace(run.metric, name="quality"),
         environment={},
         trials=(),
-        confirmations=(),
+        confirmed=(),
     )
     found = compare([side("a"), side("b", ended)])
     text = " ".join(found.warnings)

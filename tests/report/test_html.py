@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 from hamerspace.errors import RunFolderError
 from hamerspace.report.described import described_figures
 from hamerspace.report.html import render, write
+from tests.report.example_run import changed
 
 EVIL = "</script><script>alert(1)</script>"
 VOID = {"meta", "br", "link", "img", "input"}
@@ -72,7 +73,7 @@ def test_the_same_run_gives_the_same_document(run):
 
 def test_every_text_is_escaped(run):
     trials = tuple(
-        replace(t, label=EVIL, reason=EVIL, parameters={"backend": EVIL, EVIL: EVIL})
+        changed(t, label=EVIL, reason=EVIL, parameters={"backend": EVIL, EVIL: EVIL})
         for t in run.trials
     )
     evil = replace(
@@ -84,7 +85,6 @@ def test_every_text_is_escaped(run):
         command=EVIL,
         stopped_because=EVIL,
         source=replace(run.source, label=EVIL, description={EVIL: EVIL}),
-        confirmations=tuple(replace(c, label=EVIL) for c in run.confirmations),
     )
     text = without_plotly(render(evil))
     assert "<script>alert" not in text
@@ -106,10 +106,10 @@ def test_a_run_that_has_hardly_begun_renders(shortened_run, count):
 
 def test_a_run_where_everything_failed_renders(run):
     failed = tuple(
-        replace(t, ended_at="build", feasible=False, values={}, violations={"builds": 1.0})
+        changed(t, ended_at="build", feasible=False, values={}, violations={"builds": 1.0})
         for t in run.trials
     )
-    bare = replace(run, trials=failed, confirmations=(), feasible_winner=False)
+    bare = replace(run, trials=failed, confirmed=())
     assert "None of the 40 candidates could be built." in Page(without_plotly(render(bare))).text
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hamerspace.quantities import Metric
-from hamerspace.report import RunData, SourceRecord, TrialRecord
+from hamerspace.report import RunData, SourceRecord
 from hamerspace.report.importance import FEASIBLE, LEAST_RECIPES, importances
+from tests.report.example_run import changed, finished
 
 
 def conditional_run(count, noise=0.0, seed=0):
@@ -24,15 +25,11 @@ def conditional_run(count, noise=0.0, seed=0):
         effect = (chosen["backend"] == "b") + 2 * chosen["x"] + (chosen.get("a.q") == "int8")
         values = {"latency_ms": math.exp(effect + rng.gauss(0, noise))}
         trials.append(
-            TrialRecord(
+            finished(
                 number,
-                str(number),
                 chosen["backend"],
-                chosen,
-                "complete",
-                "",
+                {**chosen, "id": number},
                 feasible=chosen["x"] == 0,
-                origin="sampled",
                 values=values,
                 choices=chosen,
             )
@@ -77,14 +74,14 @@ def test_nothing_is_told_of_noise_nor_of_too_few_recipes():
 def test_trials_of_one_recipe_count_once(run):
     (latency, _) = importances(conditional_run(20))
     twice = conditional_run(20)
-    again = tuple(replace(t, number=t.number + 20) for t in twice.trials)
+    again = tuple(changed(t, number=t.number + 20) for t in twice.trials)
     assert importances(replace(twice, trials=twice.trials + again))[0] == latency
 
 
 @pytest.mark.parametrize("feasible", [True, False])
 def test_where_all_keep_or_miss_the_limits_nothing_is_told_of_them(feasible):
     run = conditional_run(40)
-    same = replace(run, trials=tuple(replace(t, feasible=feasible) for t in run.trials))
+    same = replace(run, trials=tuple(changed(t, feasible=feasible) for t in run.trials))
     assert importances(same)[1].shares == {}
 
 
@@ -94,5 +91,5 @@ def test_a_run_without_trials_has_nothing_to_tell(shortened_run):
 
 def test_unmeasured_trials_do_not_count():
     run = conditional_run(40)
-    bare = tuple(replace(t, values={}) for t in run.trials[:30])
+    bare = tuple(changed(t, values={}) for t in run.trials[:30])
     assert importances(replace(run, trials=bare + run.trials[30:]))[0].recipes == 10

@@ -5,14 +5,14 @@ import pytest
 
 from hamerspace.quantities import Metric
 from hamerspace.report.pareto import (
-    dominates,
     hypervolume,
     hypervolume_progress,
     losses,
     pareto_front,
     staircase,
 )
-from hamerspace.report.run_data import RunData, SourceRecord, TrialRecord
+from hamerspace.report.run_data import RunData, SourceRecord
+from tests.report.example_run import finished
 
 SOURCE = SourceRecord(
     "m", {"latency_ms": 2.0, "size_mb": 4.0, "memory_mb": 10.0, "throughput_per_s": 500.0}
@@ -20,16 +20,12 @@ SOURCE = SourceRecord(
 
 
 def trial(number, drop, latency_ms, size_mb=1.0, feasible=True, recipe_id=None, **values):
-    return TrialRecord(
+    return finished(
         number,
-        recipe_id or f"r{number}",
         "onnxruntime",
-        {"backend": "onnxruntime"},
-        "complete",
-        "",
-        feasible,
-        "sampled",
-        {"drop_points": drop, "latency_ms": latency_ms, "size_mb": size_mb, **values},
+        {"backend": "onnxruntime", "id": recipe_id or f"r{number}"},
+        feasible=feasible,
+        values={"drop_points": drop, "latency_ms": latency_ms, "size_mb": size_mb, **values},
     )
 
 
@@ -64,12 +60,6 @@ def test_losses_are_ratios_to_the_source_and_less_is_better():
     assert losses(run, values) == pytest.approx((-0.3, 0.25, 0.25, 2.0, 0.25))
     assert losses(run, {**values, "latency_ratio": 0.2})[1] == 0.2
     assert losses(run, {**values, "memory_mb": None}) is None
-
-
-def test_a_point_does_not_dominate_its_equal():
-    assert dominates((1, 2), (1, 3))
-    assert not dominates((1, 2), (1, 2))
-    assert not dominates((1, 3), (2, 2))
 
 
 def test_the_front_holds_feasible_trials_that_none_dominates():

@@ -11,7 +11,7 @@ from hamerspace.study import Study
 def test_the_winners_recipe_can_be_read_back(run):
     recipe = Recipe.from_json(json.dumps(json.loads(reproduction(run).recipe)))
     assert recipe.id == run.winner.recipe_id
-    assert reproduction(replace(run, confirmations=())).recipe == ""
+    assert reproduction(replace(run, confirmed=())).recipe == ""
 
 
 def test_the_study_can_be_searched_again_from_what_is_told(write_study, onnx_task, tmp_path):

@@ -3,16 +3,9 @@ import sys
 from dataclasses import replace
 
 
-def test_the_backend_is_told_by_the_parameters_or_else_by_the_label(run):
-    trial = run.trials[1]
-    assert trial.backend == "openvino"
-    assert replace(trial, parameters={}, label="litert int8").backend == "litert"
-    assert replace(trial, parameters={}, label="").backend == "unknown"
-
-
-def test_the_winner_is_the_one_that_is_marked(run):
-    assert run.winner.label == "onnxruntime static basic"
-    assert replace(run, confirmations=()).winner is None
+def test_the_winner_is_the_confirmed_one_that_was_chosen(run):
+    assert run.labels[run.chosen] == "onnxruntime static basic"
+    assert replace(run, confirmed=()).winner is None
 
 
 def test_describing_a_run_imports_nothing_heavy():

@@ -35,7 +35,7 @@ def test_the_winner_is_compared_with_the_source_and_the_plain_runtimes(run):
     assert rows[0]["verdict"] == "source"
     assert rows[0]["latency"] == "1.21 ms"
     winner = rows[1]
-    assert winner["name"] == run.winner.label
+    assert winner["name"] == run.labels[run.chosen]
     assert winner["verdict"] == "winner: all limits kept"
     assert winner["latency"] == "0.087 ms (14x faster)"
     assert [r["verdict"] for r in rows[2:4]] == ["quality drop not shown", "quality drop missed"]
@@ -50,14 +50,14 @@ def test_what_was_measured_on_other_rows_stands_below_the_source_on_those_rows(r
     same = [row for row in rows[5:] if row["drop"].startswith("0.0")]
     assert same
     assert {row["quality"] for row in same} == {"92.1 %"}
-    unconfirmed = replace(run, confirmations=(), source=replace(run.source, confirm_values={}))
+    unconfirmed = replace(run, confirmed=(), source=replace(run.source, confirm_values={}))
     names = [row["name"] for row in final_rows(unconfirmed)]
     assert names.count(run.source.label) == 1
 
 
 def test_a_confirmed_baseline_is_not_listed_twice(run):
-    confirmed = replace(run.winner, recipe_id=run.trials[0].recipe_id, label=run.trials[0].label)
-    rows = final_rows(replace(run, confirmations=(confirmed,)))
+    confirmed = replace(run.winner, recipe_id=run.trials[0].recipe_id, number=0)
+    rows = final_rows(replace(run, confirmed=(confirmed,), chosen=0))
     assert [row["name"] for row in rows].count("onnxruntime fp32") == 1
 
 

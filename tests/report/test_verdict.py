@@ -2,11 +2,12 @@ from dataclasses import replace
 
 from hamerspace.report.run_data import Miss, Nearest
 from hamerspace.report.verdict import misses, verdict
+from tests.report.example_run import changed
 
 
 def with_fates(run, **fates):
     winner = replace(run.winner, verdicts={**run.winner.verdicts, **fates})
-    return replace(run, confirmations=(winner,))
+    return replace(run, confirmed=(winner,))
 
 
 def test_a_confirmed_winner_is_told_in_one_sentence(run):
@@ -39,14 +40,13 @@ def test_without_limits_none_are_claimed_to_be_kept(run):
 
 
 def test_feasible_but_not_confirmed_chooses_none(run):
-    told = verdict(replace(run, confirmations=(), feasible_winner=False))
+    told = verdict(replace(run, confirmed=()))
     assert told.tone == "unsure"
     assert "12 trials of 40" in told.headline
 
 
 def test_missed_at_confirmation_says_so(run):
-    losers = tuple(replace(c, winner=False) for c in run.confirmations[2:])
-    told = verdict(replace(run, confirmations=losers, feasible_winner=False))
+    told = verdict(replace(run, confirmed=run.confirmed[2:], chosen=None))
     assert told.tone == "bad"
     assert "at confirmation" in told.headline
 
@@ -60,9 +60,9 @@ def test_nothing_feasible_names_the_nearest_and_its_miss(infeasible_run):
 
 def test_nothing_built_and_nothing_run(run):
     built = tuple(t for t in run.trials if t.ended_at == "build")
-    empty = replace(run, confirmations=(), feasible_winner=False, trials=built)
+    empty = replace(run, confirmed=(), trials=built)
     assert verdict(empty).headline == "None of the 2 candidates could be built."
-    crashed = tuple(replace(trial, ended_at="load") for trial in built)
+    crashed = tuple(changed(trial, ended_at="load") for trial in built)
     some = replace(empty, trials=(built[0], crashed[1]))
     assert verdict(some).headline == "None of the 2 candidates could be built and run."
     loaded = replace(empty, trials=crashed)

@@ -33,6 +33,8 @@ FIGURES = {
     "memory": 12.0,
     "throughput": 1000.0,
     "download": 4.0,
+    "p90_latency": 2.5,
+    "load_time": 20.0,
 }
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from hamerspace import _numbers
+from hamerspace.outcome.trial import Trial
 from hamerspace.report.figures import style
 from hamerspace.report.pareto import pareto_front, staircase
-from hamerspace.report.run_data import RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, Values
 
 _LEAST_PX, _MOST_PX, _UNKNOWN_PX = 9.0, 30.0, 12.0
 
@@ -65,7 +66,7 @@ def _y(values: Values) -> float:
     return values["drop_points"] or 0.0
 
 
-def _frame(run: RunData, points: Sequence[TrialRecord]) -> _Frame:
+def _frame(run: RunData, points: Sequence[Trial]) -> _Frame:
     xs = [_x(t.values) for t in points]
     source_ms = run.source.values.get("latency_ms")
     if source_ms:
@@ -84,7 +85,7 @@ def _frame(run: RunData, points: Sequence[TrialRecord]) -> _Frame:
     return _Frame(left, right, bottom - margin, top + margin, log)
 
 
-def _diameters(run: RunData, trials: Sequence[TrialRecord]) -> list[float]:
+def _diameters(run: RunData, trials: Sequence[Trial]) -> list[float]:
     sizes = [t.values.get("size_mb") for t in run.trials if _drawable(t.values)]
     largest = max((size for size in sizes if size), default=0.0)
     return [_diameter(t.values.get("size_mb"), largest) for t in trials]
@@ -97,7 +98,7 @@ def _diameter(size_mb: float | None, largest_mb: float) -> float:
 
 
 def _add_infeasible(
-    figure: go.Figure, run: RunData, frame: _Frame, trials: Sequence[TrialRecord]
+    figure: go.Figure, run: RunData, frame: _Frame, trials: Sequence[Trial]
 ) -> None:
     if not trials:
         return
@@ -118,7 +119,7 @@ def _add_infeasible(
     )
 
 
-def _add_staircase(figure: go.Figure, trials: Sequence[TrialRecord]) -> None:
+def _add_staircase(figure: go.Figure, trials: Sequence[Trial]) -> None:
     steps = staircase((_x(t.values), _y(t.values)) for t in trials)
     if len(steps) > 1:
         figure.add_scatter(
@@ -131,7 +132,7 @@ def _add_staircase(figure: go.Figure, trials: Sequence[TrialRecord]) -> None:
         )
 
 
-def _add_feasible(figure: go.Figure, run: RunData, trials: Sequence[TrialRecord]) -> None:
+def _add_feasible(figure: go.Figure, run: RunData, trials: Sequence[Trial]) -> None:
     front = {t.number for t in pareto_front(run)}
     for backend, (colour, symbol) in style.backend_styles(run.backends).items():
         # Small marks last, so that a large one never hides them.
@@ -186,11 +187,12 @@ def _add_winner(figure: go.Figure, run: RunData, frame: _Frame) -> None:
     if winner is None:
         return
     trial = next((t for t in run.trials if t.number == winner.number), None)
+    confirmed = winner.measurement.values()
     # The star stands on the trial, whose figures compare with those of the other trials.
-    values = trial.values if trial is not None and _drawable(trial.values) else winner.values
+    values = trial.values if trial is not None and _drawable(trial.values) else confirmed
     if not _drawable(values):
         return
-    heading = f"winner: {winner.label} (confirmed values)"
+    heading = f"winner: {run.labels[winner.number]} (confirmed values)"
     extra = [f"{_numbers.limit_title(n)}: {fate}" for n, fate in winner.verdicts.items()]
     extra += ["", *style.parameter_lines(trial.parameters)] if trial is not None else []
     figure.add_scatter(
@@ -204,7 +206,7 @@ def _add_winner(figure: go.Figure, run: RunData, frame: _Frame) -> None:
             "size": 19,
             "line": {"width": 1.5, "color": "#5d4a10"},
         },
-        hovertext=[style.hover(heading, winner.values, run.metric, extra)],
+        hovertext=[style.hover(heading, confirmed, run.metric, extra)],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 

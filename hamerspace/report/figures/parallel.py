@@ -7,11 +7,12 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hamerspace import _numbers
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_NAME
 from hamerspace.recipe import Scalar
 from hamerspace.report.figures import style
 from hamerspace.report.pareto import pareto_front
-from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.run_data import RunData
 
 _MOST_CHOICES = 4
 _NO_CHOICE = "-"
@@ -66,7 +67,7 @@ def parallel_figure(run: RunData) -> go.Figure:
     return figure
 
 
-def _telling(trials: Sequence[TrialRecord]) -> dict[str, list[Scalar | None]]:
+def _telling(trials: Sequence[Trial]) -> dict[str, list[Scalar | None]]:
     """The choices that tell trials apart, each with a value or ``None`` for every trial.
 
     A setting of a backend goes by its name alone, so that runtimes share an axis for what they
@@ -87,7 +88,7 @@ def _telling(trials: Sequence[TrialRecord]) -> dict[str, list[Scalar | None]]:
     return chosen
 
 
-def _settings(trial: TrialRecord) -> dict[str, Scalar]:
+def _settings(trial: Trial) -> dict[str, Scalar]:
     own = f"{trial.backend}."
     chosen = trial.choices or trial.parameters
     return {name.removeprefix(own): value for name, value in chosen.items()}

@@ -4,9 +4,10 @@ import plotly.graph_objects as go
 
 from hamerspace import _numbers
 from hamerspace.outcome.measurement import Gate
+from hamerspace.outcome.trial import Trial
 from hamerspace.report.figures import style
 from hamerspace.report.pareto import hypervolume_progress
-from hamerspace.report.run_data import RunData, TrialRecord
+from hamerspace.report.run_data import RunData
 
 _NO_LIMIT = (Gate.BUILD, Gate.LOAD, Gate.COMPLETE)
 FATES = {
@@ -72,7 +73,7 @@ def hypervolume_figure(run: RunData) -> go.Figure:
     return figure
 
 
-def fate(trial: TrialRecord) -> str:
+def fate(trial: Trial) -> str:
     """Key of :data:`FATES`: the gate, or how a trial that was measured in full fared."""
     if trial.ended_at == "complete":
         return "kept" if trial.feasible else "missed"

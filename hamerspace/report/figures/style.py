@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 import plotly.graph_objects as go
 
 from hamerspace import _numbers
+from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import QUANTITIES, Metric
 from hamerspace.recipe import Scalar
-from hamerspace.report.run_data import RunData, TrialRecord, Values
+from hamerspace.report.run_data import RunData, Values
 
 INK = "#7b8494"
 """Of fonts and source marks: contrast of at least 3.7 on white and 4.5 on the dark page."""
@@ -141,7 +142,7 @@ def shortened(text: str, most: int = 28) -> str:
     return f"{text[: most - 1 - tail]}\u2026{text[-tail:]}"
 
 
-def trial_hover(run: RunData, trial: TrialRecord, note: str = "") -> str:
+def trial_hover(run: RunData, trial: Trial, note: str = "") -> str:
     """Hover text of a trial: its values, its fate and its parameters."""
     extra = [note] if note else []
     extra += [f"{trial.ended_at}: {trial.reason}" if trial.reason else trial.ended_at, ""]

@@ -17,7 +17,7 @@ def test_the_winner_stands_beside_the_source_as_a_share_of_it(run):
     figure = before_after_figure(run)
     source, winner, *_ = bars(figure, 1)
     assert set(source.x) == {1.0}
-    values = run.winner.values
+    values = run.winner.measurement.values()
     assert winner.x[0] == values["latency_ratio"]
     assert winner.x[1] == values["size_mb"] / run.source.values["size_mb"]
     (words,) = [t for t in texts(figure) if t.startswith("winner: ") and "faster" in t]
@@ -25,16 +25,16 @@ def test_the_winner_stands_beside_the_source_as_a_share_of_it(run):
 
 
 def test_bars_carry_their_intervals(run):
-    winner = replace(
-        run.winner, values={**run.winner.values, "latency_ratio_low": 0.01, "latency_ratio_high": 9}
-    )
-    figure = before_after_figure(replace(run, confirmations=(winner,)))
+    seen = run.winner.measurement
+    latency = replace(seen.latency, ratio=replace(seen.latency.ratio, low=0.01, high=9))
+    winner = replace(run.winner, measurement=replace(seen, latency=latency))
+    figure = before_after_figure(replace(run, confirmed=(winner,)))
     _, shown, *_ = bars(figure, 1)
-    ratio = winner.values["latency_ratio"]
+    ratio = latency.ratio.estimate
     assert shown.error_x.array[0] == pytest.approx(9 - ratio)
     assert shown.error_x.arrayminus[0] == pytest.approx(ratio - 0.01)
     _, drop, *_ = bars(figure, 2)
-    values = winner.values
+    values = seen.values()
     assert drop.error_x.array[0] == pytest.approx(values["drop_high"] - values["drop_points"])
     assert figure.layout.xaxis.range[1] > 9
 

@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 from hamerspace.report.figures import pareto_figure
+from tests.report.example_run import changed
 
 
 def traces(figure):
@@ -64,6 +65,6 @@ def test_nothing_measured_is_said(shortened_run):
 
 
 def test_markup_in_a_label_is_escaped(run):
-    trials = tuple(replace(t, label="<b>x</b>") for t in run.trials)
+    trials = tuple(changed(t, label="<b>x</b>") for t in run.trials)
     text = traces(pareto_figure(replace(run, trials=trials)))["openvino"].hovertext[0]
     assert "&lt;b&gt;x&lt;/b&gt;" in text

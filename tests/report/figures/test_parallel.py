@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from hamerspace.report.figures import parallel_figure
 from hamerspace.report.pareto import pareto_front
+from tests.report.example_run import changed
 
 
 def dimensions(run):
@@ -39,7 +40,7 @@ def test_runtimes_share_the_axis_of_their_quantization(run):
 def test_choices_that_tell_nothing_or_nothing_new_are_left_out(run):
     def with_two_more(trial):
         more = {"x": 1, "twin": f"ratio {trial.parameters.get('prune.ratio')}"}
-        return replace(trial, choices={**trial.parameters, **more})
+        return changed(trial, choices={**trial.parameters, **more})
 
     found = dimensions(replace(run, trials=tuple(map(with_two_more, run.trials))))
     assert "x" not in found
