@@ -394,7 +394,8 @@ def test_whatever_a_candidate_does_is_a_result_and_the_search_goes_on(
     reasons = {name: record.measurement.reason for name, record in found.items()}
     assert reasons.pop("none") == ""
     wanted = {
-        "build_raises": "build unruly: RuntimeError: the converter gave up",
+        "build_raises": "build unruly: Unruly cannot build a candidate from model.onnx: "
+        "the converter gave up",
         "build_segfaults": "build unruly: the process was killed by SIGSEGV",
         "build_hangs": "build unruly: took longer than 8 s",
         "build_floods": "build unruly: took more than 300 MB of memory",

@@ -313,7 +313,8 @@ class Backend(ABC):
         """What could not be built and why, in one line for people."""
         kind = job.parameters.get(self.config.quantization, "a candidate")
         model = Path(job.source.metadata.get("model", "this model")).name
-        return f"{self.config.title} cannot build {kind} from {model}: {error}"
+        text = str(error).strip() or repr(error)
+        return f"{self.config.title} cannot build {kind} from {model}: {text}"
 
     def candidate(
         self, source: ModelArtifact, folder: Path, *files: str, **metadata: Any
