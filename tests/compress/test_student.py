@@ -162,11 +162,12 @@ class Custom(layers.Layer):
     ("extra", "message"),
     [
         ([layers.Dense(16), layers.Reshape((4, 4)), layers.Flatten()], "Reshape"),
-        ([keras.saving.register_keras_serializable()(Custom)(), layers.Dense(9)], "Custom"),
+        ([Custom(), layers.Dense(9)], "Custom"),
         ([layers.Flatten()], "no layer but those of the outputs"),
     ],
 )
 def test_what_cannot_be_narrowed_is_a_build_error(tmp_path, extra, message):
+    keras.saving.register_keras_serializable()(Custom)  # others clear what is registered
     model = keras.Sequential([keras.Input((3,), name="x"), *extra, layers.Dense(2)])
     source = artifact(model, tmp_path / "source")
     given = TrainingData({"x": np.ones((8, 3), np.float32)}, ("x",), "none")
