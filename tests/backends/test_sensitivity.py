@@ -34,7 +34,7 @@ def test_a_ranking_looks_at_few_rows():
     batches = [{"h": np.zeros(1), "x": np.zeros((5, 2))} for _ in range(40)]
     state = TensorSpec("h", "float32", (1,), constant=True)
     rows = TensorSpec("x", "float32", (None, 2))
-    assert len(sensitivity.ranking_batches(batches, (state, rows), "here")) == 7
+    assert len(sensitivity.ranking_batches(batches, (state, rows))) == 7
 
 
 def test_a_model_without_layers_is_refused():

@@ -34,7 +34,7 @@ def widen(result, takes, needs):
         def stage_parameters(self, recipe):
             return None
 
-        def apply(self, *arguments):
+        def change(self, job):
             raise NotImplementedError
 
     return Widen()
