@@ -187,6 +187,9 @@ class Builder:
         host: The device that recipes are built on and for.
         timeout_s: Wall seconds of one build.
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
+
+    Attributes:
+        failed: Status and reason of each stage that failed, by its key.
     """
 
     def __init__(
@@ -207,7 +210,7 @@ class Builder:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._holds = Holds()
-        self._failed: dict[str, tuple[str, str]] = {}
+        self.failed: dict[str, tuple[str, str]] = {}
 
     def build(self, recipe: Recipe, log: Path) -> BuildResult:
         """Build ``recipe``; a failure is a result, with the job's output in ``log``.
@@ -273,7 +276,7 @@ class Builder:
         left_s = self._timeout_s
         for environment, group_of in groupby(stages, key=lambda stage: stage.environment):
             group = list(group_of)
-            known = next((self._failed[s.key] for s in group if s.key in self._failed), None)
+            known = next((self.failed[s.key] for s in group if s.key in self.failed), None)
             if known is not None:
                 log.write_text(f"failed in an earlier trial of this search: {known[1]}\n")
                 return _Ran(_seconds(records), failed=known)
@@ -297,7 +300,7 @@ class Builder:
                 # Of a time-out only what had all the time; a kill may have been another's doing.
                 whole = stage == first and left_s == self._timeout_s
                 if whole if outcome.status == "timeout" else not outcome.killed:
-                    self._failed[stage.key] = failure
+                    self.failed[stage.key] = failure
                 seconds = {**_seconds(records), stage.label: time.monotonic() - started}
                 return _Ran(seconds, failed=failure)
             records += outcome.value

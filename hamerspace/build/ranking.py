@@ -25,6 +25,16 @@ class Ranking:
     layers: tuple[tuple[str, float], ...]
 
 
+def read_layers(entry: Path) -> list[tuple[str, float]]:
+    """Layer and error of the ranking in an entry of the store.
+
+    Raises:
+        FileNotFoundError: Another process evicted it just now.
+    """
+    found = json.loads((entry / RANKING_FILE).read_text())
+    return [(of["layer"], float(of["error"])) for of in found]
+
+
 def read_ranking(
     entry: Path, key: str, recipe: Recipe, scheme: Mapping[str, Scalar]
 ) -> Ranking | None:
@@ -37,10 +47,10 @@ def read_ranking(
         scheme: What the ranking got of the backend's parameters, without the backend's prefix.
     """
     try:
-        found = json.loads((entry / RANKING_FILE).read_text())
-    except FileNotFoundError:  # evicted by another process just now
+        layers = read_layers(entry)
+    except FileNotFoundError:
         return None
     own = f"{recipe.backend}."
     parameters = {n: v for n, v in recipe.parameters.items() if not n.startswith(own)}
     parameters |= {own + name: value for name, value in scheme.items()}
-    return Ranking(key, parameters, tuple((e["layer"], float(e["error"])) for e in found))
+    return Ranking(key, parameters, tuple(layers))

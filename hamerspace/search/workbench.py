@@ -94,7 +94,8 @@ class Workbench:
     def stages(self) -> StoredStages:
         """Which build stages of a recipe are built already."""
         known, seed = self.prepared, self.config.search.seed
-        return StoredStages(known.task, self._store, seed, lambda: known.host)
+        failed = self._builder.failed
+        return StoredStages(known.task, self._store, seed, lambda: known.host, failed)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""

@@ -17,6 +17,10 @@ class NothingBuilt:
         techniques = ("prune", "recover") if "prune.ratio" in recipe.parameters else ()
         return (*techniques, f"build {recipe.backend}")
 
+    def known_to_fail(self, recipe: Recipe) -> bool:  # noqa: ARG002
+        """Nothing is known."""
+        return False
+
 
 @dataclass(frozen=True)
 class SimulatedEvaluator:

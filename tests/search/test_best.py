@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hamerspace import Study
-from hamerspace.search import best, running
+from hamerspace.search import best
 from hamerspace.search.best import holds_best
+from hamerspace.search.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ MOMENTS = {
     "the result is gone": (best, "_clear", lambda *_: True),
     "the old model is half put aside": (Path, "rename", lambda path, *_: path.name == "best"),
     "there is no model": (Path, "rename", lambda path, *_: path.name == ".best"),
-    "there is no result": (running.RunFolder, "write", lambda _, name, *__: name == "result.json"),
+    "there is no result": (RunFolder, "write", lambda _, name, *__: name == "result.json"),
 }
 
 

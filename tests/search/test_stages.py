@@ -43,3 +43,33 @@ def test_stages_that_recipes_share_are_built_once(bench):
 
 def test_what_cannot_be_built_lacks_no_stage(bench):
     assert bench.stages.missing(Recipe({"backend": "gone"})) == []
+
+
+def test_more_layers_in_float_than_were_ranked_are_known_to_fail(write_study, tmp_path):
+    parameters = {
+        "backend": ["onnxruntime"],
+        "onnxruntime.quantization": ["dynamic_int8"],
+        "onnxruntime.dynamic_op_types": ["linear", "all"],
+        "onnxruntime.float_layers": [1, 2],
+    }
+    loaded = load_study(write_study(tmp_path / "study", parameters))
+    with (
+        Prepared(loaded, Store(tmp_path / "store")) as prepared,
+        Workbench(prepared, RunFolder(tmp_path / "run")) as bench,
+    ):
+        one, two, others, _ = prepared.space.recipes()
+        assert not bench.stages.known_to_fail(two), "nothing was ranked yet"
+        assert "leaves nothing to quantise" in bench.build(one).error
+        assert bench.stages.known_to_fail(two)
+        assert not bench.stages.known_to_fail(others), "of all operators there are more"
+
+
+def test_what_needs_a_stage_that_failed_is_known_to_fail(bench, tmp_path):
+    broken, whole = (
+        bench.prepared.space.complete(part) for part in (WEIGHTS, {"backend": "openvino"})
+    )
+    failed = {bench.build(broken).key}
+    seed, host = bench.config.search.seed, lambda: bench.prepared.host
+    stages = StoredStages(bench.prepared.task, Store(tmp_path / "store"), seed, host, failed)
+    assert stages.known_to_fail(broken)
+    assert not stages.known_to_fail(whole)

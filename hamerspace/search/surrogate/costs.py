@@ -19,6 +19,10 @@ class Stages(Protocol):
         """Labels of the build stages whose results are not at hand."""
         ...
 
+    def known_to_fail(self, recipe: Recipe) -> bool:
+        """Whether what was built for others tells that ``recipe`` cannot be built."""
+        ...
+
 
 class Costs:
     """Predicts the seconds of a trial from those of earlier ones, stage by stage.

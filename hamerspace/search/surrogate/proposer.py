@@ -1,8 +1,9 @@
 """Propose the recipe that is expected to add most to the front for the time that it takes."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -60,6 +61,7 @@ class Surrogate:
         settings: Settings | None = None,
     ) -> None:
         self._settings = settings or Settings()
+        self._stages = stages
         encoder = Encoder(space)
         self._pool = Pool(space, encoder, seed)
         self._models = Models(encoder, goal, self._settings.tune_growth)
@@ -91,12 +93,17 @@ class Surrogate:
         self._models.learn(records)
         forecast = self._models.forecast(rows)
         gains = _gains(forecast, front)
-        best = np.argsort(-gains)[:_SHORTLIST]
+        best = self._shortlist(recipes, np.argsort(-gains).tolist())
         shortlist = [recipes[index] for index in best]
         settings = self._settings
         count = max(1 + len(records) // settings.trials_a_fit, settings.drawn_from)
         dear = self._dear(shortlist, records)
-        return _greedily(shortlist, forecast.of(best), front, dear, count)
+        return _greedily(shortlist, forecast.of(np.array(best)), front, dear, count)
+
+    def _shortlist(self, recipes: Sequence[Recipe], order: Iterable[int]) -> list[int]:
+        """The first of them in this order, less what is known to fail while anything else is."""
+        hopeful = (index for index in order if not self._stages.known_to_fail(recipes[index]))
+        return list(islice(hopeful, _SHORTLIST)) or list(islice(order, _SHORTLIST))
 
     def _dear(self, recipes: Sequence[Recipe], records: Sequence[Record]) -> Floats:
         """What gains are divided by, ``[recipes]``."""

@@ -96,7 +96,7 @@ def test_the_best_of_a_space_is_found_far_sooner_than_by_chance(search, spaces, 
 
 @pytest.mark.parametrize("cheap", ["onnxruntime", "openvino"])
 def test_of_equally_good_recipes_the_cheap_ones_come_first(assemble, goal, record, cheap):
-    class Stages:
+    class Stages(NothingBuilt):
         def missing(self, recipe):
             return [] if recipe.backend == cheap else ["qat"]
 
@@ -113,6 +113,20 @@ def test_of_equally_good_recipes_the_cheap_ones_come_first(assemble, goal, recor
     assert len(records) == 4
     proposer = Surrogate(space, wanted, Stages(), 0, Settings(cost_exponent=1.0))
     assert proposer.propose(records).recipe.backend == cheap
+
+
+def test_what_is_known_to_fail_comes_last(small, goal, record):
+    class Stages(NothingBuilt):
+        def known_to_fail(self, recipe):
+            return recipe.backend == "onnxruntime"
+
+    proposer, records = Surrogate(small, goal(), Stages(), 0), {}
+    while (proposal := proposer.propose(records)) is not None:
+        records[len(records)] = record(proposal.recipe, goal(), None)
+    failing = [r.recipe.backend == "onnxruntime" for r in records.values()]
+    assert 1 < sum(failing) < len(failing) == 20
+    # The first is proposed with nothing known at all.
+    assert failing[1:] == sorted(failing[1:])
 
 
 def test_what_is_like_recipes_that_failed_waits(search, small, goal):
