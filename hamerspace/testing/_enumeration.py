@@ -1,6 +1,7 @@
-"""Every legal combination of a backend's parameters."""
+"""The legal combinations of a backend's parameters, and a few that stand for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations as combinations_of
 
 from hamerspace.backends.base import FLOAT_LAYERS, BackendConfig
 from hamerspace.recipe import Mask, Parameter, Scalar
@@ -41,6 +42,20 @@ def enumerate_parameters(
             )
         ]
     return combinations
+
+
+def of_each_pair(combinations: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
+    """Return a few of the combinations, with every pair of values that one of them holds.
+
+    Most faults hang on one value or on two together (Kuhn, Wallace and Gallo, "Software fault
+    interactions and implications for software testing", 2004). The first is always among them.
+    """
+    pairs = [set(combinations_of(chosen.items(), 2)) for chosen in combinations]
+    missing = set().union(*pairs)
+    found = [0] if pairs else []
+    while missing := missing - pairs[found[-1]] if found else set():
+        found.append(max(range(len(pairs)), key=lambda index: len(pairs[index] & missing)))
+    return [dict(combinations[index]) for index in found]
 
 
 def illegal_parameters(config: BackendConfig, combination: Mapping[str, Scalar]) -> list[str]:

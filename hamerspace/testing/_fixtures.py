@@ -17,7 +17,7 @@ from hamerspace.errors import NothingToLowerError
 from hamerspace.recipe import Mask, Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.testing._comparison import Tolerance, random_batch
-from hamerspace.testing._enumeration import enumerate_parameters
+from hamerspace.testing._enumeration import enumerate_parameters, of_each_pair
 
 _WEIGHTLESS = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -130,16 +130,32 @@ class BackendFixtures:
     def backend(self) -> Backend:
         return self.config.create()
 
+    @pytest.fixture(
+        scope="class", params=["pairs", pytest.param("the rest", marks=pytest.mark.exhaustive)]
+    )
+    def combinations(
+        self, request: pytest.FixtureRequest, masks: tuple[Mask, ...]
+    ) -> list[dict[str, Scalar]]:
+        """Legal combinations with every pair of values; marked ``exhaustive``, all the others."""
+        every = enumerate_parameters(self.config, masks)
+        few = of_each_pair(every)
+        if request.param == "pairs":
+            return few
+        rest = [combination for combination in every if combination not in few]
+        if not rest:
+            pytest.skip("the pairs are all combinations that there are")
+        return rest
+
     @pytest.fixture(scope="class")
     def built(
         self,
         backend: Backend,
         source: ModelArtifact,
-        masks: tuple[Mask, ...],
+        combinations: list[dict[str, Scalar]],
         calibration: Sequence[Arrays],
         tmp_path_factory: pytest.TempPathFactory,
     ) -> list[Built]:
-        """Every legal combination, built once, in folders that hold only what they must.
+        """The combinations, built once, in folders that hold only what they must.
 
         Those in whose bits no weight of the source can be stored are left out.
         """
@@ -148,7 +164,7 @@ class BackendFixtures:
         folders: dict[str, Candidate] = {}
         refused: set[str] = set()
         built = []
-        for combination in enumerate_parameters(self.config, masks):
+        for combination in combinations:
             parameters, runtime = self.config.split(combination)
             key = repr(sorted(parameters.items()))
             if key in refused:

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 
 from hamerspace.backends.base import BackendConfig
@@ -5,6 +7,7 @@ from hamerspace.recipe import Condition, Mask, Parameter
 from hamerspace.testing._enumeration import (
     enumerate_parameters,
     illegal_parameters,
+    of_each_pair,
 )
 
 
@@ -70,3 +73,17 @@ def test_illegal_combinations_are_explained(chosen, problem):
 
 def test_legal_combinations_have_no_problem():
     assert all(illegal_parameters(TOY, c) == [] for c in enumerate_parameters(TOY))
+
+
+def test_few_combinations_hold_every_pair():
+    every = enumerate_parameters(TOY)
+    few = of_each_pair(every)
+    assert few[0] == every[0]
+    assert len(few) < len(every)
+    pairs = [{p for c in chosen for p in combinations(c.items(), 2)} for chosen in (few, every)]
+    assert pairs[0] == pairs[1]
+
+
+def test_of_none_none_stand_for_them():
+    assert of_each_pair([]) == []
+    assert of_each_pair([{"backend": "toy"}]) == [{"backend": "toy"}]
