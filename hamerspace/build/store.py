@@ -85,7 +85,7 @@ class Store:
     """
 
     def __init__(self, root: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        self.root = root
+        self.root = root.absolute()  # jobs that read it run in folders of their own
         self.max_bytes = max_bytes
 
     def path(self, key: str) -> Path:

@@ -325,6 +325,15 @@ def test_a_file_is_told_by_its_bytes(tmp_path):
     assert file_digest(one) == file_digest(two) != file_digest(three)
 
 
+def test_a_relative_folder_is_found_from_any_other(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    store = Store(Path("cache"))
+    made = store.make(content_key(n=1), lambda scratch: (scratch / "file").touch())
+    monkeypatch.chdir("/")
+    assert made.is_dir()
+    assert made == tmp_path / "cache" / content_key(n=1)[:2] / content_key(n=1)
+
+
 def test_the_folder_is_the_users_choice(monkeypatch, tmp_path):
     monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path))
     assert default_store_folder() == tmp_path
