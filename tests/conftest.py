@@ -1,6 +1,7 @@
 """Fixtures of all tests: a cache and a history of their own, a tiny model, studies of it."""
 
 import ctypes
+import dataclasses
 import os
 import random
 import signal
@@ -33,6 +34,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGINT, signal
 
 _CAPABILITIES_V3 = 0x20080522  # of <linux/capability.h>
 _PASSES_BY_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+_BRIEFER = 4
 USERS_DATA = os.environ.get("HAMERSPACE_DATA")
 
 
@@ -78,6 +80,37 @@ def own_cache(tmp_path_factory):
         patch.setenv("HAMERSPACE_DATA", str(folder / "data"))
         patch.setenv("HAMERSPACE_HISTORY", str(folder / "history.json"))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_servers():
+    """Let build servers outlive their studies: what they import takes long."""
+    from hamerspace.search import prepared, workbench
+    from hamerspace.search.starter import write
+    from tests.servers import KeptWorker
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (prepared, workbench, write):
+            patch.setattr(module, "Worker", KeptWorker)
+        yield
+    KeptWorker.end_all()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def brief_timing(request):
+    """Time models for a quarter as long: no test asserts a time, but those of the timing itself."""
+    from hamerspace.measure import latency
+
+    def briefly(run, plan, clear=None):
+        plan = dataclasses.replace(plan, max_s=plan.max_s / _BRIEFER, min_s=plan.min_s / _BRIEFER)
+        return extend(run, plan, clear)
+
+    extend, warm_up = latency.LatencyRun.extend, latency._Side.warm_up
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name != "measure":
+            patch.setattr(latency.LatencyRun, "extend", briefly)
+            patch.setattr(warm_up, "__defaults__", (warm_up.__defaults__[0] / _BRIEFER,))
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -118,6 +118,8 @@ def _reply(
 def _run_child(request: dict[str, Any], write_fd: int) -> None:
     """Run the job, send the answer, and end without any clean-up of the parent's."""
     os.setpgid(0, 0)
+    if "cwd" in request:
+        os.chdir(request["cwd"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -127,6 +127,8 @@ class Worker:
     ) -> Outcome:
         """Run ``module:function`` with JSON-representable arguments and result.
 
+        It starts in the working directory that the caller has now.
+
         Where the server itself dies, which says nothing of the job, the job is run once more on
         a new one. If that dies too, the job is what both had in common: it has crashed. So it is
         with a job that another process kills, be it the kernel for want of memory.
@@ -142,13 +144,15 @@ class Worker:
         Raises:
             SessionError: No server can be started.
         """
-        request = {
+        request: dict[str, Any] = {
             "function": function,
             "arguments": dict(arguments),
             "log": str(log),
             "timeout_s": timeout_s,
             "memory_bytes": (memory_mb or default_limit_mb()) * 1e6,
         }
+        with contextlib.suppress(FileNotFoundError):  # it may have been deleted
+            request["cwd"] = str(Path.cwd())
         outcome = self._run(request)
         return self._run(request) if outcome.killed else outcome
 
