@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 import onnx
@@ -73,10 +74,7 @@ def _of_inputs(t: Translation, node: Any) -> fx.Node:
 
 @handles(*_OF_MANY)
 def _of_many(t: Translation, node: Any) -> fx.Node:
-    first, *others = t.inputs(node)
-    for other in others:
-        first = t.call(_OF_MANY[node.op_type], first, other)
-    return first
+    return reduce(partial(t.call, _OF_MANY[node.op_type]), t.inputs(node))
 
 
 @handles("Cast")
@@ -219,14 +217,10 @@ def _gather_elements(t: Translation, node: Any) -> fx.Node:
     return t.call(torch.gather, x, t.attribute(node, "axis", 0), indices)
 
 
-@handles("Expand")
-def _expand(t: Translation, node: Any) -> fx.Node:
-    return t.call(expand, t.tensor(node.input[0]), t.sizes(node, 1))
-
-
-@handles("Tile")
-def _tile(t: Translation, node: Any) -> fx.Node:
-    return t.call(torch.tile, t.tensor(node.input[0]), t.sizes(node, 1))
+@handles("Expand", "Tile")
+def _repeat(t: Translation, node: Any) -> fx.Node:
+    function: Any = expand if node.op_type == "Expand" else torch.tile
+    return t.call(function, t.tensor(node.input[0]), t.sizes(node, 1))
 
 
 @handles("ConstantOfShape")

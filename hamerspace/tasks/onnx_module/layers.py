@@ -10,20 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from hamerspace.errors import BuildError
 from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 
-_CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_NORM = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-_INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
-_MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
-_AVERAGE_POOL: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
-_GLOBAL: dict[str, dict[int, Any]] = {
-    "GlobalAveragePool": {
-        3: nn.AdaptiveAvgPool1d,
-        4: nn.AdaptiveAvgPool2d,
-        5: nn.AdaptiveAvgPool3d,
-    },
-    "GlobalMaxPool": {3: nn.AdaptiveMaxPool1d, 4: nn.AdaptiveMaxPool2d, 5: nn.AdaptiveMaxPool3d},
-}
+_GLOBAL = {"GlobalAveragePool": "AdaptiveAvgPool", "GlobalMaxPool": "AdaptiveMaxPool"}
 _ACTIVATIONS: dict[str, Any] = {
     "Relu": nn.ReLU,
     "Sigmoid": nn.Sigmoid,
@@ -34,8 +21,14 @@ _ACTIVATIONS: dict[str, Any] = {
     "Softplus": nn.Softplus,
     "Softsign": nn.Softsign,
     "HardSwish": nn.Hardswish,
+    "Gelu": nn.GELU,
 }
-_ALPHAS = {"Elu": 1.0, "LeakyRelu": 0.01}
+_OPTIONS: dict[str, tuple[str, Any]] = {
+    "Elu": ("alpha", 1.0),
+    "LeakyRelu": ("alpha", 0.01),
+    "Gelu": ("approximate", "none"),
+}
+"""The attribute that an activation has, and its default."""
 
 
 @handles("Conv")
@@ -45,7 +38,7 @@ def _conv(t: Translation, node: Any) -> fx.Node:
     groups = t.attribute(node, "group", 1)
     strides, dilations = _each(t, node, "strides", rank), _each(t, node, "dilations", rank)
     x, padding = _padded(t, node, weight.shape[2:], strides, dilations, 0.0)
-    layer = _CONV[rank](
+    layer = _kind("Conv", rank)(
         weight.shape[1] * groups,
         weight.shape[0],
         weight.shape[2:],
@@ -67,7 +60,7 @@ def _conv_transpose(t: Translation, node: Any) -> fx.Node:
     explicit = t.attribute(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
     if not explicit or pads[:rank] != pads[rank:] or t.attribute(node, "output_shape", None):
         raise BuildError(f"the padding of '{node.name}' (ConvTranspose) has no form in PyTorch")
-    layer = _TRANSPOSED[rank](
+    layer = _kind("ConvTranspose", rank)(
         weight.shape[0],
         weight.shape[1] * groups,
         weight.shape[2:],
@@ -140,7 +133,7 @@ def _batch_norm(t: Translation, node: Any) -> fx.Node:
         raise BuildError(f"'{node.name}' (BatchNormalization) is in training mode; export again")
     scale, shift, mean, variance = (t.constant(node, i) for i in range(1, 5))
     assert scale is not None
-    layer = _NORM[t.rank(node.input[0])](
+    layer = _kind("BatchNorm", max(t.rank(node.input[0]) - 2, 1))(
         len(scale),
         t.attribute(node, "epsilon", 1e-5),
         1 - t.attribute(node, "momentum", 0.9),
@@ -154,7 +147,7 @@ def _instance_norm(t: Translation, node: Any) -> fx.Node:
     scale, shift = t.constant(node, 1), t.constant(node, 2)
     assert scale is not None
     epsilon = t.attribute(node, "epsilon", 1e-5)
-    layer = _INSTANCE[t.rank(node.input[0])](len(scale), epsilon, affine=True)
+    layer = _kind("InstanceNorm", t.rank(node.input[0]) - 2)(len(scale), epsilon, affine=True)
     return t.layer(node, fill(layer, weight=scale, bias=shift), t.tensor(node.input[0]))
 
 
@@ -179,7 +172,8 @@ def _max_pool(t: Translation, node: Any) -> fx.Node:
     dilations = _each(t, node, "dilations", len(kernel))
     x, padding = _padded(t, node, kernel, strides, dilations, float("-inf"))
     ceil = bool(t.attribute(node, "ceil_mode", 0))
-    layer = _MAX_POOL[len(kernel)](tuple(kernel), strides, padding, dilations, ceil_mode=ceil)
+    pool = _kind("MaxPool", len(kernel))
+    layer = pool(tuple(kernel), strides, padding, dilations, ceil_mode=ceil)
     return t.layer(node, layer, x)
 
 
@@ -188,33 +182,27 @@ def _average_pool(t: Translation, node: Any) -> fx.Node:
     kernel = t.attribute(node, "kernel_shape", None)
     rank = len(kernel)
     include = bool(t.attribute(node, "count_include_pad", 0))
-    pads = _pads(t, node, kernel, _each(t, node, "strides", rank), (1,) * rank)
-    if max(_each(t, node, "dilations", rank)) > 1 or (pads[:rank] != pads[rank:] and not include):
-        raise BuildError(f"the windows of '{node.name}' (AveragePool) have no form in PyTorch")
     strides = _each(t, node, "strides", rank)
     x, padding = _padded(t, node, kernel, strides, (1,) * rank, 0.0)
+    uneven = x is not t.tensor(node.input[0])
+    if max(_each(t, node, "dilations", rank)) > 1 or (uneven and not include):
+        raise BuildError(f"the windows of '{node.name}' (AveragePool) have no form in PyTorch")
     ceil = bool(t.attribute(node, "ceil_mode", 0))
-    layer = _AVERAGE_POOL[rank](tuple(kernel), strides, padding, ceil, include)
+    layer = _kind("AvgPool", rank)(tuple(kernel), strides, padding, ceil, include)
     return t.layer(node, layer, x)
 
 
 @handles(*_GLOBAL)
 def _global_pool(t: Translation, node: Any) -> fx.Node:
-    layer = _GLOBAL[node.op_type][t.rank(node.input[0])](1)
+    layer = _kind(_GLOBAL[node.op_type], t.rank(node.input[0]) - 2)(1)
     return t.layer(node, layer, t.tensor(node.input[0]))
 
 
 @handles(*_ACTIVATIONS)
 def _activation(t: Translation, node: Any) -> fx.Node:
-    alpha = _ALPHAS.get(node.op_type)
-    given = [] if alpha is None else [t.attribute(node, "alpha", alpha)]
+    option = _OPTIONS.get(node.op_type)
+    given = [] if option is None else [t.attribute(node, *option)]
     return t.layer(node, _ACTIVATIONS[node.op_type](*given), t.tensor(node.input[0]))
-
-
-@handles("Gelu")
-def _gelu(t: Translation, node: Any) -> fx.Node:
-    layer = nn.GELU(t.attribute(node, "approximate", "none"))
-    return t.layer(node, layer, t.tensor(node.input[0]))
 
 
 @handles("PRelu")
@@ -234,6 +222,11 @@ def _clip(t: Translation, node: Any) -> fx.Node:
     return t.call(torch.clamp, x, low, high)
 
 
+def _kind(name: str, dimensions: int) -> Any:
+    """The class of a layer for so many dimensions, such as ``nn.Conv2d``."""
+    return getattr(nn, f"{name}{dimensions}d")
+
+
 def _bound(t: Translation, node: Any, index: int, name: str) -> float | None:
     array = t.constant(node, index)
     bound = t.attribute(node, name, None) if array is None else array.item()
@@ -243,7 +236,7 @@ def _bound(t: Translation, node: Any, index: int, name: str) -> float | None:
 def _weight(t: Translation, node: Any) -> Any:
     weight = t.constant(node, 1)
     assert weight is not None
-    if weight.ndim - 2 not in _CONV:
+    if not 1 <= weight.ndim - 2 <= 3:
         raise BuildError(f"'{node.name}' ({node.op_type}) has {weight.ndim - 2} dimensions")
     return weight
 

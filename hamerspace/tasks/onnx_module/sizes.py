@@ -5,14 +5,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import fx
+
+from hamerspace.tasks.onnx_module.translate import SIZE_HANDLERS, Translation, handles
 
 Number = Any  # int, float, or what a tracer puts in their place
 Sizes = Any  # list of numbers, or one
-
-
-def shape(x: Tensor, start: int = 0, end: int | None = None) -> list[Number]:
-    return list(x.shape[start:end])
 
 
 def gather(sizes: Sizes, indices: Sizes) -> Sizes:
@@ -36,16 +34,12 @@ def concat(*parts: Sizes) -> Sizes:
     return [number for part in parts for number in part]
 
 
-def unsqueeze(sizes: Sizes, axes: Sizes = None) -> Sizes:  # noqa: ARG001 - a number has one way
+def unsqueeze(sizes: Sizes, *_axes: Sizes) -> Sizes:
     return [sizes]
 
 
-def squeeze(sizes: Sizes, axes: Sizes = None) -> Sizes:  # noqa: ARG001 - a list of one has one way
+def squeeze(sizes: Sizes, *_axes: Sizes) -> Sizes:
     return sizes[0]
-
-
-def cast(sizes: Sizes) -> Sizes:
-    return sizes
 
 
 def product(sizes: Sizes, keepdims: bool) -> Sizes:
@@ -80,3 +74,39 @@ OF_TWO: dict[str, Callable[[Number, Number], Number]] = {
 
 def _listed(sizes: Sizes) -> list[Number]:
     return sizes if isinstance(sizes, list) else [sizes]
+
+
+@handles(*OF_TWO, table=SIZE_HANDLERS)
+def _of_two_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(of_two, node.op_type, t.sizes(node, 0), t.sizes(node, 1))
+
+
+_OF_ALL: dict[str, Any] = {
+    "Gather": gather,
+    "Concat": concat,
+    "Unsqueeze": unsqueeze,
+    "Squeeze": squeeze,
+}
+
+
+@handles(*_OF_ALL, table=SIZE_HANDLERS)
+def _of_all(t: Translation, node: Any) -> fx.Node:
+    return t.call(_OF_ALL[node.op_type], *(t.sizes(node, i) for i in range(len(node.input))))
+
+
+@handles("Slice", table=SIZE_HANDLERS)
+def _slice_sizes(t: Translation, node: Any) -> fx.Node:
+    if t.has(node, 1):
+        return t.call(window, *(t.sizes(node, i) for i in range(5)))
+    bounds = (list(t.attribute(node, name, [])) for name in ("starts", "ends"))
+    return t.call(window, t.sizes(node, 0), *bounds)
+
+
+@handles("ReduceProd", table=SIZE_HANDLERS)
+def _product_of_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.call(product, t.sizes(node, 0), bool(t.attribute(node, "keepdims", 1)))
+
+
+@handles("Cast", table=SIZE_HANDLERS)
+def _cast_sizes(t: Translation, node: Any) -> fx.Node:
+    return t.tensor(node.input[0])

@@ -15,9 +15,13 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, fx, nn
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.onnx_module import sizes
-from hamerspace.tasks.onnx_module.values import Computed, Constant, Sizes, Value
 
+Value = npt.NDArray[Any] | fx.Node
+"""What an ONNX tensor is: an array where it is known now, else the node that computes it.
+
+A node marked by ``meta["sizes"]`` gives Python numbers, computed from shapes: a list, or one
+number. As tensors they would freeze the batch size when the module is traced.
+"""
 Handler = Callable[["Translation", Any], Any]
 HANDLERS: dict[str, Handler] = {}
 """Operator type to what translates a node of it; returns an ``fx.Node`` or one for each output."""
@@ -56,10 +60,10 @@ class Translation:
     def run(self) -> fx.GraphModule:
         graph = self._graph
         for tensor in graph.initializer:
-            self._values[tensor.name] = Constant(numpy_helper.to_array(tensor))
+            self._values[tensor.name] = numpy_helper.to_array(tensor)
         for value in graph.input:
             if value.name not in self._values:
-                self._values[value.name] = Computed(self._fx.placeholder(_identifier(value.name)))
+                self._values[value.name] = self._fx.placeholder(_identifier(value.name))
         for node in graph.node:
             self._translate(node)
         outputs = tuple(self.tensor(value.name) for value in graph.output)
@@ -88,28 +92,23 @@ class Translation:
         given = [self._values[name] for name in node.input if name]
         if node.op_type in ("Identity", "Dropout"):
             return given[:1]
-        if all(isinstance(value, Constant) for value in given):
+        computed = [value for value in given if isinstance(value, fx.Node)]
+        if not computed:
             return self._folded(node)
         if node.op_type == "Shape":
             return [self._shape(node)]
-        sized = any(isinstance(value, Sizes) for value in given)
-        if sized and not any(isinstance(value, Computed) for value in given):
-            handler = SIZE_HANDLERS.get(node.op_type)
-            if handler is not None:
-                return [Sizes(handler(self, node))]
+        if node.op_type in SIZE_HANDLERS and all("sizes" in value.meta for value in computed):
+            return [_sizes(SIZE_HANDLERS[node.op_type](self, node))]
         if node.op_type not in HANDLERS:
             raise BuildError(
                 f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) is translated "
                 "to PyTorch on sizes only"
             )
         result = HANDLERS[node.op_type](self, node)
-        results = result if isinstance(result, list) else [result]
-        return [r if isinstance(r, Constant | Sizes) else Computed(r) for r in results]
+        return result if isinstance(result, list) else [result]
 
     def _folded(self, node: Any) -> list[Value]:
-        arrays = {
-            n: v.array for n in node.input if n and isinstance(v := self._values[n], Constant)
-        }
+        arrays = {name: self._values[name] for name in node.input if name}
         model = onnx.helper.make_model(
             onnx.helper.make_graph(
                 [node],
@@ -119,15 +118,15 @@ class Translation:
             ),
             opset_imports=[onnx.helper.make_opsetid("", self.opset)],
         )
-        return [Constant(np.asarray(a)) for a in ReferenceEvaluator(model).run(None, arrays)]
+        return [np.asarray(a) for a in ReferenceEvaluator(model).run(None, arrays)]
 
     def _shape(self, node: Any) -> Value:
         start = self.attribute(node, "start", 0)
         end = self.attribute(node, "end", None)
         known = self.shape(node.input[0])
         if known is not None and all(d is not None for d in known[start:end]):
-            return Constant(np.array(known[start:end], np.int64))
-        return Sizes(self.call(sizes.shape, self.tensor(node.input[0]), start, end))
+            return np.array(known[start:end], np.int64)
+        return _sizes(self.call(shape, self.tensor(node.input[0]), start, end))
 
     def attribute(self, node: Any, name: str, default: Any) -> Any:
         """The value of an attribute; text as ``str``."""
@@ -150,25 +149,25 @@ class Translation:
         if not self.has(node, index):
             return None
         value = self._values[node.input[index]]
-        if not isinstance(value, Constant):
+        if isinstance(value, fx.Node):
             raise BuildError(
                 f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes input "
                 f"{index} from other nodes; PyTorch needs it fixed"
             )
-        return value.array
+        return value
 
     def is_constant(self, node: Any, index: int) -> bool:
-        return self.has(node, index) and isinstance(self._values[node.input[index]], Constant)
+        return self.has(node, index) and isinstance(self._values[node.input[index]], np.ndarray)
 
     def sizes(self, node: Any, index: int) -> Any:
         """Numbers, or the node that computes them; ``None`` where the input is not given."""
         if not self.has(node, index):
             return None
         value = self._values[node.input[index]]
-        if isinstance(value, Constant):
-            return value.array.tolist()
-        if isinstance(value, Sizes):
-            return value.node
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        if "sizes" in value.meta:
+            return value
         raise BuildError(
             f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes sizes that "
             "depend on the data"
@@ -177,11 +176,11 @@ class Translation:
     def tensor(self, name: str) -> fx.Node:
         """A tensor; constants become parameters, or buffers where they are not trained."""
         value = self._values[name]
-        if isinstance(value, Computed | Sizes):
-            return value.node
+        if isinstance(value, fx.Node):
+            return value
         key = id(value)
         if key not in self._attributes:
-            self._attributes[key] = self._attach(name, value.array)
+            self._attributes[key] = self._attach(name, value)
         return self._attributes[key]
 
     def inputs(self, node: Any) -> list[fx.Node]:
@@ -190,8 +189,8 @@ class Translation:
     def shape(self, name: str) -> list[int | None] | None:
         """Dimensions as far as they are known; ``None`` where not even their number is."""
         value = self._values.get(name)
-        if isinstance(value, Constant):
-            return list(value.array.shape)
+        if isinstance(value, np.ndarray):
+            return list(value.shape)
         return self._shapes.get(name)
 
     def rank(self, name: str) -> int:
@@ -228,12 +227,12 @@ class Translation:
             return None
         other = next(name for name in user.input if name != output)
         value = self._values.get(other)
-        if not isinstance(value, Constant) or value.array.shape not in ((size,), (1, size)):
+        if not isinstance(value, np.ndarray) or value.shape not in ((size,), (1, size)):
             return None
         user.op_type = "Identity"
         del user.input[:]
         user.input.append(output)
-        return value.array.reshape(size)
+        return value.reshape(size)
 
     def _attach(self, name: str, array: npt.NDArray[Any]) -> fx.Node:
         tensor = torch.from_numpy(np.array(array))
@@ -251,9 +250,9 @@ class Translation:
         return base if count == 1 else self._unique(f"{base}_{count}")
 
 
-def parameter(array: npt.NDArray[Any]) -> nn.Parameter:
-    """A trainable copy."""
-    return nn.Parameter(torch.from_numpy(np.array(array)))
+def shape(x: Tensor, start: int, end: int | None) -> list[Any]:
+    """Sizes as Python numbers."""
+    return list(x.shape[start:end])
 
 
 def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
@@ -264,6 +263,11 @@ def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
                 target: Tensor = getattr(module, name)
                 target.copy_(torch.from_numpy(np.array(array)))
     return module
+
+
+def _sizes(node: fx.Node) -> fx.Node:
+    node.meta["sizes"] = True
+    return node
 
 
 def _identifier(name: str) -> str:
