@@ -6,8 +6,9 @@ to look at what comes of it. Files stay as they are: only what is read into memo
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +18,10 @@ from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helpe
 
 from hamerspace.tasks.model import ModelArtifact
 
-QUANTIZED_OPERATORS = frozenset(
-    {
-        "ConvInteger",
-        "DequantizeLinear",
-        "DynamicQuantizeLSTM",
-        "DynamicQuantizeLinear",
-        "DynamicQuantizeMatMul",
-        "GatherBlockQuantized",
-        "MatMulBnb4",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
-        "MatMulNBits",
-        "QAttention",
-        "QEmbedLayerNormalization",
-        "QGemm",
-        "QLinearAdd",
-        "QLinearConv",
-        "QLinearMatMul",
-        "QuantizeLinear",
-    }
-)
-
-# Random, or the way in which a model stores few bits.
-_KEPT = QUANTIZED_OPERATORS | {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
+_QUANTIZED = re.compile(r"^Q[A-Z]|uantize|Integer(ToFloat)?$|NBits$|Bnb4$")
+"""Names of operators by which a model stores or computes in few bits."""
+_DRAWN = ("Bernoulli", "Multinomial", "Random")
+"""How the names of operators start that give other values each time."""
 _SMALL_BYTES = 1024
 """Shapes and scalars may grow by as much when they are computed."""
 _STANDARD = ("", "ai.onnx")
@@ -91,29 +65,26 @@ def fold_constants(proto: Any, *, untie: bool = False) -> Any:
     nodes = _constant_nodes(graph)
     if not nodes:
         return proto
-    sizes = {name: _float32_bytes(t.data_type, t.dims) for name, t in named_tensors(graph)}
-    readers = Counter(name for node in graph.node for name in _read_by([node]))
+    sizes = {name: _bytes(tensor, as_float32=True) for name, tensor in named_tensors(graph)}
+    readers = Counter(name for node in graph.node for name in read_by([node]))
     folded: set[int] = set()
     for group in _groups(nodes):
-        read = Counter(name for node in group for name in _read_by([node]))
+        read = Counter(name for node in group for name in read_by([node]))
         made = [name for node in group for name in node.output if readers[name] > read[name]]
         try:
             tensors = _computed(proto, group, read, made)
         except Exception:  # noqa: BLE001, S112 - a type or an operator that cannot be run alone
             continue
         spared = sum(sizes.get(n, 0) for n in read if untie or readers[n] == read[n])
-        grown = sum(_float32_bytes(t.data_type, t.dims) for t in tensors) - spared
+        grown = sum(_bytes(tensor, as_float32=True) for tensor in tensors) - spared
         if grown <= _SMALL_BYTES:
             graph.initializer.extend(tensors)
             folded.update(map(id, group))
-    rest = [node for node in graph.node if id(node) not in folded]
-    del graph.node[:]
-    graph.node.extend(rest)
-    used = _read_by(graph.node) | {value.name for value in (*graph.input, *graph.output)}
+    refill(graph.node, [node for node in graph.node if id(node) not in folded])
+    used = read_by(graph.node) | {value.name for value in (*graph.input, *graph.output)}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     if len(kept) < len(graph.initializer):
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
+        refill(graph.initializer, kept)
     return proto
 
 
@@ -126,17 +97,15 @@ def in_float32(proto: Any) -> bool:
         Whether anything lost digits: there were doubles.
     """
     held = {tensor.name for tensor in proto.graph.initializer}
-    fed = [value for value in proto.graph.input if value.name not in held]
-    del proto.graph.input[:]
-    proto.graph.input.extend(fed)
+    refill(proto.graph.input, [value for value in proto.graph.input if value.name not in held])
     proto.ir_version = max(proto.ir_version, 4)  # the first in which that is allowed
+    narrower = TensorProto.DOUBLE in _kinds(proto)
     renamed: dict[str, str] = {}
-    before, after, narrower = [], [], False
+    before, after = [], []
     for value in (*proto.graph.input, *proto.graph.output):
         kind = value.type.tensor_type.elem_type
         if kind not in _OTHER_FLOATS:
             continue
-        narrower |= kind == TensorProto.DOUBLE
         inner = renamed[value.name] = f"{value.name}__float32"
         if value in proto.graph.input:
             before.append(helper.make_node("Cast", [value.name], [inner], to=TensorProto.FLOAT))
@@ -146,26 +115,26 @@ def in_float32(proto: Any) -> bool:
     for number, graph in enumerate(graphs_of(proto.graph)):
         values += [*graph.value_info, *graph.input, *graph.output] if number else []
         for tensor in _tensors(graph):
-            narrower |= _to_float32(tensor)
+            if tensor.data_type in _OTHER_FLOATS:
+                floats = numpy_helper.to_array(tensor).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(floats, tensor.name))
         for node in graph.node:
             _rewrite(node, renamed)
     for value in values:
         if value.type.tensor_type.elem_type in _OTHER_FLOATS:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
-    nodes = [*before, *proto.graph.node, *after]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
+    refill(proto.graph.node, [*before, *proto.graph.node, *after])
     return narrower
 
 
 def has_other_floats(proto: Any) -> bool:
     """Whether a graph holds or takes floating-point numbers other than float32."""
-    values = (*proto.graph.input, *proto.graph.output)
-    return any(v.type.tensor_type.elem_type in _OTHER_FLOATS for v in values) or any(
-        tensor.data_type in _OTHER_FLOATS
-        for graph in graphs_of(proto.graph)
-        for tensor in _tensors(graph)
-    )
+    return not _kinds(proto).isdisjoint(_OTHER_FLOATS)
+
+
+def is_quantized(op_type: str) -> bool:
+    """Whether an operator is of models that are quantised already."""
+    return _QUANTIZED.search(op_type) is not None
 
 
 def load_session(model: Path | bytes, *, optimized: bool = True) -> Any:
@@ -180,13 +149,25 @@ def load_session(model: Path | bytes, *, optimized: bool = True) -> Any:
 
 
 def graphs_of(graph: Any) -> Iterator[Any]:
-    """A graph and those within its nodes: the branches of If, the bodies of Loop and Scan."""
+    """A graph and those within its nodes."""
     yield graph
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from graphs_of(inner)
+        for inner in _subgraphs(node):
+            yield from graphs_of(inner)
+
+
+def read_by(nodes: Any) -> set[str]:
+    """Names that nodes read, within them too, where any name may be one of the outside."""
+    names = {name for node in nodes for name in node.input}
+    for inner in (graph for node in nodes for graph in _subgraphs(node)):
+        names |= read_by(inner.node) | {value.name for value in inner.output}
+    return names
+
+
+def refill(field: Any, values: Sequence[Any]) -> None:
+    """Let a repeated field of a graph hold other values, which may be some of its own."""
+    del field[:]
+    field.extend(values)
 
 
 def external_files(proto: Any) -> list[str]:
@@ -249,9 +230,9 @@ def _constant_nodes(graph: Any) -> list[Any]:
         if node.op_type == "Constant":
             known.update(node.output)
             continue
-        subgraphs = any(a.HasField("g") or a.graphs for a in node.attribute)
+        kept = is_quantized(node.op_type) or node.op_type.startswith(_DRAWN) or _subgraphs(node)
         inputs = [name for name in node.input if name]
-        if inputs and known.issuperset(inputs) and node.op_type not in _KEPT and not subgraphs:
+        if inputs and known.issuperset(inputs) and not kept:
             found.append(node)
             known.update(node.output)
     return found
@@ -274,14 +255,9 @@ def _groups(nodes: list[Any]) -> list[list[Any]]:
     return [sorted(group, key=lambda node: order[id(node)]) for group in unique.values()]
 
 
-def _read_by(nodes: Any) -> set[str]:
-    names = {name for node in nodes for name in node.input}
-    for node in nodes:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    names |= _read_by(inner.node) | {value.name for value in inner.output}
-    return names
+def _subgraphs(node: Any) -> list[Any]:
+    """The branches of If, the body of Loop or Scan."""
+    return [g for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs)]
 
 
 def _computed(proto: Any, nodes: list[Any], read: Mapping[str, int], made: list[str]) -> list[Any]:
@@ -311,14 +287,11 @@ def _rewrite(node: Any, renamed: Mapping[str, str]) -> None:
             attribute.i = TensorProto.FLOAT
 
 
-def _to_float32(tensor: Any) -> bool:
-    """Convert a tensor in place; whether it was of doubles."""
-    kind = tensor.data_type
-    if kind not in _OTHER_FLOATS:
-        return False
-    values = numpy_helper.to_array(tensor).astype(np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return bool(kind == TensorProto.DOUBLE)
+def _kinds(proto: Any) -> set[int]:
+    """Types of what a graph takes, gives and holds."""
+    values = (*proto.graph.input, *proto.graph.output)
+    held = (tensor for graph in graphs_of(proto.graph) for tensor in _tensors(graph))
+    return {v.type.tensor_type.elem_type for v in values} | {t.data_type for t in held}
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
@@ -338,17 +311,13 @@ def named_tensors(graph: Any) -> Iterator[tuple[str, Any]]:
             yield node.output[0], node.attribute[0].t
 
 
-def _float32_bytes(kind: int, dims: Any) -> int:
-    """Bytes of a tensor, were its floating-point numbers float32."""
-    width = 4 if kind in _OTHER_FLOATS else helper.tensor_dtype_to_np_dtype(kind).itemsize
-    return int(math.prod(dims)) * int(width)
-
-
-def _bytes(tensor: Any) -> int:
-    if tensor.data_type == TensorProto.STRING:
+def _bytes(tensor: Any, *, as_float32: bool = False) -> int:
+    """Bytes of a tensor, or what they were if its floating-point numbers were float32."""
+    kind = tensor.data_type
+    if kind == TensorProto.STRING:
         return sum(len(text) for text in tensor.string_data)
-    width = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return int(math.prod(tensor.dims)) * int(width)
+    kind = TensorProto.FLOAT if as_float32 and kind in _OTHER_FLOATS else kind
+    return int(math.prod(tensor.dims)) * int(helper.tensor_dtype_to_np_dtype(kind).itemsize)
 
 
 def _readers(graph: Any) -> Mapping[str, list[tuple[Any, int]]]:
@@ -361,7 +330,7 @@ def _readers(graph: Any) -> Mapping[str, list[tuple[Any, int]]]:
 
 
 def _holds_weights(node: Any, position: int, readers: Mapping[str, list[tuple[Any, int]]]) -> bool:
-    if node.op_type in QUANTIZED_OPERATORS:
+    if is_quantized(node.op_type):
         return not _block_bits(node) or position == (0 if "Gather" in node.op_type else 1)
     # A table that is looked up, or weights that are turned, before they are scaled.
     moving = node.op_type in ("Gather", "Reshape", "Squeeze", "Transpose", "Unsqueeze")

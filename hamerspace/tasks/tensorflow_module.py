@@ -269,17 +269,14 @@ def frozen_weights(function: NamedFunction) -> dict[str, npt.NDArray[Any]]:
     """The floating-point arrays of the graph by the name of their node."""
     import tensorflow as tf
 
-    graph = frozen(function).graph.as_graph_def()
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    nodes = graph_nodes(frozen(function).graph.as_graph_def())
     arrays = {n.name: tf.make_ndarray(n.attr["value"].tensor) for n in nodes if n.op == "Const"}
     return {name: a for name, a in arrays.items() if a.ndim and a.dtype.kind == "f"}
 
 
-def graph_operators(meta_graph: Any) -> set[str]:
-    """Operator types of a ``MetaGraphDef``, those within its functions included."""
-    graph = meta_graph.graph_def
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    return {node.op for node in nodes}
+def graph_nodes(graph: Any) -> list[Any]:
+    """Nodes of a ``GraphDef``, those within its functions included."""
+    return [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
 
 
 def import_keras() -> Any:

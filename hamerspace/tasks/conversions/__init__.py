@@ -16,12 +16,12 @@ CONVERSIONS: Registry[type[Conversion]] = Registry(
         "torch_export->onnx": "hamerspace.tasks.conversions.torch_onnx:TorchExportToOnnx",
         "torch_export->tflite": "hamerspace.tasks.conversions.torch_tflite:TorchExportToTflite",
         "torchscript->onnx": "hamerspace.tasks.conversions.torch_onnx:TorchScriptToOnnx",
-        "keras->onnx": "hamerspace.tasks.conversions.tensorflow_onnx:KerasToOnnx",
-        "keras->tflite": "hamerspace.tasks.conversions.tensorflow_tflite:KerasToTflite",
-        "saved_model->onnx": "hamerspace.tasks.conversions.tensorflow_onnx:SavedModelToOnnx",
-        "saved_model->tflite": "hamerspace.tasks.conversions.tensorflow_tflite:SavedModelToTflite",
+        "keras->onnx": "hamerspace.tasks.conversions.tensorflow:KerasToOnnx",
+        "keras->tflite": "hamerspace.tasks.conversions.tensorflow:KerasToTflite",
+        "saved_model->onnx": "hamerspace.tasks.conversions.tensorflow:SavedModelToOnnx",
+        "saved_model->tflite": "hamerspace.tasks.conversions.tensorflow:SavedModelToTflite",
         "onnx->pytorch": "hamerspace.tasks.conversions.onnx_torch:OnnxToPytorch",
-        "tflite->onnx": "hamerspace.tasks.conversions.tflite_onnx:TfliteToOnnx",
+        "tflite->onnx": "hamerspace.tasks.conversions.tensorflow:TfliteToOnnx",
     },
 )
 """``origin->target`` to the class."""

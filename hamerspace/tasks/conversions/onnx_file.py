@@ -105,6 +105,8 @@ def arrange(proto: Any, model: ModelArtifact) -> None:
     Raises:
         BuildError: One of them is lost.
     """
+    from hamerspace.tasks.onnx_graph import refill
+
     for values, specs in ((proto.graph.input, model.inputs), (proto.graph.output, model.outputs)):
         found = {value.name: value for value in values}
         missing = [spec.name for spec in specs if spec.name not in found]
@@ -117,8 +119,22 @@ def arrange(proto: Any, model: ModelArtifact) -> None:
             dims = value.type.tensor_type.shape.dim
             if spec.free_axis is not None and spec.free_axis < len(dims):
                 dims[spec.free_axis].dim_param = "batch"
-        del values[:]
-        values.extend(ordered)
+        refill(values, ordered)
+
+
+def save_checked(
+    proto: Any, model: ModelArtifact, workdir: Path, batch: Arrays, wanted: Arrays
+) -> ModelArtifact:
+    """Arrange, write and check what a converter made of a model.
+
+    Raises:
+        BuildError: As :func:`arrange` and :func:`check_onnx`.
+    """
+    arrange(proto, model)
+    path = workdir / "model.onnx"
+    metadata = save_onnx(proto, path)
+    check_onnx(path, model, batch, wanted)
+    return ModelArtifact(workdir, "onnx", model.inputs, model.outputs, metadata).save()
 
 
 def save_onnx(proto: Any, path: Path) -> dict[str, Any]:

@@ -15,12 +15,12 @@ SOURCES: Registry[type[SourceFormat]] = Registry(
     "hamerspace.sources",
     {
         "pytorch": "hamerspace.tasks.sources.pytorch:PytorchSource",
-        "torch_export": "hamerspace.tasks.sources.torch_export:TorchExportSource",
-        "torchscript": "hamerspace.tasks.sources.torchscript:TorchScriptSource",
+        "torch_export": "hamerspace.tasks.sources.torch_files:TorchExportSource",
+        "torchscript": "hamerspace.tasks.sources.torch_files:TorchScriptSource",
         "transformers": "hamerspace.tasks.sources.transformers:TransformersSource",
         "onnx": "hamerspace.tasks.sources.onnx:OnnxSource",
-        "keras": "hamerspace.tasks.sources.keras:KerasSource",
-        "saved_model": "hamerspace.tasks.sources.saved_model:SavedModelSource",
+        "keras": "hamerspace.tasks.sources.tensorflow:KerasSource",
+        "saved_model": "hamerspace.tasks.sources.tensorflow:SavedModelSource",
         "tflite": "hamerspace.tasks.sources.tflite:TfliteSource",
     },
 )

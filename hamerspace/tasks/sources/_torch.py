@@ -1,6 +1,6 @@
 """What the three torch formats share: from a loaded module to an artifact and what was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,51 +29,57 @@ class Argument:
     positional: bool = True
 
 
-@dataclass(frozen=True)
-class TorchModel:
-    """A loaded module with what its format tells about it.
+def inspect_module(
+    format_name: str,
+    module: nn.Module,
+    spec: SourceSpec,
+    example: Arrays | None,
+    folder: Path,
+    *,
+    label: str,
+    arguments: Sequence[Argument] | None,
+    weights: Mapping[str, Tensor],
+    parameters: Iterable[Tensor],
+    metadata: Mapping[str, Any],
+    families: tuple[str, ...] = (),
+    fixed_rows: int | None = None,
+) -> tuple[ModelArtifact, SourceInfo]:
+    """Check the weights, run the module once and save the manifest into ``folder``.
 
-    Attributes:
-        label: Names the model in messages.
+    Args:
+        format_name: Of the artifact.
         module: The module, in inference mode.
+        spec: What the study file says.
+        example: One batch of inputs by name.
+        folder: Of the artifact.
+        label: Names the model in messages.
         arguments: Of its forward; ``None`` where it takes any number of tensors.
         weights: Name and tensor of every weight and buffer.
-        parameter_count: Number of scalar weights.
+        parameters: Those of them that count as parameters.
+        metadata: Of the artifact.
         families: Operator families.
         fixed_rows: The batch size it declares, where it declares one.
-        metadata: Of the artifact.
     """
-
-    label: str
-    module: nn.Module
-    arguments: tuple[Argument, ...] | None
-    weights: Mapping[str, Tensor]
-    parameter_count: int
-    families: tuple[str, ...]
-    metadata: Mapping[str, Any]
-    fixed_rows: int | None = None
-
-
-def inspect_module(
-    format_name: str, model: TorchModel, spec: SourceSpec, example: Arrays | None, folder: Path
-) -> tuple[ModelArtifact, SourceInfo]:
-    """Check the weights, run the module once and save the manifest into ``folder``."""
-    check_finite(model.weights, model.label)
-    arrays, keywords = bind(model, spec, example)
-    distinct = {t.data_ptr(): t for t in model.weights.values()}
+    # What is no parameter may be filled with infinities, as masks are.
+    wrong = [name for name, t in weights.items() if t.is_floating_point() and not _sound(t)]
+    refuse_unsound(wrong, label)
+    arrays, keywords = _bind(arguments, label, spec, example)
+    distinct = list({t.data_ptr(): t for t in weights.values()}.values())
     loaded = LoadedModel(
-        label=model.label,
-        run=NamedModule(model.module, tuple(arrays), keywords=keywords).run,
+        label=label,
+        run=NamedModule(module, tuple(arrays), keywords=keywords).run,
         weights=Weights(
-            model.parameter_count,
-            sum(t.numel() * t.element_size() for t in distinct.values()),
-            by_weights((_dtype(t), t.numel()) for t in distinct.values() if t.ndim),
-            sum(t.ndim > 1 and t.is_floating_point() for t in distinct.values()),
+            sum(t.numel() for t in parameters),
+            sum(t.numel() * t.element_size() for t in distinct),
+            by_weights(
+                (str(t.dtype).removeprefix("torch."), t.numel()) for t in distinct if t.ndim
+            ),
+            sum(t.ndim > 1 and t.is_floating_point() for t in distinct),
         ),
-        metadata={**model.metadata, "keywords": list(keywords)},
-        families=model.families,
-        rows=model.fixed_rows,
-        details={"batch_norm": any(_keeps_statistics(m) for m in model.module.modules())},
+        metadata={**metadata, "keywords": keywords},
+        families=families,
+        rows=fixed_rows,
+        details={"batch_norm": any(map(_keeps_statistics, module.modules()))},
     )
     return inspect_model(format_name, loaded, spec, example, folder, arrays)
 
@@ -83,8 +89,8 @@ def _keeps_statistics(module: nn.Module) -> bool:
     return batch_norm and bool(module.track_running_stats)
 
 
-def bind(
-    model: TorchModel, spec: SourceSpec, example: Arrays | None
+def _bind(
+    arguments: Sequence[Argument] | None, label: str, spec: SourceSpec, example: Arrays | None
 ) -> tuple[dict[str, Any], list[str | None]]:
     """Put the inputs into call order, and tell for each the keyword it needs, if any.
 
@@ -96,19 +102,19 @@ def bind(
     if given is None:
         if not spec.inputs:
             raise SourceError(
-                f"{model.label} does not tell its input shapes; give data (--data), or a shape for "
+                f"{label} does not tell its input shapes; give data (--data), or a shape for "
                 "each input (task.source.inputs, --input NAME=1x3x224x224)"
             )
-        wanted = [a.name for a in model.arguments or () if a.required]
+        wanted = [a.name for a in arguments or () if a.required]
         given = sample(named(spec.inputs, wanted))
-    if model.arguments is None:
+    if arguments is None:
         return dict(given), [None] * len(given)
-    wanted = [a.name for a in model.arguments]
-    check_names(list(given), wanted, [a.name for a in model.arguments if a.required])
+    required = [a.name for a in arguments if a.required]
+    check_names(list(given), [a.name for a in arguments], required)
     arrays: dict[str, Any] = {}
     keywords: list[str | None] = []
     by_position = True
-    for argument in model.arguments:
+    for argument in arguments:
         if argument.name not in given:
             by_position = False
             continue
@@ -116,15 +122,6 @@ def bind(
         arrays[argument.name] = given[argument.name]
         keywords.append(None if by_position else argument.name)
     return arrays, keywords
-
-
-def check_finite(weights: Mapping[str, Tensor], label: str) -> None:
-    """Raise a SourceError that names the first weights that hold NaN or infinity.
-
-    What is no parameter may be filled with infinities, as masks are.
-    """
-    wrong = [name for name, t in weights.items() if t.is_floating_point() and not _sound(t)]
-    refuse_unsound(wrong, label)
 
 
 def _sound(tensor: Tensor) -> bool:
@@ -136,11 +133,3 @@ def _sound(tensor: Tensor) -> bool:
 def state_of(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, those that are not saved included."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
-def count(tensors: Sequence[Tensor]) -> int:
-    return sum(t.numel() for t in tensors)
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")

@@ -19,22 +19,29 @@ from hamerspace.tasks.conversions.onnx_file import check_onnx, is_large, metadat
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.onnx_graph import (
-    QUANTIZED_OPERATORS,
     external_files,
     foldable,
     graphs_of,
+    is_quantized,
     load_session,
     named_tensors,
+    read_by,
     read_onnx,
+    refill,
 )
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.sources.inspection import LoadedModel, Weights, fed, inspect_model
-from hamerspace.tasks.sources.onnx_outputs import take_out_others
 from hamerspace.tasks.sources.op_families import onnx_families
 
 logger = logging.getLogger(__name__)
 
 _FILE = "model.onnx"
+_KINDS = {
+    "sequence_type": "a sequence",
+    "map_type": "a map",
+    "optional_type": "an optional value",
+    "sparse_tensor_type": "a sparse tensor",
+}
 
 
 class OnnxSource(SourceFormat):
@@ -60,7 +67,7 @@ class OnnxSource(SourceFormat):
         path = spec.file
         external = _external_files(_parse(path), path)
         model = _load(path)
-        others = {name: f"is {kind}" for name, kind in take_out_others(model.graph).items()}
+        others = {name: f"is {kind}" for name, kind in _take_out_others(model.graph).items()}
         if not model.graph.output:
             raise SourceError(
                 f"{path} has no output of numbers: {_listed(others)}; export one, such as the "
@@ -105,18 +112,46 @@ class OnnxSource(SourceFormat):
         operators = {op_type for op_type, _ in nodes}
         info = replace(
             info,
-            op_families=tuple(sorted(onnx_families(nodes, inner))),
+            op_families=onnx_families(nodes, inner),
             findings=replace(info.findings, unfit={**others, **info.findings.unfit}),
             details={
                 "opset": next((o.version for o in model.opset_import if o.domain == ""), None),
                 "ir_version": model.ir_version,
                 "operators": sorted(operators),
                 "has_subgraphs": len(list(graphs_of(model.graph))) > 1,
-                "quantized": bool(operators & QUANTIZED_OPERATORS),
+                "quantized": any(map(is_quantized, operators)),
                 "notes": _notes(others),
             },
         )
         return artifact, info
+
+
+def _take_out_others(graph: Any) -> dict[str, str]:
+    """Take out outputs that are no tensors of numbers, with the nodes that make nothing else.
+
+    Nothing but ONNX Runtime has them. Classifiers that scikit-learn's converters write end so: in
+    a ZipMap, or in labels of text.
+
+    Returns:
+        What it is, by name.
+    """
+    found = {value.name: kind for value in graph.output if (kind := _kind(value.type))}
+    if not found:
+        return {}
+    refill(graph.output, [value for value in graph.output if value.name not in found])
+    given, unused = {value.name for value in graph.output}, set(found)
+    for node in reversed(list(graph.node)):
+        used = given | read_by(graph.node)
+        if not unused.isdisjoint(node.output) and used.isdisjoint(node.output):
+            unused.update(node.input)
+            graph.node.remove(node)
+    return found
+
+
+def _kind(value: Any) -> str:
+    if value.tensor_type.elem_type == onnx.TensorProto.STRING:
+        return "text"
+    return _KINDS.get(value.WhichOneof("value"), "")
 
 
 def _notes(others: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Which families of operators a model is made of; they decide what can be done to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 _TORCH = {
     "conv": ("conv",),
@@ -11,54 +11,36 @@ _TORCH = {
     "embedding": ("embedding",),
 }
 
+# Those below by the ends of the names, which ``DepthwiseConv2D`` and ``LayerNormalization`` share.
 _ONNX = {
-    "conv": {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "FusedConv"},
-    "linear": {"Gemm", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "FusedMatMul"},
-    "attention": {"Attention", "MultiHeadAttention", "GroupQueryAttention"},
-    "rnn": {"LSTM", "GRU", "RNN"},
-    "norm": {
-        "BatchNormalization",
-        "LayerNormalization",
-        "SimplifiedLayerNormalization",
-        "SkipLayerNormalization",
-        "InstanceNormalization",
-        "GroupNormalization",
-        "RMSNormalization",
-    },
+    "conv": ("Conv", "ConvTranspose", "ConvInteger"),
+    "linear": ("Gemm", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "FusedMatMul"),
+    "attention": ("Attention",),
+    "rnn": ("LSTM", "GRU", "RNN"),
+    "norm": tuple(
+        f"{kind}Normalization" for kind in ("Batch", "Layer", "Instance", "Group", "RMS")
+    ),
 }
-
 _KERAS = {
     "conv": ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
-    "linear": ("Dense", "EinsumDense", "MultiHeadAttention", "GroupedQueryAttention"),
-    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"),
+    "linear": ("Dense", "MultiHeadAttention", "GroupedQueryAttention"),
+    "attention": ("Attention",),
     "rnn": ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell"),
     "norm": ("Normalization",),
     "embedding": ("Embedding",),
 }
-"""By the ends of the names, which ``DepthwiseConv2D`` and ``LayerNormalization`` share."""
-
 _TENSORFLOW = {
-    "conv": {"Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3D"},
-    "linear": {"MatMul"},
-    "rnn": {"TensorListReserve", "CudnnRNNV3"},
-    "norm": {"FusedBatchNormV3", "FusedBatchNorm", "Rsqrt"},
-    "embedding": {"ResourceGather"},
+    "conv": ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3D"),
+    "rnn": ("TensorListReserve", "CudnnRNNV3"),
+    "norm": ("FusedBatchNormV3", "FusedBatchNorm", "Rsqrt"),
+    "embedding": ("ResourceGather",),
 }
-
 _TFLITE = {
-    "conv": {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D"},
-    "linear": {"FULLY_CONNECTED"},
-    "rnn": {
-        "LSTM",
-        "RNN",
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        "BIDIRECTIONAL_SEQUENCE_LSTM",
-        "UNIDIRECTIONAL_SEQUENCE_RNN",
-        "BIDIRECTIONAL_SEQUENCE_RNN",
-        "WHILE",
-    },
-    "norm": {"RSQRT", "L2_NORMALIZATION"},
-    "embedding": {"EMBEDDING_LOOKUP"},
+    "conv": ("CONV_2D", "TRANSPOSE_CONV", "CONV_3D"),
+    "linear": ("FULLY_CONNECTED",),
+    "rnn": ("LSTM", "RNN", "WHILE"),
+    "norm": ("RSQRT", "L2_NORMALIZATION"),
+    "embedding": ("EMBEDDING_LOOKUP",),
 }
 
 
@@ -79,7 +61,9 @@ def torch_families(functions: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def onnx_families(nodes: Iterable[tuple[str, tuple[str, ...]]], constants: set[str]) -> set[str]:
+def onnx_families(
+    nodes: Sequence[tuple[str, tuple[str, ...]]], constants: set[str]
+) -> tuple[str, ...]:
     """Families of ONNX nodes.
 
     Args:
@@ -88,42 +72,45 @@ def onnx_families(nodes: Iterable[tuple[str, tuple[str, ...]]], constants: set[s
             one of them is a linear layer; of two activations beside a Softmax, attention; a
             Gather from one is an embedding.
     """
-    found: set[str] = set()
-    softmax = product = False
-    for op_type, inputs in nodes:
-        found.update(family for family, types in _ONNX.items() if op_type in types)
-        softmax |= op_type == "Softmax"
-        if op_type == "MatMul":
-            weighted = any(name in constants for name in inputs)
-            found.update({"linear"} if weighted else ())
-            product |= not weighted
-        if op_type == "Gather" and inputs and inputs[0] in constants:
-            found.add("embedding")
-    if softmax and product:
+    names = {op_type for op_type, _ in nodes}
+    found = _families(names, _ONNX)
+    weighted = [
+        not constants.isdisjoint(inputs) for op_type, inputs in nodes if op_type == "MatMul"
+    ]
+    if any(weighted):
+        found.add("linear")
+    if "Softmax" in names and not all(weighted):
         found.add("attention")
-    return found
+    if any(op_type == "Gather" and not constants.isdisjoint(read[:1]) for op_type, read in nodes):
+        found.add("embedding")
+    return tuple(sorted(found))
 
 
 def keras_families(classes: Iterable[str]) -> tuple[str, ...]:
     """Families of the class names of Keras layers, such as ``DepthwiseConv2D``."""
-    names = set(classes)
-    return tuple(sorted(f for f, ends in _KERAS.items() if any(n.endswith(ends) for n in names)))
+    return tuple(sorted(_families(set(classes), _KERAS)))
 
 
 def tensorflow_families(operators: Iterable[str]) -> tuple[str, ...]:
     """Families of the operator types of a TensorFlow graph; a recurrence is a loop over a list."""
     names = set(operators)
-    found = {family for family, types in _TENSORFLOW.items() if types & names}
-    products = {"BatchMatMulV2", "BatchMatMul", "Einsum"} & names
-    if products:
-        found.add("attention" if "Softmax" in names else "linear")
+    found = _families(names, _TENSORFLOW)
+    products = bool({"BatchMatMulV2", "BatchMatMul", "Einsum"} & names)
+    if products and "Softmax" in names:
+        found.add("attention")
+    if "MatMul" in names or (products and "Softmax" not in names):
+        found.add("linear")
     return tuple(sorted(found))
 
 
 def tflite_families(operators: Iterable[str]) -> tuple[str, ...]:
     """Families of the operators of a TFLite file; a recurrence is fused, or a loop."""
     names = set(operators)
-    found = {family for family, types in _TFLITE.items() if types & names}
+    found = _families(names, _TFLITE)
     if {"BATCH_MATMUL", "SOFTMAX"} <= names:
         found.add("attention")
     return tuple(sorted(found))
+
+
+def _families(names: set[str], table: Mapping[str, tuple[str, ...]]) -> set[str]:
+    return {family for family, ends in table.items() if any(n.endswith(ends) for n in names)}

@@ -1,5 +1,6 @@
 """Source models that are Python code: a builder with weights, or a trusted pickle."""
 
+import inspect
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -11,16 +12,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.parametrised import fold
 from hamerspace.tasks.sources._checkpoint import state_in
-from hamerspace.tasks.sources._python_module import inspect_python_module
+from hamerspace.tasks.sources._torch import Argument, inspect_module, state_of
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
+from hamerspace.tasks.sources.op_families import torch_families
 from hamerspace.tasks.torch_module import WEIGHTS, load_weights, rebuild, write_weights
 
 _PICKLE = "model.pt"
+_MODULE_FUNCTIONS: dict[type[nn.Module], str] = {
+    nn.modules.conv._ConvNd: "conv",  # noqa: SLF001 - the common base of all convolutions
+    nn.Linear: "linear",
+    nn.Bilinear: "linear",
+    nn.MultiheadAttention: "multi_head_attention",
+    nn.RNNBase: "lstm",
+    nn.RNNCellBase: "lstm",
+    nn.Embedding: "embedding",
+    nn.EmbeddingBag: "embedding",
+}
 
 
 class PytorchSource(SourceFormat):
@@ -121,3 +134,77 @@ def _refuse_pickle(path: Path, *, trusted: bool) -> None:
         f"{path} holds a {type(state).__name__} of weights, not a model; name it under 'weights' "
         "and give a 'builder' (module:function that returns the torch.nn.Module) instead of 'path'"
     )
+
+
+def inspect_python_module(
+    module: nn.Module,
+    label: str,
+    metadata: Mapping[str, Any],
+    spec: SourceSpec,
+    example: Arrays | None,
+    folder: Path,
+) -> tuple[ModelArtifact, SourceInfo]:
+    """Run a module once and save the manifest of a ``pytorch`` artifact into ``folder``.
+
+    Args:
+        module: In inference mode.
+        label: Names the model in messages.
+        metadata: Of the artifact; they tell how to make the module again.
+        spec: What the study file says.
+        example: One batch of inputs by name.
+        folder: Of the artifact; the weights are there already.
+    """
+    with _FunctionNames() as functions:
+        artifact, info = inspect_module(
+            "pytorch",
+            module,
+            spec,
+            example,
+            folder,
+            label=label,
+            arguments=_arguments(module),
+            weights=state_of(module),
+            parameters=module.parameters(),
+            metadata=metadata,
+        )
+    families = torch_families({*functions.names, *_module_functions(module)})
+    return artifact, replace(info, op_families=families)
+
+
+def _arguments(module: nn.Module) -> tuple[Argument, ...] | None:
+    parameters = inspect.signature(module.forward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return tuple(
+        Argument(p.name, p.default is p.empty, p.kind is not p.KEYWORD_ONLY)
+        for p in parameters
+        if p.kind is not p.VAR_KEYWORD
+    )
+
+
+def _module_functions(module: nn.Module) -> set[str]:
+    """Function names that stand for module types whose fast paths hide what they call."""
+    return {
+        function
+        for child in module.modules()
+        for kind, function in _MODULE_FUNCTIONS.items()
+        if isinstance(child, kind)
+    }
+
+
+class _FunctionNames(TorchFunctionMode):
+    """Notes the names of the torch functions that are called within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        self.names.add(getattr(func, "__name__", ""))
+        return func(*args, **(kwargs or {}))

@@ -7,8 +7,8 @@ from pathlib import Path
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.parametrised import fold
-from hamerspace.tasks.sources._python_module import inspect_python_module
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources.pytorch import inspect_python_module
 from hamerspace.tasks.torch_module import WEIGHTS, write_weights
 from hamerspace.tasks.transformers_module import CONFIG_FILE, load_pretrained
 

@@ -8,9 +8,13 @@ import tensorflow as tf
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
-from hamerspace.tasks.conversions.tensorflow_onnx import KerasToOnnx, SavedModelToOnnx
-from hamerspace.tasks.conversions.tensorflow_tflite import KerasToTflite, SavedModelToTflite
-from hamerspace.tasks.conversions.tflite_onnx import TfliteToOnnx
+from hamerspace.tasks.conversions.tensorflow import (
+    KerasToOnnx,
+    KerasToTflite,
+    SavedModelToOnnx,
+    SavedModelToTflite,
+    TfliteToOnnx,
+)
 from hamerspace.testing.conversions import ConversionConformance
 from tests import keras_models as km
 
@@ -78,7 +82,7 @@ def test_quantised_tflite_stays_as_it_is(tmp_path):
 def test_a_converter_that_loses_the_weights_is_found_out(tmp_path, monkeypatch):
     """``from_concrete_functions`` given a function with variables leaves them out."""
     from hamerspace.tasks import tensorflow_module
-    from hamerspace.tasks.conversions import tensorflow_tflite
+    from hamerspace.tasks.conversions import tensorflow
 
     artifact, _ = km.source(km.two_inputs(), tmp_path / "a")
     monkeypatch.setattr(
@@ -88,7 +92,7 @@ def test_a_converter_that_loses_the_weights_is_found_out(tmp_path, monkeypatch):
     def naive(graph):
         return tf.lite.TFLiteConverter.from_concrete_functions([graph], tf.Module()).convert()
 
-    monkeypatch.setattr(tensorflow_tflite, "_convert", naive)
+    monkeypatch.setattr(tensorflow, "_convert", naive)
     with pytest.raises(BuildError):
         convert(artifact, "tflite", _batch(artifact, 2), _folder(tmp_path, "b"))
 

@@ -12,7 +12,7 @@ from torch import nn
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
-from hamerspace.tasks.sources.torch_export import TorchExportSource
+from hamerspace.tasks.sources.torch_files import TorchExportSource
 from hamerspace.testing.sources import SourceConformance
 
 

@@ -1,22 +1,30 @@
-"""Source models that Keras saved: ``.keras`` archives and legacy HDF5 files."""
+"""Source models of TensorFlow: what Keras saved, as an archive or HDF5, and SavedModels."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hamerspace.errors import SourceError
 from hamerspace.tasks.keras_file import copy_for_inference, is_archive, own_objects
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
+from hamerspace.tasks.sources._tensorflow_operators import reaching_out
+from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, checked_file
 from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
-from hamerspace.tasks.sources.op_families import keras_families
+from hamerspace.tasks.sources.op_families import keras_families, tensorflow_families
 from hamerspace.tasks.tensorflow_module import (
+    frozen_weights,
+    graph_nodes,
     import_keras,
     input_specs,
     keras_function,
     load_keras,
+    saved_function,
 )
+
+_FOLDER = "saved_model"
 
 
 class KerasSource(SourceFormat):
@@ -67,6 +75,37 @@ class KerasSource(SourceFormat):
         return inspect_model(self.name, found, spec, example, folder)
 
 
+class SavedModelSource(SourceFormat):
+    """A folder with ``saved_model.pb``; its signature ``serving_default`` is the model."""
+
+    name = "saved_model"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        path = _checked_folder(spec)
+        graph = _read(path)
+        reaching = [] if spec.trust_pickle else reaching_out(graph)
+        if reaching:
+            raise SourceError(
+                f"{path} may do more than compute when it is loaded or run: {', '.join(reaching)} "
+                "can reach files, Python or other processes; export it without; or, if you trust "
+                "it, allow it with --trust-pickle"
+            )
+        shutil.copytree(path, folder / _FOLDER)
+        function = saved_function(folder / _FOLDER, label=path)
+        found = LoadedModel(
+            label=str(path),
+            run=function.run,
+            inputs=input_specs(function),
+            weights=Weights.of(frozen_weights(function), path),
+            families=tensorflow_families(n.op for n in graph_nodes(graph.graph_def)),
+            metadata={"model": _FOLDER},
+            details={"tensorflow": str(graph.meta_info_def.tensorflow_version), "quantized": False},
+        )
+        return inspect_model(self.name, found, spec, example, folder)
+
+
 def _code_folder(path: Path, root: Path) -> Path:
     """Where layers of the user's own are looked for: beside the model, within the study's folder.
 
@@ -91,3 +130,31 @@ def _layer_classes(value: Any) -> Iterator[str]:
 def _quantized(layer: Any) -> bool:
     mode = getattr(layer, "quantization_mode", None)
     return mode is not None or any(_quantized(child) for child in getattr(layer, "layers", ()))
+
+
+def _checked_folder(spec: SourceSpec) -> Path:
+    if spec.path is None:
+        raise SourceError("task.source: this format needs 'path', the folder of the SavedModel")
+    path = spec.root / spec.path
+    checked_file(path / "saved_model.pb", "task.source.path")
+    if not (path / "variables").is_dir() and not (path / "fingerprint.pb").is_file():
+        raise SourceError(
+            f"{path} has no folder 'variables'; copy the whole folder of the SavedModel"
+        )
+    return path
+
+
+def _read(path: Path) -> Any:
+    """The graph of the file, read without running any of it."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    message = SavedModel()
+    try:
+        message.ParseFromString((path / "saved_model.pb").read_bytes())
+    except Exception as error:
+        raise SourceError(
+            f"{path / 'saved_model.pb'} is damaged or truncated ({error}); export it again"
+        ) from error
+    if not message.meta_graphs:
+        raise SourceError(f"{path / 'saved_model.pb'} holds no graph; export it again")
+    return message.meta_graphs[0]

@@ -1,22 +1,26 @@
-"""Source models that ``torch.export.save`` wrote."""
+"""Source models that torch saved: archives of ``torch.export.save`` and of ``torch.jit.save``."""
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
+from hamerspace._text import first_line
 from hamerspace.errors import SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
-from hamerspace.tasks.sources._torch import Argument, TorchModel, count, inspect_module
+from hamerspace.tasks.sources._torch import Argument, inspect_module, state_of
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec, check_example
 from hamerspace.tasks.sources.op_families import torch_families
 
 _FILE = "model.pt2"
+_SCRIPT = "model.pt"
 
 
 class TorchExportSource(SourceFormat):
@@ -44,24 +48,64 @@ class TorchExportSource(SourceFormat):
             check_example(example, [_as_fed(t, example) for t in inputs], spec)
         if example is None and not spec.inputs:
             spec = replace(spec, inputs=inputs)
-        weights = {**dict(program.state_dict), **_tensor_constants(program)}
-        model = TorchModel(
+        constants = {n: t for n, t in program.constants.items() if isinstance(t, torch.Tensor)}
+        weights = {**dict(program.state_dict), **constants}
+        return inspect_module(
+            self.name,
+            module,
+            spec,
+            example,
+            folder,
             label=str(path),
-            module=module,
             arguments=arguments,
             weights=weights,
-            parameter_count=count(
-                [weights[n] for n in program.graph_signature.parameters if n in weights]
-            ),
+            parameters=[weights[n] for n in program.graph_signature.parameters if n in weights],
+            metadata={"model": _FILE},
             families=torch_families(
                 str(node.target).removeprefix("aten.").partition(".")[0]
                 for node in program.graph.nodes
                 if node.op == "call_function"
             ),
-            metadata={"model": _FILE},
             fixed_rows=inputs[0].shape[0] if inputs and inputs[0].shape else None,
         )
-        return inspect_module(self.name, model, spec, example, folder)
+
+
+class TorchScriptSource(SourceFormat):
+    """A TorchScript archive; its schema tells the names of the inputs, not their shapes."""
+
+    name = "torchscript"
+
+    def open(
+        self, spec: SourceSpec, example: Arrays | None, folder: Path
+    ) -> tuple[ModelArtifact, SourceInfo]:
+        path = spec.file
+        shutil.copyfile(path, folder / _SCRIPT)
+        try:
+            module: Any = torch.jit.load(folder / _SCRIPT, map_location="cpu")  # type: ignore[no-untyped-call]
+            module.eval()
+            graph = module.inlined_graph
+            schema = module._c._get_method("forward").schema  # noqa: SLF001 - no public reading
+        except Exception as error:
+            raise SourceError(
+                f"{path} cannot be loaded by torch {torch.__version__} "
+                f"({first_line(error)}); export it again"
+            ) from error
+        constants = _frozen(graph)
+        return inspect_module(
+            self.name,
+            module,
+            spec,
+            example,
+            folder,
+            label=str(path),
+            arguments=[
+                Argument(a.name, required=not a.has_default_value()) for a in schema.arguments[1:]
+            ],
+            weights={**state_of(module), **constants},
+            parameters=[*module.parameters(), *(t for t in constants.values() if t.ndim)],
+            metadata={"model": _SCRIPT},
+            families=torch_families(re.findall(r"aten::(\w+)", str(graph))),
+        )
 
 
 def _refuse_code(archive: Path, path: Path) -> None:
@@ -149,5 +193,10 @@ def _as_fed(declared: TensorSpec, example: Arrays) -> TensorSpec:
     return declared
 
 
-def _tensor_constants(program: ExportedProgram) -> dict[str, torch.Tensor]:
-    return {n: t for n, t in program.constants.items() if isinstance(t, torch.Tensor)}
+def _frozen(graph: Any) -> dict[str, torch.Tensor]:
+    """Tensors that freezing turned from parameters into constants of the graph."""
+    found = {}
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t":
+            found[node.output().debugName()] = node.t("value")
+    return found
