@@ -1,12 +1,13 @@
 """How a model of one format becomes one of another, in as few steps as there are."""
 
-import heapq
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hamerspace.tasks.conversions import CONVERSIONS, Conversion
 from hamerspace.tasks.model import SourceInfo
+
+_Steps = tuple[tuple[Conversion, str | None], ...]
+"""Conversions, each with why it cannot be done, if so."""
 
 
 @dataclass(frozen=True)
@@ -31,31 +32,29 @@ def find_route(origin: str, targets: Sequence[str], source: SourceInfo) -> Route
         targets: Formats that will do, the best first: it wins among routes of equal length.
         source: The inspected source model, which a conversion may refuse.
     """
-    steps = _best(origin, targets, source)
-    if steps is None:
+    found = [
+        (sum(why is not None for _, why in steps), len(steps), targets.index(end), steps)
+        for end, steps in _routes((origin,), source)
+        if end in targets
+    ]
+    if not found:
         return NoRoute(f"there is no conversion from {origin} to {' or '.join(targets)}")
-    reason = next((r for step in steps if (r := _obstacle(step, source)) is not None), None)
-    return Route(steps) if reason is None else NoRoute(reason)
+    obstacles, *_, steps = min(found, key=lambda route: route[:3])
+    if obstacles:
+        return NoRoute(next(why for _, why in steps if why is not None))
+    return Route(tuple(step for step, _ in steps))
 
 
-def _best(origin: str, targets: Sequence[str], source: SourceInfo) -> tuple[Conversion, ...] | None:
-    """The route with the fewest obstacles, and of these the shortest (Dijkstra)."""
-    ticket = itertools.count()  # routes of equal cost go in the order in which they were found
-    waiting = [(0, 0, next(ticket), origin, tuple[Conversion, ...]())]
-    routes: dict[str, tuple[tuple[int, int], tuple[Conversion, ...]]] = {}
-    while waiting:
-        obstacles, length, _, here, route = heapq.heappop(waiting)
-        if here in routes:
-            continue
-        routes[here] = (obstacles, length), route
-        for name in CONVERSIONS:
-            start, _, end = name.partition("->")
-            if start == here and end not in routes:
-                step = CONVERSIONS.load(name)()
-                more = obstacles + (_obstacle(step, source) is not None)
-                heapq.heappush(waiting, (more, length + 1, next(ticket), end, (*route, step)))
-    reached = [routes[target] for target in targets if target in routes]
-    return min(reached, key=lambda entry: entry[0])[1] if reached else None
+def _routes(path: tuple[str, ...], source: SourceInfo) -> Iterator[tuple[str, _Steps]]:
+    """Where every chain of conversions leads that passes no format twice, and its steps."""
+    yield path[-1], ()
+    for name in CONVERSIONS:
+        start, _, after = name.partition("->")
+        if start == path[-1] and after not in path:
+            step = CONVERSIONS.load(name)()
+            first = step, _obstacle(step, source)
+            for end, rest in _routes((*path, after), source):
+                yield end, (first, *rest)
 
 
 def _obstacle(step: Conversion, source: SourceInfo) -> str | None:
