@@ -37,17 +37,17 @@ def example_batch(
     rng = np.random.default_rng(0)
     batch = {}
     for spec in inputs:
-        if spec.constant:
-            given = None if data is None else data.get(spec.name)
-            batch[spec.name] = spec.zeros() if given is None else np.asarray(given)
-            continue
+        given = None if data is None else data.get(spec.name)
         count = rows if not spec.shape or spec.shape[0] is None else spec.shape[0]
-        if data is not None and spec.name in data:
-            batch[spec.name] = resized({spec.name: data[spec.name]}, count)[spec.name]
-            continue
-        array = spec.sample(count, rng)
-        # 0 is an index of every embedding; a random integer may be beyond its end.
-        batch[spec.name] = array if array.dtype.kind == "f" else np.zeros_like(array)
+        if spec.constant:
+            array = spec.zeros() if given is None else np.asarray(given)
+        elif given is not None:
+            array = resized({spec.name: given}, count)[spec.name]
+        else:
+            array = spec.sample(count, rng)
+            # 0 is an index of every embedding; a random integer may be beyond its end.
+            array = array if array.dtype.kind == "f" else np.zeros_like(array)
+        batch[spec.name] = array
     return batch
 
 
@@ -65,18 +65,10 @@ def batches(
         rows: Use no more than these; default: all.
         constants: Names of inputs without rows, which every batch holds whole.
     """
-    same = {name: arrays[name] for name in constants if name in arrays}
-    sliced = {name: array for name, array in arrays.items() if name not in same}
-    total = len(next(iter(sliced.values())))
+    total = next(len(array) for name, array in arrays.items() if name not in constants)
     total = total if rows is None else min(rows, total)
     for start in range(0, total, size):
-        stop = min(start + size, total)
-        batch = {name: array[start:stop] for name, array in sliced.items()}
-        if stop - start < size:
-            fill = size - (stop - start)
-            batch = {name: _repeat_last(array, fill) for name, array in batch.items()}
-        yield {name: same.get(name, batch.get(name)) for name in arrays}
-
-
-def _repeat_last(array: Any, times: int) -> Any:
-    return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])
+        taken: Any = slice(start, start + size)
+        if start + size > total:
+            taken = np.minimum(np.arange(start, start + size), total - 1)
+        yield {n: array if n in constants else array[taken] for n, array in arrays.items()}

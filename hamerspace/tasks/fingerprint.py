@@ -3,9 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from hamerspace.config.study import LoadedStudy
 from hamerspace.tasks.user_code import reference_file
@@ -52,8 +51,8 @@ def part_digests(loaded: LoadedStudy) -> dict[str, str]:
     named, root = named_paths(loaded), loaded.root
     found = {}
     for key, path in named.items():
-        digest = hashlib.sha256()
-        _update_with_named(digest, path)
+        digest = hashlib.sha256() if path.is_dir() else hashlib.sha256(_content(path))
+        _update(digest, _files_of(path) if path.is_dir() else _external_data(path), path)
         found[key] = digest.hexdigest()
     files = _user_code(loaded)
     beside = set(files)
@@ -72,35 +71,29 @@ def _user_code(loaded: LoadedStudy) -> list[Path]:
     return [file for r in loaded.references if (file := reference_file(r, loaded.root))]
 
 
-def _update_with_named(digest: "hashlib._Hash", path: Path) -> None:
-    """Add a file that the study names, or every file of a folder."""
-    if path.is_dir():
-        _update_with_folder(digest, path)
-        return
-    digest.update(_content(path))
-    for sibling in _external_data(path):
-        digest.update(sibling.name.encode() + _content(sibling))
-
-
 def update_with_code(digest: "hashlib._Hash", root: Path) -> None:
     """Add the Python files in ``root``, and in the packages below it, that user code may import.
 
     Hidden folders, virtual environments and ``runs`` are left out.
     """
-    for path in sorted(_code_files(root)):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(_content(path))
+    _update(digest, _code_files(root), root)
 
 
 def folder_fingerprint(folder: Path) -> str:
     """Digest of the names and contents of a folder's files."""
     digest = hashlib.sha256()
-    _update_with_folder(digest, folder)
+    _update(digest, _files_of(folder), folder)
     return digest.hexdigest()
 
 
-def _update_with_folder(digest: "hashlib._Hash", folder: Path) -> None:
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+def _files_of(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _update(digest: "hashlib._Hash", files: Iterable[Path], origin: Path) -> None:
+    """Add the names of files, as seen from a folder or a file beside them, and their contents."""
+    folder = origin if origin.is_dir() else origin.parent
+    for file in sorted(files):
         digest.update(file.relative_to(folder).as_posix().encode() + _content(file))
 
 
@@ -137,14 +130,9 @@ def study_identity(loaded: LoadedStudy, parts: Mapping[str, str]) -> str:
         parts: As :func:`part_digests` gives them. A study that goes on is compared by those that
             were there as it began: a new file beside it changes nothing that it has read.
     """
-    digest = hashlib.sha256()
-    digest.update(json.dumps([_decides(loaded), parts], sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _decides(loaded: LoadedStudy) -> list[Any]:
     task, seed = loaded.config.task.model_dump(mode="json"), loaded.config.search.seed
-    return [task, str(loaded.root), loaded.trust_pickle, seed]
+    decides = [[task, str(loaded.root), loaded.trust_pickle, seed], parts]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def is_data(path: Path) -> bool:
@@ -159,7 +147,7 @@ def is_data(path: Path) -> bool:
 def _external_data(model: Path) -> Iterator[Path]:
     """Files beside an ONNX model that may hold its weights."""
     if model.suffix == ".onnx" and model.parent.is_dir():
-        for path in sorted(model.parent.iterdir()):
+        for path in model.parent.iterdir():
             if path.is_file() and (path.suffix in {".data", ".bin"} or "onnx_data" in path.name):
                 yield path
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamerspace._schema import from_plain
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 """Tensor name to array. The one way in which data cross a boundary."""
 
@@ -113,10 +115,6 @@ class Findings:
     random: tuple[str, ...] = ()
     undefined: tuple[str, ...] = ()
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Findings":
-        return cls(value["unfit"], tuple(value["random"]), tuple(value["undefined"]))
-
 
 _SHORT = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "float64": "fp64"}
 
@@ -189,14 +187,7 @@ class SourceInfo:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "SourceInfo":
-        fields = dict(value)
-        for key in ("inputs", "outputs"):
-            fields[key] = tuple(TensorSpec.from_dict(v) for v in fields[key])
-        for key in ("op_families", "weight_dtypes"):
-            fields[key] = tuple(fields[key])
-        if "findings" in fields:
-            fields["findings"] = Findings.from_dict(fields["findings"])
-        return cls(**fields)
+        return from_plain(cls, dict(value))
 
 
 @dataclass(frozen=True)

@@ -13,27 +13,21 @@ from hamerspace.tasks.quiet import errors_only
 @contextlib.contextmanager
 def quiet_nncf() -> Iterator[ModuleType]:
     """Yield NNCF with its log at errors only and what it prints swallowed."""
-    nncf = _import_nncf()
+    _import_nncf()
     with errors_only("nncf"), contextlib.redirect_stdout(io.StringIO()):
-        yield nncf
+        yield sys.modules["nncf"]
 
 
-def _import_nncf() -> ModuleType:
+def _import_nncf() -> None:
     """Import NNCF with its telemetry off: it reports usage over the network unless told not to.
 
     NNCF reads the variable once, while it is imported; afterwards the environment is as before.
     """
-    if "nncf" not in sys.modules:
-        before = os.environ.get("NNCF_CI")
-        os.environ["NNCF_CI"] = "1"
-        try:
-            import nncf
-        finally:
-            if before is None:
-                del os.environ["NNCF_CI"]
-            else:
-                os.environ["NNCF_CI"] = before
-    import nncf
-
-    module: ModuleType = nncf
-    return module
+    before = os.environ.get("NNCF_CI")
+    os.environ["NNCF_CI"] = "1"
+    try:
+        import nncf  # noqa: F401 - what it is imported for is its place in sys.modules
+    finally:
+        del os.environ["NNCF_CI"]
+        if before is not None:
+            os.environ["NNCF_CI"] = before

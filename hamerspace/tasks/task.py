@@ -53,23 +53,19 @@ class Task:
             ValueError: It is damaged.
         """
         with naming_damage(folder / TASK_FILE):
-            return cls._read(folder)
-
-    @classmethod
-    def _read(cls, folder: Path) -> "Task":
-        value: Mapping[str, Any] = json.loads((folder / TASK_FILE).read_text())
-        return cls(
-            folder,
-            ModelArtifact.load(folder / "source"),
-            SourceInfo.from_dict(value["info"]),
-            Splits.load(folder / "data"),
-            QualitySection.model_validate(value["quality"]),
-            Path(value["root"]),
-            value["batch_size"],
-            value["source_fingerprint"],
-            value["content"],
-            value["reads"],
-        )
+            value: Mapping[str, Any] = json.loads((folder / TASK_FILE).read_text())
+            return cls(
+                folder,
+                ModelArtifact.load(folder / "source"),
+                SourceInfo.from_dict(value["info"]),
+                Splits.load(folder / "data"),
+                QualitySection.model_validate(value["quality"]),
+                Path(value["root"]),
+                value["batch_size"],
+                value["source_fingerprint"],
+                value["content"],
+                value["reads"],
+            )
 
     def files(self) -> tuple[Path, ...]:
         """What must be there as long as the task is used: the source model and the data."""

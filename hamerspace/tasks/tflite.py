@@ -52,34 +52,25 @@ class TfliteModel:
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise BuildError(f"LiteRT cannot load {path.name}: {error}") from error
-        found_inputs, found_outputs = details_of(interpreter)
         self._interpreter = interpreter
-        self._inputs = [
-            (spec.name, detail["index"], detail["dtype"])
-            for spec, detail in _matched(inputs, found_inputs, path, "input")
-        ]
-        self._outputs = [
-            (spec.name, detail["index"])
-            for spec, detail in _matched(outputs, found_outputs, path, "output")
-        ]
-        self._casts = {
-            spec.name: dtype
-            for spec, (_, _, dtype) in zip(inputs, self._inputs, strict=True)
-            if np.dtype(spec.dtype) != dtype
-        }
+        found_inputs, found_outputs = details_of(interpreter)
+        taken = _matched(inputs, found_inputs, path, "input")
+        given = _matched(outputs, found_outputs, path, "output")
+        self._inputs = [(spec.name, detail["index"]) for spec, detail in taken]
+        self._outputs = [(spec.name, detail["index"]) for spec, detail in given]
+        self._casts = {s.name: d["dtype"] for s, d in taken if np.dtype(s.dtype) != d["dtype"]}
+        returned = {spec.name: _returned(spec.dtype) for spec in outputs}
         self._recasts = {
-            spec.name: _returned(spec.dtype)
-            for spec, detail in _matched(outputs, found_outputs, path, "output")
-            if np.dtype(_returned(spec.dtype)) != detail["dtype"]
+            s.name: returned[s.name] for s, d in given if np.dtype(returned[s.name]) != d["dtype"]
         }
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def run(self, batch: Arrays) -> dict[str, Any]:
         """Run once; a batch of another shape than before allocates anew."""
-        if any(batch[name].shape != self._shapes.get(name) for name, _, _ in self._inputs):
+        if any(batch[name].shape != self._shapes.get(name) for name, _ in self._inputs):
             self._resize(batch)
         interpreter = self._interpreter
-        for name, index, _ in self._inputs:
+        for name, index in self._inputs:
             array = batch[name]
             if name in self._casts:
                 array = array.astype(self._casts[name])
@@ -92,9 +83,9 @@ class TfliteModel:
 
     def _resize(self, batch: Arrays) -> None:
         current = {d["index"]: tuple(d["shape"]) for d in self._interpreter.get_input_details()}
-        shapes = {name: tuple(batch[name].shape) for name, _, _ in self._inputs}
-        if any(current[index] != shapes[name] for name, index, _ in self._inputs):
-            for name, index, _ in self._inputs:
+        shapes = {name: tuple(batch[name].shape) for name, _ in self._inputs}
+        if any(current[index] != shapes[name] for name, index in self._inputs):
+            for name, index in self._inputs:
                 self._interpreter.resize_tensor_input(index, shapes[name])
             try:
                 self._interpreter.allocate_tensors()

@@ -14,7 +14,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from hamerspace._text import few
+from hamerspace._text import few, first_line
 from hamerspace.errors import SourceError
 
 CONFIG_FILE = "config.json"
@@ -29,10 +29,9 @@ def read_config(folder: Path) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
         raise SourceError(
             f"{folder / CONFIG_FILE} cannot be read by transformers {transformers.__version__}: "
-            f"{lines[0]}"
+            f"{first_line(error)}"
         ) from error
     config.return_dict = True
     config.output_hidden_states = False
@@ -105,10 +104,9 @@ def load_pretrained(folder: Path, *, safetensors: bool) -> nn.Module:
         except SourceError:
             raise
         except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
             raise SourceError(
                 f"{folder} cannot be loaded by transformers {transformers.__version__}: "
-                f"{type(error).__name__}: {lines[0]}"
+                f"{type(error).__name__}: {first_line(error)}"
             ) from error
     module, info = loaded
     _refuse_gaps(folder, info)

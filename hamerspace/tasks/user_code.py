@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +35,16 @@ def load_reference(reference: str, root: Path, key: str) -> Any:
         raise ConfigError(f"{key}: '{reference}' is not of the form module:function")
     try:
         module = _import(module_name, root)
-    except ModuleNotFoundError as error:
-        if error.name == module_name == SESSION:
-            raise ConfigError(
-                f"{key}: '{attribute}' was given as a function by a Python session that is gone; "
-                "give it again, from Python"
-            ) from error
-        if error.name == module_name:
-            raise ConfigError(
-                f"{key}: no module '{module_name}' in {root} or among the installed packages"
-            ) from error
-        raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"{key}: importing '{module_name}' raised {error!r}") from error
+        told = f"importing '{module_name}' raised {error!r}"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+            told = f"no module '{module_name}' in {root} or among the installed packages"
+            if module_name == SESSION:
+                told = (
+                    f"'{attribute}' was given as a function by a Python session that is gone; "
+                    "give it again, from Python"
+                )
+        raise ConfigError(f"{key}: {told}") from error
     try:
         return getattr(module, attribute)
     except AttributeError as error:
@@ -69,22 +65,9 @@ def load_function(reference: str, root: Path, key: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class UserFunction:
-    """A user's function that is imported where it is called, as importing alone may do anything.
-
-    Attributes:
-        reference: ``module:function``.
-        root: Folder of the study file.
-        key: Where the reference stands.
-    """
-
-    reference: str
-    root: Path
-    key: str
-
-    def __call__(self, *arguments: Any) -> Any:
-        return load_function(self.reference, self.root, self.key)(*arguments)
+def call_function(reference: str, root: Path, key: str, *arguments: Any) -> Any:
+    """Call a user's function, which is imported only now, as importing alone may do anything."""
+    return load_function(reference, root, key)(*arguments)
 
 
 @contextmanager

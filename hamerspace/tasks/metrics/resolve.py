@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hamerspace.tasks.metrics.base import (
 )
 from hamerspace.tasks.metrics.labels import kind_of
 from hamerspace.tasks.metrics.rows import Array
-from hamerspace.tasks.user_code import SESSION, UserFunction, load_function
+from hamerspace.tasks.user_code import SESSION, call_function, load_function
 
 METRIC_KEY = "task.quality.metric"
 
@@ -199,7 +200,7 @@ def _from_user(reference: str, quality: QualitySection, root: Path) -> Metric:
     if reference.startswith(f"{SESSION}:"):
         function = load_function(reference, root, METRIC_KEY)
     else:
-        function = UserFunction(reference, root, METRIC_KEY)
+        function = partial(call_function, reference, root, METRIC_KEY)
     return FunctionMetric(reference, function, quality.direction)
 
 
