@@ -10,7 +10,7 @@ from torch import nn
 
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
-from hamerspace.tasks.conversions.torch_onnx import (
+from hamerspace.tasks.conversions.torch import (
     PytorchToOnnx,
     TorchExportToOnnx,
     TorchScriptToOnnx,

@@ -6,7 +6,7 @@ import pytest
 from hamerspace.build.worker import Worker
 from hamerspace.environments import environment_python
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
-from hamerspace.tasks.conversions.torch_tflite import PytorchToTflite
+from hamerspace.tasks.conversions.torch import PytorchToTflite
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.tflite import TfliteModel
 

@@ -1,15 +1,18 @@
-"""PyTorch models of every kind to ONNX."""
+"""PyTorch's formats: to ONNX by torch's exporters, to TFLite by litert-torch."""
 
 import contextlib
 import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hamerspace.errors import BuildError
-from hamerspace.tasks.conversions.base import Conversion, in_float32, one_line
+import numpy as np
+
+from hamerspace.errors import BuildError, ConfigError, SourceError
+from hamerspace.tasks.conversions.base import Conversion, check_agreement, in_float32, one_line
 from hamerspace.tasks.conversions.onnx_file import (
     OPSET,
     check_onnx,
@@ -18,15 +21,21 @@ from hamerspace.tasks.conversions.onnx_file import (
     rename,
 )
 from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact
+from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 from hamerspace.tasks.quiet import errors_only
+from hamerspace.tasks.tflite import TfliteModel, name_signature
+
+if TYPE_CHECKING:
+    from hamerspace.tasks.torch_module import NamedModule
 
 logger = logging.getLogger(__name__)
 
 _FILE = "model.onnx"
+_TFLITE = "model.tflite"
+_ENVIRONMENT = "litert-torch"
 
 
-class _TorchToOnnx(Conversion):
+class _ToOnnx(Conversion):
     """By ``torch.export`` where it can follow the model, by tracing elsewhere."""
 
     target = "onnx"
@@ -68,16 +77,70 @@ class _TorchToOnnx(Conversion):
         raise BuildError(f"the model cannot be exported to ONNX; {'; '.join(failures)}")
 
 
-class PytorchToOnnx(_TorchToOnnx):
+class PytorchToOnnx(_ToOnnx):
     origin = "pytorch"
 
 
-class TorchExportToOnnx(_TorchToOnnx):
+class TorchExportToOnnx(_ToOnnx):
     origin = "torch_export"
 
 
-class TorchScriptToOnnx(_TorchToOnnx):
+class TorchScriptToOnnx(_ToOnnx):
     origin = "torchscript"
+
+
+class _ToTflite(Conversion):
+    """Converted at the deployment batch size, which the file keeps unless it can be resized.
+
+    litert-torch follows a free batch dimension through few models (a flattening ends it), and
+    LiteRT computes faster with shapes that it knows.
+    """
+
+    target = "tflite"
+    modules = ("litert_torch", "torch", "ai_edge_litert")
+    extra = ""
+    distributions = ("litert-torch", "torch")
+    environment = _ENVIRONMENT
+    build_modules = ("torch", "litert_torch", "ai_edge_litert.interpreter")
+
+    def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        import litert_torch
+        import torch
+
+        from hamerspace.tasks.torch_module import to_tensor
+
+        rows = _rows(model.inputs, example)
+        batch = example_batch(model.inputs, example, rows)
+        module = in_float32(_load(model), model, batch)
+        path = workdir / _TFLITE
+        try:
+            with torch.no_grad():
+                converted = litert_torch.convert(
+                    module, tuple(to_tensor(batch[spec.name]) for spec in model.inputs)
+                )
+            converted.export(str(path))
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}".split("\n")[0][:300]
+            raise BuildError(f"litert-torch cannot convert the model; {text}") from error
+        name_signature(
+            path,
+            {f"args_{i}": spec.name for i, spec in enumerate(model.inputs)},
+            {f"output_{i}": spec.name for i, spec in enumerate(model.outputs)},
+        )
+        found = TfliteModel(path, model.inputs, model.outputs).run(batch)
+        check_agreement(model.outputs, module.run(batch), found, "TFLite")
+        inputs, outputs = model.inputs, model.outputs
+        if inputs[0].shape[0] is None and not _resizable(model, module, example, rows, path):
+            inputs, outputs = _fixed(inputs, batch), _fixed(outputs, found)
+        return ModelArtifact(workdir, "tflite", inputs, outputs, {"model": _TFLITE}).save()
+
+
+class PytorchToTflite(_ToTflite):
+    origin = "pytorch"
+
+
+class TorchExportToTflite(_ToTflite):
+    origin = "torch_export"
 
 
 def _dynamo(
@@ -104,7 +167,8 @@ def _dynamo(
         verbose=False,
     )
     assert program is not None
-    program.save(path, external_data=is_large(_weight_bytes(module)))
+    weight_bytes = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    program.save(path, external_data=is_large(weight_bytes))
 
 
 def _script(
@@ -138,10 +202,6 @@ def _script(
         onnx.save(proto, path)
 
 
-def _weight_bytes(module: Any) -> int:
-    return sum(t.numel() * t.element_size() for t in module.state_dict().values())
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Send what the exporters print and warn to this module's log."""
@@ -158,3 +218,41 @@ def _quiet() -> Iterator[None]:
     finally:
         if printed.getvalue():
             logger.debug("exporter: %s", printed.getvalue().strip())
+
+
+def _load(model: ModelArtifact) -> "NamedModule":
+    from hamerspace.tasks.torch_module import load_module
+
+    try:
+        return load_module(model)
+    except (ConfigError, SourceError) as error:
+        raise BuildError(
+            f"the model cannot be made in the tool environment {_ENVIRONMENT}, which holds torch "
+            f"and transformers but not what else is installed here: {error}"
+        ) from error
+
+
+def _rows(inputs: tuple[TensorSpec, ...], example: Arrays) -> int:
+    """Rows of the example, which is one batch of the deployment's."""
+    counts = [len(example[s.name]) for s in inputs if s.name in example and not s.constant]
+    return counts[0] if counts else 1
+
+
+def _resizable(
+    model: ModelArtifact, module: "NamedModule", example: Arrays, rows: int, path: Path
+) -> bool:
+    """Whether the file computes the same as the module for a batch of another size."""
+    batch = example_batch(model.inputs, example, rows + 2)
+    try:
+        found = TfliteModel(path, model.inputs, model.outputs).run(batch)
+        check_agreement(model.outputs, module.run(batch), found, "TFLite")
+    except (BuildError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _fixed(specs: tuple[TensorSpec, ...], arrays: dict[str, Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        spec if spec.constant else replace(spec, shape=np.shape(arrays[spec.name]))
+        for spec in specs
+    )
