@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamerspace.tasks.model import TensorSpec
+from hamerspace.tasks.model import TensorSpec, shape_text
 
 _CHUNK_ROWS = 1024
 
@@ -64,8 +64,8 @@ def array_problems(array: npt.NDArray[Any], spec: TensorSpec) -> Iterator[str]:
     ):
         what = "it" if spec.constant else "each row"
         yield (
-            f"{what} has shape {_dims(found)}, but the model takes {_dims(wanted)}; reshape or "
-            "resize it"
+            f"{what} has shape {shape_text(found)}, but the model takes {shape_text(wanted)}; "
+            "reshape or resize it"
         )
 
 
@@ -84,7 +84,3 @@ def rows_not_finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         chunk = array[start : start + _CHUNK_ROWS]
         wrong[start : start + len(chunk)] = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
     return wrong
-
-
-def _dims(shape: Sequence[int | None]) -> str:
-    return f"[{', '.join('?' if d is None else str(d) for d in shape)}]"

@@ -24,6 +24,11 @@ SAME = "is the same whatever the rows"
 """Why an output had better not be judged that gave one answer to the rows that were tried."""
 
 
+def shape_text(shape: Iterable[int | None]) -> str:
+    """A shape as it is read, such as ``[?, 10]``."""
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
 @contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
     """Raise ``ValueError`` with the file's name where the block meets a value it cannot take.
@@ -76,8 +81,7 @@ class TensorSpec:
         return axis if free else None
 
     def __str__(self) -> str:
-        dims = ", ".join("?" if d is None else str(d) for d in self.shape)
-        return f"{self.name}: {self.dtype}[{dims}]"
+        return f"{self.name}: {self.dtype}{shape_text(self.shape)}"
 
     def zeros(self) -> npt.NDArray[Any]:
         """Zeros of this shape, with free dimensions of 1."""

@@ -10,20 +10,15 @@ import numpy as np
 
 from hamerspace.config.study import LoadedStudy, QualitySection, SourceSection
 from hamerspace.errors import ConfigError, DataError, MetricError, SourceError
-from hamerspace.tasks.data import (
-    RawData,
-    Splits,
-    check_fits,
-    prepare_data,
-    random_data,
-    read_data,
-)
-from hamerspace.tasks.data.splits import Array
+from hamerspace.tasks.data.fit import check_fits
+from hamerspace.tasks.data.prepare import prepare_data
+from hamerspace.tasks.data.reading import RawData, read_data
+from hamerspace.tasks.data.splits import Array, Splits
+from hamerspace.tasks.data.synthetic import random_data
 from hamerspace.tasks.fingerprint import folder_fingerprint, named_paths, update_with_code
 from hamerspace.tasks.inputs import rows_not_finite
 from hamerspace.tasks.judged import judged_notes, judged_output, trusting
 from hamerspace.tasks.metrics import Metric
-from hamerspace.tasks.metrics.base import shape_text
 from hamerspace.tasks.metrics.labels import without_ignored
 from hamerspace.tasks.metrics.resolve import (
     METRIC_KEY,
@@ -31,7 +26,7 @@ from hamerspace.tasks.metrics.resolve import (
     resolve_metric,
     training_loss,
 )
-from hamerspace.tasks.model import SourceInfo, TensorSpec
+from hamerspace.tasks.model import SourceInfo, TensorSpec, shape_text
 from hamerspace.tasks.reads import digests, noted_reads
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.sources.base import as_declared
@@ -85,19 +80,18 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
             task.batch_size,
             whole_batches=task.data.whole_batches,
         )
-    splits = splits.with_notes((*left_out, *info.details.get("notes", ())), tuple(warned))
     splits = splits.with_constants(
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
     told = [*judged_notes(task.quality.output, info), *_oddity_notes(splits, output, info)]
-    splits = splits.with_notes(tuple(told))
     try:
         metric = _checked_metric(task.quality, splits, output, loaded.root)
     except MetricError as error:
         raise MetricError("; ".join([str(error), *told])) from error
-    splits = splits.with_notes(tuple(_remarks(metric, splits)))
-    splits = splits.with_notes(_loss_notes(task.quality, metric, splits, output))
+    of_labels = (*_loss_notes(task.quality, metric, splits, output), *_remarks(metric, splits))
+    notes = (*of_labels, *told, *left_out, *info.details.get("notes", ()))
+    splits.with_notes(notes, tuple(warned))
     value = {
         "info": info.to_dict(),
         "quality": task.quality.model_dump(mode="json"),
@@ -181,46 +175,42 @@ def _remarks(metric: Metric | None, splits: Splits) -> Iterator[str]:
 
 def _loss_notes(
     quality: QualitySection, metric: Metric | None, splits: Splits, output: TensorSpec
-) -> tuple[str, ...]:
+) -> Iterator[str]:
     """That labels to train on are there and go unused, if so."""
     if "train" not in splits.names:
-        return ()
+        return
     labels = splits.labels_of("train")
-    if labels is None:
-        if quality.loss in (None, "none"):
-            return ()
+    if labels is None and quality.loss not in (None, "none"):
         raise ConfigError(
             f"task.quality.loss: '{quality.loss}' learns from labels, and the train split has "
             "none; add them, or leave the loss out"
         )
-    if quality.loss is not None or (metric is not None and not metric.needs_labels):
-        return ()
+    unused = metric is not None and not metric.needs_labels
+    if labels is None or quality.loss is not None or unused:
+        return
     if metric is None:
         loss = fitting_losses(labels, output.shape, output.dtype)[0]
     else:
         loss = training_loss(metric, labels, output.shape, output.dtype)
-    if loss != "none":
-        return ()
-    given = f"{labels.dtype}{shape_text((None, *labels.shape[1:]))}"
-    note = (
-        f"No loss fits labels of {given} and the output {output}, so training learns from the "
-        "source model alone; set task.quality.loss to learn the labels by 'cross_entropy', "
-        "'binary_cross_entropy' or 'mse'."
-    )
-    return (note,)
+    if loss == "none":
+        given = f"{labels.dtype}{shape_text((None, *labels.shape[1:]))}"
+        yield (
+            f"No loss fits labels of {given} and the output {output}, so training learns from the "
+            "source model alone; set task.quality.loss to learn the labels by 'cross_entropy', "
+            "'binary_cross_entropy' or 'mse'."
+        )
 
 
 def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
     inputs = tuple(
         TensorSpec(name, value.dtype, tuple(value.shape)) for name, value in section.inputs.items()
     )
-    root = loaded.root
     return SourceSpec(
         section.format,
         loaded.source_path,
         section.builder,
         loaded.weights_path,
-        root,
+        loaded.root,
         inputs,
         loaded.trust_pickle,
         section.constants,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.config.study import QualitySection
-from hamerspace.tasks.data import Splits
+from hamerspace.tasks.data.splits import Splits
 from hamerspace.tasks.judged import judged_output, may_be_judged
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss

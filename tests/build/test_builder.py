@@ -11,7 +11,7 @@ from hamerspace.build.worker import Outcome
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import QualitySection
 from hamerspace.recipe import Recipe
-from hamerspace.tasks.data import random_data
+from hamerspace.tasks.data.synthetic import random_data
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 from hamerspace.tasks.task import Task
 

@@ -8,7 +8,7 @@ from hamerspace.backends.base import Host
 from hamerspace.build.stages import plan_build
 from hamerspace.config.study import QualitySection
 from hamerspace.recipe import Recipe
-from hamerspace.tasks.data import random_data
+from hamerspace.tasks.data.synthetic import random_data
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 from hamerspace.tasks.task import Task
 

@@ -28,9 +28,6 @@ def check_fits(splits: Splits, info: SourceInfo) -> None:
             if spec.name in arrays and not spec.constant:
                 array, where = arrays[spec.name], f"split '{split}', array '{spec.name}'"
                 problems += [f"{where}: {p}" for p in array_problems(array, spec)]
-        rows = {name: len(array) for name, array in arrays.items()}
-        if len(set(rows.values())) > 1:
-            problems.append(f"split '{split}': its arrays differ in their number of rows: {rows}")
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
 

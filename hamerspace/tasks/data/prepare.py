@@ -8,7 +8,6 @@ import numpy as np
 from hamerspace.errors import DataError
 from hamerspace.tasks.data.reading import ALL, RawData
 from hamerspace.tasks.data.splits import SPLITS, Array, Splits, write_splits
-from hamerspace.tasks.data.splitting import draw, forty_forty_twenty, halves
 from hamerspace.tasks.inputs import rows_not_finite, value_problem
 
 MIN_ROWS = 4
@@ -17,6 +16,9 @@ MIN_ROWS_TO_SPLIT = 10
 FEW_ROWS = 100
 MAX_CALIBRATION_ROWS = 300
 CALIBRATION_DRAW_ROWS = 256
+_HALVES = (0, 1)
+_FORTY_FORTY_TWENTY = (0, 1, 2, 0, 1)
+"""The part that each row of a round goes to, as cards are dealt."""
 
 
 def prepare_data(
@@ -93,7 +95,7 @@ def _split_one_set(
             f"the data have {rows} rows; at least {MIN_ROWS_TO_SPLIT} are needed to search, to "
             "confirm and to calibrate on different rows"
         )
-    parts, stratified = forty_forty_twenty(arrays.get(labels_name), rows, rng)
+    parts, stratified = _deal(arrays.get(labels_name), rows, _FORTY_FORTY_TWENTY, rng)
     search, confirm, rest = parts
     calibration = rest[: _whole_batches(min(MAX_CALIBRATION_ROWS, len(rest)), batch_size)]
     how = f", stratified by '{labels_name}'" if stratified else ""
@@ -128,8 +130,8 @@ def _complete(
                 f"split 'search' has {rows} rows and there is no 'confirm'; at least "
                 f"{2 * MIN_ROWS} are needed to halve it"
             )
-        first, second = halves(splits["search"].get(labels_name), rows, rng)
         whole = splits["search"]
+        (first, second), _ = _deal(whole.get(labels_name), rows, _HALVES, rng)
         splits["search"], splits["confirm"] = _take(whole, first), _take(whole, second)
         notes.append(
             f"There is no 'confirm' split: the {rows:,} rows of 'search' were halved at random, "
@@ -150,7 +152,8 @@ def _complete(
     if "calibration" not in splits:
         origin = "train" if "train" in splits else "search"
         rows = _rows(splits[origin])
-        chosen = draw(rows, _whole_batches(min(CALIBRATION_DRAW_ROWS, rows), batch_size), rng)
+        count = _whole_batches(min(CALIBRATION_DRAW_ROWS, rows), batch_size)
+        chosen = rng.permutation(rows)[:count]
         splits["calibration"] = _take(splits[origin], chosen)
         beware = (
             ""
@@ -163,6 +166,34 @@ def _complete(
             f"{beware}."
         )
     return splits
+
+
+def _deal(
+    labels: Array | None, rows: int, hand: tuple[int, ...], rng: np.random.Generator
+) -> tuple[list[Array], bool]:
+    """Deal shuffled rows to parts like cards, class after class where that is possible.
+
+    Each part comes shuffled, so that any head of it is a fair sample.
+
+    Returns:
+        The parts, and whether they are stratified: they are for integer labels of which every
+        class has a round of rows at least, so that no part lacks a class.
+    """
+    order = rng.permutation(rows)
+    stratified = labels is not None and _has_classes(labels, len(hand))
+    if stratified:
+        assert labels is not None
+        order = order[np.argsort(labels.reshape(-1)[order], kind="stable")]
+    part_of_row = np.resize(np.asarray(hand), rows)
+    parts = [rng.permutation(order[part_of_row == part]) for part in range(max(hand) + 1)]
+    return parts, stratified
+
+
+def _has_classes(labels: Array, least_rows: int) -> bool:
+    if labels.dtype.kind not in "biu" or labels.size != len(labels):
+        return False
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(counts.min() >= least_rows)
 
 
 def _finite(

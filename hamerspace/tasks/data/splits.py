@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace._files import write_text
+from hamerspace._schema import from_plain
 from hamerspace.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -102,10 +103,7 @@ class Splits:
         digest, files = hashlib.sha256(), dict[str, str]()
         for i, name in enumerate(sorted(arrays)):
             files[name] = f"constant-{i}.npy"
-            array = _plain(arrays[name])
-            np.save(self.folder / files[name], array, allow_pickle=False)
-            digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
-            digest.update(array.data)
+            _write(self.folder / files[name], name, arrays[name], digest)
         fingerprints = {
             split: hashlib.sha256(f"{before} {digest.hexdigest()}".encode()).hexdigest()
             for split, before in self.fingerprints.items()
@@ -120,7 +118,7 @@ class Splits:
 
     def save(self) -> "Splits":
         """Write ``splits.json`` into the folder, whole or not at all, and return self."""
-        value = {**asdict(self), "notes": list(self.notes), "inputs": list(self.inputs)}
+        value = asdict(self)
         del value["folder"]
         write_text(self.folder / MANIFEST, json.dumps(value, indent=1, sort_keys=True))
         return self
@@ -134,10 +132,8 @@ class Splits:
         """
         try:
             value = json.loads((folder / MANIFEST).read_text())
-            value["inputs"] = tuple(value["inputs"])
-            value["notes"], value["warnings"] = tuple(value["notes"]), tuple(value["warnings"])
-            return cls(folder=folder, **value)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return from_plain(cls, {**value, "folder": folder})
+        except (OSError, ValueError, TypeError) as error:
             raise DataError(
                 f"{folder}: holds no prepared data ({error}); delete it to prepare them again"
             ) from error
@@ -189,10 +185,7 @@ def write_splits(
         for i, name in enumerate(sorted(arrays)):
             # Numbers, not names: the names of tensors may hold '/' or ':'.
             files[split][name] = f"{split}/{i}.npy"
-            array = _plain(arrays[name])
-            np.save(folder / files[split][name], array, allow_pickle=False)
-            digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
-            digest.update(array.data)
+            _write(folder / files[split][name], name, arrays[name], digest)
         fingerprints[split] = digest.hexdigest()
     inputs = tuple(name for name in splits["search"] if name != label)
     rows = {split: len(next(iter(arrays.values()))) for split, arrays in splits.items()}
@@ -206,6 +199,9 @@ def native(array: Array) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _plain(array: Array) -> Array:
-    """Row-major and of native byte order, so that equal values have equal bytes."""
-    return np.ascontiguousarray(native(array))
+def _write(path: Path, name: str, array: Array, digest: "hashlib._Hash") -> None:
+    """Save an array, row-major and of native byte order, and digest it."""
+    plain = np.ascontiguousarray(native(array))  # so that equal values have equal bytes
+    np.save(path, plain, allow_pickle=False)
+    digest.update(json.dumps([name, plain.dtype.name, plain.shape]).encode())
+    digest.update(plain.data)

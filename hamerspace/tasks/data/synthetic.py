@@ -12,6 +12,9 @@ from hamerspace.tasks.model import TensorSpec
 MOST_BYTES = 256_000_000
 """Of the inputs of a split, which are held in memory as they are drawn."""
 _LEAST_ROWS = 4
+ROWS = 128
+"""Of search and of confirm each."""
+CALIBRATION_ROWS = 64
 
 WARNING = (
     "THERE ARE NO DATA: every figure of quality is agreement with the source model on "
@@ -20,15 +23,7 @@ WARNING = (
 )
 
 
-def random_data(
-    inputs: tuple[TensorSpec, ...],
-    folder: Path,
-    seed: int,
-    batch_size: int,
-    *,
-    rows: int = 128,
-    calibration_rows: int = 64,
-) -> Splits:
+def random_data(inputs: tuple[TensorSpec, ...], folder: Path, seed: int, batch_size: int) -> Splits:
     """Draw seeded random inputs, see :meth:`TensorSpec.sample`, with a warning.
 
     Args:
@@ -36,8 +31,6 @@ def random_data(
         folder: Where the files go.
         seed: Seeds the draw.
         batch_size: The deployment batch size.
-        rows: Of search and of confirm each.
-        calibration_rows: Of calibration.
 
     Raises:
         DataError: An input has no batch dimension.
@@ -47,12 +40,11 @@ def random_data(
             raise DataError(f"input '{spec.name}' has no batch dimension; random data need one")
     rng = np.random.default_rng(seed)
     fit = max(MOST_BYTES // max(_row_bytes(inputs), 1), _LEAST_ROWS)
-    notes: tuple[str, ...] = ()
+    rows, notes = ROWS, tuple[str, ...]()
     if fit < rows:
         rows = fit // batch_size * batch_size or fit
-        calibration_rows = min(calibration_rows, rows)
-        notes += (f"A row takes so many bytes that only {rows} were drawn a split.",)
-    counts = {"calibration": calibration_rows, "search": rows, "confirm": rows}
+        notes = (f"A row takes so many bytes that only {rows} were drawn a split.",)
+    counts = {"calibration": min(CALIBRATION_ROWS, rows), "search": rows, "confirm": rows}
     splits = {
         split: {spec.name: spec.sample(count, rng) for spec in inputs}
         for split, count in counts.items()

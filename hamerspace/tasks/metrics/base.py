@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hamerspace.errors import MetricError
 from hamerspace.tasks.metrics.rows import Array, Rows, row_count
+from hamerspace.tasks.model import shape_text
 
 PerSample = npt.NDArray[np.float64]
 Direction = Literal["maximize", "minimize"]
@@ -137,17 +138,16 @@ class Metric(ABC):
         Raises:
             MetricError: The metric raised, or the rows do not match.
         """
-        given = {
-            "outputs": outputs,
-            "labels" if self.needs_labels else "source outputs": reference,
-        }
+        kind = "labels" if self.needs_labels else "source outputs"
+        given = _describe({"outputs": outputs, kind: reference})
         rows = row_count(outputs)
         if rows != row_count(reference) or not rows:
             raise MetricError(
-                f"metric '{self.name}': {_describe(given)} differ in their number of rows, or have "
-                "none"
+                f"metric '{self.name}': {given} differ in their number of rows, or have none"
             )
-        found = self._guarded(self.rows, given)
+        found = self._guarded(
+            lambda: self.rows(_read_only(outputs), _read_only(reference)), f"on {given}"
+        )
         if not isinstance(found, Mapping | np.ndarray) or row_count(found) != rows:
             raise MetricError(
                 f"metric '{self.name}': the evidence of {rows} rows is {_describe(found)}"
@@ -164,7 +164,8 @@ class Metric(ABC):
         Raises:
             MetricError: The metric raised, or gives no finite number.
         """
-        number, scores = self._guarded(self._mean, {"evidence": evidence})
+        told = f"on {_describe({'evidence': evidence})}"
+        number, scores = self._guarded(lambda: self._mean(_read_only(evidence)), told)
         value = self._finite(number)
         if scores is None:
             return value, None
@@ -200,27 +201,21 @@ class Metric(ABC):
             )
         if self.takes_ids and may_be_ids(output_shape, dtype):
             return
-        try:
-            self.examine(output_shape, None if labels is None else _read_only(labels))
-        except MetricError as error:
-            raise MetricError(f"metric '{self.name}': {error}") from error
-        except Exception as error:
-            raise MetricError(
-                f"metric '{self.name}' raised {error!r} for outputs {shape_text(output_shape)}"
-            ) from error
+        truth = None if labels is None else _read_only(labels)
+        self._guarded(
+            lambda: self.examine(output_shape, truth), f"for outputs {shape_text(output_shape)}"
+        )
 
-    def _guarded(self, function: Callable[..., T], given: Mapping[str, Rows]) -> T:
+    def _guarded(self, call: Callable[[], T], told: str) -> T:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 # What the warnings warn of becomes a NaN, which is refused with a message.
                 warnings.simplefilter("ignore")
-                return function(*map(_read_only, given.values()))
+                return call()
         except MetricError as error:
             raise MetricError(f"metric '{self.name}': {error}") from error
         except (Exception, SystemExit) as error:
-            raise MetricError(
-                f"metric '{self.name}' raised {error!r} on {_describe(given)}"
-            ) from error
+            raise MetricError(f"metric '{self.name}' raised {error!r} {told}") from error
 
     def _finite(self, result: Any) -> float:
         number = result
@@ -317,15 +312,14 @@ def is_quantised(dtype: npt.DTypeLike) -> bool:
     return np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize <= 2
 
 
+def is_scores(shape: Shape) -> bool:
+    """Whether a row may be scores of classes: ``[N, classes]``."""
+    return len(shape) == 2 and shape[1] != 1
+
+
 def may_be_ids(shape: Shape, dtype: npt.DTypeLike) -> bool:
     """Whether an output may give out classes as whole numbers; quantised scores are others."""
-    scores = len(shape) == 2 and shape[1] != 1 and is_quantised(dtype)
-    return np.dtype(dtype).kind in "biu" and not scores
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as it is read, such as ``[?, 10]``."""
-    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+    return np.dtype(dtype).kind in "biu" and not (is_scores(shape) and is_quantised(dtype))
 
 
 def _read_only(rows: Any) -> Any:
@@ -343,6 +337,6 @@ def _describe(value: Any) -> str:
             for name, found in value.items()
         )
     if isinstance(value, np.ndarray):
-        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+        return f"{value.dtype}{shape_text(value.shape)}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

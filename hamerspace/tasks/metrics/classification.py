@@ -13,10 +13,10 @@ from hamerspace.tasks.metrics.base import (
     OfAllRows,
     PerSample,
     Shape,
+    is_scores,
     may_be_ids,
     one_value_a_row,
     same_rows,
-    shape_text,
 )
 from hamerspace.tasks.metrics.labels import (
     IGNORED,
@@ -27,6 +27,7 @@ from hamerspace.tasks.metrics.labels import (
     one_hot_axis,
 )
 from hamerspace.tasks.metrics.rows import Array
+from hamerspace.tasks.model import shape_text
 
 
 class _Classification(Metric):
@@ -305,7 +306,7 @@ def _shares(labels: Array) -> Array:
 
 def _are_tags(labels: Array, shape: Shape) -> bool:
     """Whether each score has a label; one-hot classes of three and more are judged alike."""
-    if len(shape) != 2 or shape[1] == 1 or not same_rows(labels.shape, shape):
+    if not is_scores(shape) or not same_rows(labels.shape, shape):
         return False
     return labels.shape[1] > 2 or one_hot_axis(labels) is None
 
@@ -332,7 +333,7 @@ def check_classes(shape: Shape) -> None:
     Raises:
         MetricError: The message says what they are instead, and what to do.
     """
-    if len(shape) == 2 and shape[1] != 1:
+    if is_scores(shape):
         return
     remedy = (
         "for one score a row choose 'roc_auc', with labels 0 and 1; for one number a row 'rmse'"

@@ -7,13 +7,14 @@ from hamerspace.tasks.metrics.base import (
     Metric,
     PerSample,
     Shape,
+    is_scores,
     may_be_ids,
     one_value_a_row,
-    shape_text,
 )
 from hamerspace.tasks.metrics.regression import check_rows, flat_pair
 from hamerspace.tasks.metrics.rows import Array
 from hamerspace.tasks.metrics.spread import Spread, channel_errors
+from hamerspace.tasks.model import shape_text
 
 
 class _Fidelity(Metric):
@@ -133,7 +134,7 @@ _MOST_SHARE = 0.98
 
 
 def _check_scores(shape: Shape) -> None:
-    if len(shape) != 2 or shape[1] == 1:
+    if not is_scores(shape):
         raise MetricError(
             f"it takes scores of shape [rows, classes], but there are {shape_text(shape)}; "
             "use 'fidelity_r2'"

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import numpy as np
 
 from hamerspace.errors import MetricError
-from hamerspace.tasks.metrics.base import Metric, OfAllRows, PerSample, Shape, same_rows, shape_text
+from hamerspace.tasks.metrics.base import Metric, OfAllRows, PerSample, Shape, same_rows
 from hamerspace.tasks.metrics.rows import Array
+from hamerspace.tasks.model import shape_text
 
 
 class _Regression(Metric):

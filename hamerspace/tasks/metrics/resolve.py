@@ -18,6 +18,7 @@ from hamerspace.tasks.metrics.base import (
     OfAllRows,
     Shape,
     is_quantised,
+    is_scores,
     may_be_ids,
     one_value_a_row,
     same_rows,
@@ -134,13 +135,9 @@ _LOSSES: dict[Loss, tuple[Loss, ...]] = {
 def fitting_losses(labels: Array, output_shape: Shape, dtype: str = "float32") -> tuple[Loss, ...]:
     """The losses that labels and output suit, whatever the metric, the best first; never empty."""
     kind = kind_of(labels, output_shape, dtype)
-    if kind == "classes":
-        return ("cross_entropy",)
-    if kind in ("binary", "tags", "masks"):
-        return ("binary_cross_entropy", "mse")
-    if kind == "numbers" and same_rows(labels.shape, output_shape):
-        return ("mse",)
-    return ("none",)
+    if kind == "numbers":
+        return ("mse",) if same_rows(labels.shape, output_shape) else ("none",)
+    return _OF_KIND[kind][1]
 
 
 def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "float32") -> str:
@@ -152,7 +149,7 @@ def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "floa
     if labels is None:
         small = is_quantised(dtype)
         ids = may_be_ids(output_shape, dtype) and not small
-        scores = _is_classes(output_shape) and not (small and np.dtype(dtype).itemsize > 1)
+        scores = is_scores(output_shape) and not (small and np.dtype(dtype).itemsize > 1)
         return "agreement" if ids or scores else "fidelity_r2"
     kind = kind_of(labels, output_shape, dtype)
     if kind == "masks":
@@ -166,15 +163,17 @@ def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "floa
         if fits and one_value_a_row(output_shape) and len(np.unique(labels)) == 2:
             return "roc_auc"  # refused, with what it takes: two numbers are rather classes
         return "rmse" if fits or labels.dtype.kind == "f" else "accuracy"
-    return _DEFAULTS[kind]
+    return _OF_KIND[kind][0]
 
 
-_DEFAULTS = {
-    "classes": "accuracy",
-    "ids": "accuracy",
-    "binary": "roc_auc",
-    "tags": "average_precision",
+_OF_KIND: dict[str, tuple[str, tuple[Loss, ...]]] = {
+    "classes": ("accuracy", ("cross_entropy",)),
+    "ids": ("accuracy", ("none",)),
+    "binary": ("roc_auc", ("binary_cross_entropy", "mse")),
+    "tags": ("average_precision", ("binary_cross_entropy", "mse")),
+    "masks": ("", ("binary_cross_entropy", "mse")),
 }
+"""What suits a kind of labels, numbers aside: the metric, and the losses, the best first."""
 
 
 def _named(name: str, quality: QualitySection) -> Metric:
@@ -202,7 +201,3 @@ def _from_user(reference: str, quality: QualitySection, root: Path) -> Metric:
     else:
         function = partial(call_function, reference, root, METRIC_KEY)
     return FunctionMetric(reference, function, quality.direction)
-
-
-def _is_classes(output_shape: Shape) -> bool:
-    return len(output_shape) == 2 and output_shape[1] != 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import DataError
-from hamerspace.tasks.data import check_fits
+from hamerspace.tasks.data.fit import check_fits
 from hamerspace.tasks.data.splits import write_splits
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 

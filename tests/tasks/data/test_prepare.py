@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import DataError
-from hamerspace.tasks.data import prepare_data
+from hamerspace.tasks.data.prepare import prepare_data
 
 
 def rows_of(count, start=0, classes=5):

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import DataError
-from hamerspace.tasks.data import Splits, check_fits, random_data
+from hamerspace.tasks.data.fit import check_fits
+from hamerspace.tasks.data.splits import Splits
+from hamerspace.tasks.data.synthetic import random_data
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
 INPUTS = (TensorSpec("x", "float32", (None, 3)), TensorSpec("ids", "int64", (None, None)))
 
 
 def test_random_data_fit_the_model_and_warn(tmp_path):
-    splits = random_data(INPUTS, tmp_path, 0, 1, rows=8, calibration_rows=4)
-    assert splits.rows == {"calibration": 4, "search": 8, "confirm": 8}
+    splits = random_data(INPUTS, tmp_path, 0, 1)
+    assert splits.rows == {"calibration": 64, "search": 128, "confirm": 128}
     assert splits.synthetic
     assert Splits.load(tmp_path).synthetic
     assert splits.warnings[0].startswith("THERE ARE NO DATA: every figure")
@@ -20,9 +22,9 @@ def test_random_data_fit_the_model_and_warn(tmp_path):
 
 
 def test_splits_differ_and_the_seed_decides(tmp_path):
-    one = random_data(INPUTS, tmp_path / "a", 0, 1, rows=8)
-    same = random_data(INPUTS, tmp_path / "b", 0, 1, rows=8)
-    other = random_data(INPUTS, tmp_path / "c", 1, 1, rows=8)
+    one = random_data(INPUTS, tmp_path / "a", 0, 1)
+    same = random_data(INPUTS, tmp_path / "b", 0, 1)
+    other = random_data(INPUTS, tmp_path / "c", 1, 1)
     assert one.fingerprint == same.fingerprint != other.fingerprint
     assert not np.array_equal(one.arrays("search")["x"], one.arrays("confirm")["x"])
 
