@@ -12,6 +12,10 @@ from hamerspace.tasks.model import SAME, SourceInfo, TensorSpec
 KEY = "task.quality.output"
 _DRAWS = ("Bernoulli", "Dropout", "Multinomial", "Random")
 """Starts of the names of ONNX operators that draw numbers."""
+_REMEDY = (
+    "export the model with an output of one entry a row, such as scores or boxes before a "
+    "selection or a mean, and with the rows as one of its axes, for one row too (no squeeze)"
+)
 
 
 def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
@@ -33,7 +37,7 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
         raise ConfigError(f"{KEY}: the model has no output '{name}'{did_you_mean(name, known)}")
     if name not in known or known[name].row_axis is None:
         others = " or ".join(f"'{spec.name}'" for spec in fit)
-        remedy = f"name {others}" if fit else _remedy()
+        remedy = f"name {others}" if fit else _REMEDY
         raise ConfigError(f"{KEY}: '{name}' {_why(name, info)}, so it cannot be judged; {remedy}")
     return known[name]
 
@@ -113,14 +117,7 @@ def _none_fits(info: SourceInfo) -> str:
     listed = "; ".join(f"{shapes.get(name, name)} {_why(name, info)}" for name in names)
     return (
         f"{KEY}: no output of the model has an entry for each row, so none can be judged: "
-        f"{listed}. {_remedy().capitalize()}"
-    )
-
-
-def _remedy() -> str:
-    return (
-        "export the model with an output of one entry a row, such as scores or boxes before a "
-        "selection or a mean, and with the rows as one of its axes, for one row too (no squeeze)"
+        f"{listed}. {_REMEDY.capitalize()}"
     )
 
 

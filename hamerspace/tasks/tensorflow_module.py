@@ -51,8 +51,9 @@ class NamedFunction:
             self._traced = self.concrete()
         tensors = [tf.constant(arrays[name], spec.dtype) for name, spec in self.specs.items()]
         found = [tensor.numpy() for tensor in self._traced(*tensors)]
+        halves = ("float16", "bfloat16")
         return {
-            name: array.astype("float32") if _is_half(array) else array
+            name: array.astype("float32") if array.dtype.name in halves else array
             for name, array in zip(self.outputs, found, strict=True)
         }
 
@@ -68,32 +69,21 @@ class NamedFunction:
             signature.append(tf.TensorSpec(shape, spec.dtype, name=name))
         return signature
 
-    def function(self, rows: int | None = None) -> Any:
-        """A ``tf.function`` of the inputs by position that returns the outputs by name."""
+    def function(self, rows: int | None = None, *, named: bool = True) -> Any:
+        """A ``tf.function`` of the inputs by position; returns the outputs by name or in order."""
         import tensorflow as tf
 
-        def call(*tensors: Any) -> dict[str, Any]:
-            named = dict(zip(self.specs, tensors, strict=True))
-            found = zip(self.outputs, self._call(named), strict=True)
+        def call(*tensors: Any) -> Any:
+            given = dict(zip(self.specs, tensors, strict=True))
             # Else an output that is an input, or another output, would lose its name.
-            return {name: tf.identity(tensor) for name, tensor in found}
+            found = [tf.identity(tensor) for tensor in self._call(given)]
+            return dict(zip(self.outputs, found, strict=True)) if named else found
 
         return tf.function(call, input_signature=self.signature(rows), autograph=False)
 
     def concrete(self, rows: int | None = None) -> Any:
         """The traced graph; takes the inputs and returns the outputs by position."""
-        import tensorflow as tf
-
-        def call(*tensors: Any) -> list[Any]:
-            named = dict(zip(self.specs, tensors, strict=True))
-            return [tf.identity(tensor) for tensor in self._call(named)]
-
-        signature = self.signature(rows)
-        return tf.function(call, input_signature=signature, autograph=False).get_concrete_function()
-
-
-def _is_half(array: npt.NDArray[Any]) -> bool:
-    return array.dtype.name in ("float16", "bfloat16")
+        return self.function(rows, named=False).get_concrete_function()
 
 
 def load_function(artifact: ModelArtifact) -> NamedFunction:

@@ -5,7 +5,7 @@ the converter's own. The runtime is imported when a model is loaded, and nothing
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,21 +102,26 @@ def weights_by_type(model: Any) -> dict[str, int]:
         model: A ``ModelT`` of ``ai_edge_litert.tools.flatbuffer_utils``. Its integers count where
             they have a scale.
     """
+    counts: Counter[str] = Counter()
+    for _, tensor, dtype, _ in constants_of(model):
+        scaled = tensor.quantization and (
+            tensor.quantization.scale is not None or tensor.quantization.details is not None
+        )
+        if len(tensor.shape) > 1 and (scaled or "float" in dtype):
+            counts[dtype] += int(np.prod(tensor.shape))
+    return dict(counts)
+
+
+def constants_of(model: Any) -> Iterator[tuple[int, Any, str, Any]]:
+    """Number of the graph, tensor, type and bytes of each constant of more than one value."""
     from ai_edge_litert import schema_py_generated as schema
 
     types = {value: name.lower() for name, value in vars(schema.TensorType).items()}
-    counts: Counter[str] = Counter()
-    for graph in model.subgraphs:
+    for number, graph in enumerate(model.subgraphs):
         for tensor in graph.tensors:
             data, shape = model.buffers[tensor.buffer].data, tensor.shape
-            if data is None or len(data) == 0 or shape is None or len(shape) < 2:
-                continue
-            scale = tensor.quantization and (
-                tensor.quantization.scale is not None or tensor.quantization.details is not None
-            )
-            if scale or "float" in types[tensor.type]:
-                counts[types[tensor.type]] += int(np.prod(shape))
-    return dict(counts)
+            if data is not None and len(data) and shape is not None and len(shape):
+                yield number, tensor, types[tensor.type], data
 
 
 def name_signature(path: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:

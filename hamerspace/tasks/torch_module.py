@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -96,8 +96,7 @@ class NamedModule(nn.Module):
         Returns:
             The type of half precision that weights were of; ``None`` where none was.
         """
-        tensors = chain(self.inner.parameters(), self.inner.buffers())
-        found = next((tensor.dtype for tensor in tensors if tensor.dtype in _HALVES), None)
+        found = next((t.dtype for t in self._tensors() if t.dtype in _HALVES), None)
         if found is not None:
             self.widened = True
             self.inner.float()
@@ -110,8 +109,10 @@ class NamedModule(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        tensors = chain(self.inner.parameters(), self.inner.buffers())
-        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+        return next((tensor.device for tensor in self._tensors()), torch.device("cpu"))
+
+    def _tensors(self) -> Iterator[Tensor]:
+        return chain(self.inner.parameters(), self.inner.buffers())
 
 
 def to_tensor(array: npt.NDArray[Any]) -> Tensor:
@@ -263,11 +264,8 @@ def misfits(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         for n, t in own.items()
         if n in state and state[n].shape != t.shape
     ]
-    problems = []
-    for title, names in (("missing", missing), ("unexpected", unexpected), ("mis-shaped", shapes)):
-        if names:
-            problems.append(f"{title}: {few(names)}")
-    return problems
+    kinds = {"missing": missing, "unexpected": unexpected, "mis-shaped": shapes}
+    return [f"{title}: {few(names)}" for title, names in kinds.items() if names]
 
 
 def save_module(
@@ -289,12 +287,11 @@ def save_module(
     for key in _MADE_FROM:
         if key in metadata:
             shutil.copyfile(model.file(key), folder / str(metadata[key]))
-    before: dict[str, dict[str, Any]] = {}
+    changes: dict[str, dict[str, Any]] = {}
     if "pruning" in model.metadata:
-        before = json.loads(model.file("pruning").read_text())
-    changes = {name: {**before.get(name, {})} for name in {*before, *(pruned or {})}}
+        changes = json.loads(model.file("pruning").read_text())
     for name, attributes in (pruned or {}).items():
-        changes[name].update(attributes)
+        changes[name] = {**changes.get(name, {}), **attributes}
     if changes:
         metadata["pruning"] = PRUNING
         (folder / PRUNING).write_text(json.dumps(changes, indent=1, sort_keys=True))
@@ -340,9 +337,8 @@ def shrink(module: nn.Module, changes: Mapping[str, Mapping[str, Any]], weights:
             continue
         empty = torch.empty_like(tensor, dtype=current.dtype)
         if isinstance(current, nn.Parameter):
-            setattr(owner, attribute, nn.Parameter(empty, requires_grad=current.requires_grad))
-        else:
-            setattr(owner, attribute, empty)
+            empty = nn.Parameter(empty, requires_grad=current.requires_grad)
+        setattr(owner, attribute, empty)
 
 
 def _half_inputs(module: nn.Module, count: int) -> tuple[torch.dtype | None, ...]:

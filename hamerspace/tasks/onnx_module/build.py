@@ -8,7 +8,7 @@ from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 from torch import fx
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.onnx_module import functions, layers, recurrent, sizes  # noqa: F401 - they register
+from hamerspace.tasks.onnx_module import functions, layers, sizes  # noqa: F401 - they register
 from hamerspace.tasks.onnx_module.translate import (
     HANDLERS,
     SIZE_HANDLERS,

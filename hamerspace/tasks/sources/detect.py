@@ -50,22 +50,18 @@ def detect_format(spec: SourceSpec) -> str:
 
 def _folder_format(spec: SourceSpec) -> str | None:
     """The format of a model that is a folder, told by what lies in it; ``None`` for a file."""
-    if spec.format in _FOLDERS.values():
-        return spec.format
-    path = None if spec.path is None else spec.root / spec.path
-    found = None if path is None else _sniff_folder(path)
+    if spec.format in _FOLDERS.values() or spec.path is None:
+        return spec.format if spec.format in _FOLDERS.values() else None
+    path = spec.root / spec.path
+    if path.name == "saved_model.pb" and path.is_file():
+        raise SourceError(f"{path} is a part of a SavedModel; name its folder, {path.parent}")
+    found = next((name for file, name in _FOLDERS.items() if (path / file).is_file()), None)
     if found is not None and spec.format is not None:
         raise SourceError(
             f"{path} is the folder of a {found} model, but task.source.format says "
             f"'{spec.format}'; leave 'format' out"
         )
     return found
-
-
-def _sniff_folder(path: Path) -> str | None:
-    if path.name == "saved_model.pb" and path.is_file():
-        raise SourceError(f"{path} is a part of a SavedModel; name its folder, {path.parent}")
-    return next((name for file, name in _FOLDERS.items() if (path / file).is_file()), None)
 
 
 def sniff(path: Path) -> str | None:

@@ -17,13 +17,18 @@ from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.sources.base import SourceFormat, SourceSpec
 from hamerspace.tasks.sources.inspection import LoadedModel, Weights, inspect_model
 from hamerspace.tasks.sources.op_families import tflite_families
-from hamerspace.tasks.tflite import SIGNATURE, TfliteModel, details_of, weights_by_type
+from hamerspace.tasks.tflite import (
+    SIGNATURE,
+    TfliteModel,
+    constants_of,
+    details_of,
+    weights_by_type,
+)
 
 _FILE = "model.tflite"
 _OPERATORS = {
     value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
-_DTYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name[0] != "_"}
 _INTEGERS = {"int8", "uint8", "int4", "int2", "int16"}
 _OPAQUE = {"string", "resource", "variant", "int4", "int2"}
 """Types whose bytes are not their values."""
@@ -110,14 +115,9 @@ def _constants(model: Any) -> Iterator[tuple[str, bool, npt.NDArray[Any]]]:
 
     Values of less than a byte stay packed.
     """
-    for number, graph in enumerate(model.subgraphs):
-        for tensor in graph.tensors:
-            data = model.buffers[tensor.buffer].data
-            if data is None or len(data) == 0 or tensor.shape is None or len(tensor.shape) == 0:
-                continue
-            dtype = _DTYPES[tensor.type]
-            scaled = tensor.quantization is not None and tensor.quantization.scale is not None
-            raw = np.frombuffer(bytes(data), np.uint8)
-            if dtype not in _OPAQUE:
-                raw = raw.view(np.dtype(dtype))
-            yield f"{number}/{tensor.name.decode()}", scaled and dtype in _INTEGERS, raw
+    for number, tensor, dtype, data in constants_of(model):
+        scaled = tensor.quantization is not None and tensor.quantization.scale is not None
+        raw = np.frombuffer(bytes(data), np.uint8)
+        if dtype not in _OPAQUE:
+            raw = raw.view(np.dtype(dtype))
+        yield f"{number}/{tensor.name.decode()}", scaled and dtype in _INTEGERS, raw
