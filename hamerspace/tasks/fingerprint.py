@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -97,22 +98,19 @@ def _update(digest: "hashlib._Hash", files: Iterable[Path], origin: Path) -> Non
         digest.update(file.relative_to(folder).as_posix().encode() + _content(file))
 
 
-def _code_files(folder: Path) -> Iterator[Path]:
+def _code_files(root: Path) -> Iterator[Path]:
     """Python files of a folder and of the folders below that hold some, without a break."""
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_file():
-            if path.suffix == ".py":
-                yield path
-        elif (
-            path.is_dir()
-            and not path.is_symlink()
-            and path.name not in NOT_OURS
-            and not (path / "pyvenv.cfg").exists()
-            and _holds_code(path)
-        ):
-            yield from _code_files(path)
+    for place, folders, files in os.walk(root):
+        here = Path(place)
+        folders[:] = [
+            name
+            for name in folders
+            if not (name.startswith(".") or name in NOT_OURS)
+            and not (here / name / "pyvenv.cfg").exists()
+            and _holds_code(here / name)
+        ]
+        found = (here / name for name in files if name.endswith(".py") and name[0] != ".")
+        yield from filter(Path.is_file, found)
 
 
 def _holds_code(folder: Path) -> bool:

@@ -269,8 +269,6 @@ def _oddity_notes(splits: Splits, output: TensorSpec, info: SourceInfo) -> Itera
 
 def _without_constants(raw: RawData, constants: Sequence[str]) -> tuple[RawData, dict[str, Any]]:
     """The data without the arrays that have no rows, and these by name."""
-    if not constants:
-        return raw, {}
     found = {n: a for arrays in raw.values() for n, a in arrays.items() if n in constants}
     rest = {
         split: {n: a for n, a in arrays.items() if n not in constants}

@@ -90,9 +90,10 @@ def load_pretrained(folder: Path, *, safetensors: bool) -> nn.Module:
         SourceError: It cannot be loaded, or weights are missing or of another shape.
     """
     config = read_config(folder)
+    kind: Any = model_class(config, folder)
     with _quiet():
         try:
-            loaded: tuple[nn.Module, dict[str, Any]] = model_class(config, folder).from_pretrained(
+            module, info = kind.from_pretrained(
                 folder,
                 config=config,
                 dtype="auto",
@@ -101,16 +102,14 @@ def load_pretrained(folder: Path, *, safetensors: bool) -> nn.Module:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-        except SourceError:
-            raise
         except Exception as error:
             raise SourceError(
                 f"{folder} cannot be loaded by transformers {transformers.__version__}: "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
-    module, info = loaded
     _refuse_gaps(folder, info)
-    return module.eval()
+    made: nn.Module = module.eval()
+    return made
 
 
 def _refuse_gaps(folder: Path, info: dict[str, Any]) -> None:

@@ -55,12 +55,6 @@ class Splits:
         """The splits that there are, in the order of :data:`SPLITS`."""
         return tuple(name for name in SPLITS if name in self.files)
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over the fingerprints of every split."""
-        text = "\n".join(f"{name} {self.fingerprints[name]}" for name in self.names)
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def fingerprint_of(self, split: str) -> str:
         """SHA-256 of one split's names, dtypes, shapes and values."""
         self._files_of(split)

@@ -140,15 +140,16 @@ class Translation:
         """Whether an optional input is given."""
         return index < len(node.input) and bool(node.input[index])
 
+    def _given(self, node: Any, index: int) -> Value | None:
+        return self._values[node.input[index]] if self.has(node, index) else None
+
     def constant(self, node: Any, index: int) -> npt.NDArray[Any] | None:
         """The array of an input; ``None`` where it is not given.
 
         Raises:
             BuildError: It is computed when the model runs.
         """
-        if not self.has(node, index):
-            return None
-        value = self._values[node.input[index]]
+        value = self._given(node, index)
         if isinstance(value, fx.Node):
             raise BuildError(
                 f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes input "
@@ -157,16 +158,14 @@ class Translation:
         return value
 
     def is_constant(self, node: Any, index: int) -> bool:
-        return self.has(node, index) and isinstance(self._values[node.input[index]], np.ndarray)
+        return isinstance(self._given(node, index), np.ndarray)
 
     def sizes(self, node: Any, index: int) -> Any:
         """Numbers, or the node that computes them; ``None`` where the input is not given."""
-        if not self.has(node, index):
-            return None
-        value = self._values[node.input[index]]
+        value = self._given(node, index)
         if isinstance(value, np.ndarray):
             return value.tolist()
-        if "sizes" in value.meta:
+        if value is None or "sizes" in value.meta:
             return value
         raise BuildError(
             f"the ONNX node '{node.name or node.output[0]}' ({node.op_type}) takes sizes that "

@@ -238,7 +238,13 @@ def _found(
     random = [name for name, array in runs.again.items() if not _near(array, runs.first[name])]
     undefined = [n for n, a in runs.last.items() if _floats(a) and np.isnan(a).any()]
     findings = Findings(dict(_unfit(runs, axes)), tuple(random), tuple(undefined))
-    return Probe(free, _specs(example, rows, constants), outputs, findings)
+    inputs = tuple(
+        TensorSpec(n, str(a.dtype), a.shape, constant=True)
+        if n in constants
+        else TensorSpec(n, str(a.dtype), (rows, *a.shape[1:]))
+        for n, a in example.items()
+    )
+    return Probe(free, inputs, outputs, findings)
 
 
 def _unfit(runs: _Runs, axes: Mapping[str, int | None]) -> Iterator[tuple[str, str]]:
@@ -277,13 +283,10 @@ def _listed(words: Sequence[str]) -> str:
 
 def _sizes(name: str, runs: _Runs) -> Shape:
     """The shape with ``None`` where runs differ."""
-    first, *others = (outputs[name].shape for outputs in runs.all)
-    if any(len(shape) != len(first) for shape in others):
-        return tuple(None for _ in first)
-    return tuple(
-        size if all(shape[axis] == size for shape in others) else None
-        for axis, size in enumerate(first)
-    )
+    shapes = [outputs[name].shape for outputs in runs.all]
+    if len({len(shape) for shape in shapes}) > 1:
+        return (None,) * len(shapes[0])
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
 
 
 def _equal(one: Array, other: Array) -> bool:
@@ -335,14 +338,3 @@ def _shortened(text: str) -> str:
     if len(words) <= 2 * _REPORT_END:
         return words
     return f"{words[:_REPORT_END]} ... {words[-_REPORT_END:]}"
-
-
-def _specs(
-    example: Arrays, batch: int | None, constants: Collection[str]
-) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(n, str(a.dtype), a.shape, constant=True)
-        if n in constants
-        else TensorSpec(n, str(a.dtype), (batch, *a.shape[1:]))
-        for n, a in example.items()
-    )

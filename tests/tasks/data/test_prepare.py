@@ -67,7 +67,7 @@ def test_calibration_is_bounded_and_of_whole_batches(prepare):
 
 def test_the_seed_decides(tmp_path):
     def fingerprint(name, seed):
-        return prepare_data({"all": rows_of(50)}, "labels", tmp_path / name, seed, 1).fingerprint
+        return prepare_data({"all": rows_of(50)}, "labels", tmp_path / name, seed, 1).fingerprints
 
     assert fingerprint("a", 0) == fingerprint("b", 0) != fingerprint("c", 1)
 

@@ -37,9 +37,9 @@ def test_fingerprints_follow_the_values_only(tmp_path):
     swapped = write(
         tmp_path / "c", {n: a.astype(a.dtype.newbyteorder()) for n, a in SEARCH.items()}
     )
-    assert one.fingerprint == same.fingerprint == swapped.fingerprint
+    assert one.fingerprints == same.fingerprints == swapped.fingerprints
     changed = write(tmp_path / "d", {**SEARCH, "b": SEARCH["b"] + 1})
-    assert changed.fingerprint != one.fingerprint
+    assert changed.fingerprints != one.fingerprints
     assert changed.fingerprint_of("search") != one.fingerprint_of("search")
     assert changed.fingerprint_of("confirm") == one.fingerprint_of("confirm")
 

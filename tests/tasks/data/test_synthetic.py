@@ -25,7 +25,7 @@ def test_splits_differ_and_the_seed_decides(tmp_path):
     one = random_data(INPUTS, tmp_path / "a", 0, 1)
     same = random_data(INPUTS, tmp_path / "b", 0, 1)
     other = random_data(INPUTS, tmp_path / "c", 1, 1)
-    assert one.fingerprint == same.fingerprint != other.fingerprint
+    assert one.fingerprints == same.fingerprints != other.fingerprints
     assert not np.array_equal(one.arrays("search")["x"], one.arrays("confirm")["x"])
 
 
