@@ -68,10 +68,6 @@ class Splits:
         """
         return {name: self._open(split, name) for name in self._files_of(split)}
 
-    def inputs_of(self, split: str) -> dict[str, Array]:
-        """The inputs of a split by name, in their order, memory-mapped and read-only."""
-        return {name: self._load(Path(path)) for name, path in self.input_paths(split).items()}
-
     def labels_of(self, split: str) -> Array | None:
         """The labels of a split, or ``None`` where it has none."""
         if self.label is None or self.label not in self._files_of(split):
@@ -79,7 +75,7 @@ class Splits:
         return self._open(split, self.label)
 
     def input_paths(self, split: str) -> dict[str, str]:
-        """Input name to the path of its ``.npy`` file."""
+        """Input name to the path of its ``.npy`` file, in the order of the data."""
         files = {**self._files_of(split), **self.constants}
         return {name: str(self.folder / files[name]) for name in (*self.inputs, *self.constants)}
 
@@ -138,9 +134,7 @@ class Splits:
         return self.files[split]
 
     def _open(self, split: str, name: str) -> Array:
-        return self._load(self.folder / self.files[split][name])
-
-    def _load(self, path: Path) -> Array:
+        path = self.folder / self.files[split][name]
         try:
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:

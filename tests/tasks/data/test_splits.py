@@ -19,7 +19,7 @@ def test_a_round_trip(tmp_path):
     assert (splits.notes, splits.warnings) == (("first", "a note"), ("beware",))
     assert splits.names == ("search", "confirm")
     assert splits.inputs == ("in/a:0", "b")
-    assert list(splits.inputs_of("search")) == ["in/a:0", "b"]
+    assert list(splits.input_paths("search")) == ["in/a:0", "b"]
     assert np.array_equal(splits.labels_of("confirm"), CONFIRM["y"])
     assert all(np.array_equal(splits.arrays("search")[name], SEARCH[name]) for name in SEARCH)
 
