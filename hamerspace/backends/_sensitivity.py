@@ -29,7 +29,7 @@ Run = Callable[[Arrays], Arrays]
 
 def rank(
     layers: Mapping[str, int],
-    expected: Sequence[Arrays],
+    exact: Run,
     batches: Sequence[Arrays],
     quantize_only: Callable[[str], Run],
 ) -> list[tuple[str, float]]:
@@ -37,7 +37,7 @@ def rank(
 
     Args:
         layers: Number of weights by layer.
-        expected: Outputs of the float model for each of ``batches``.
+        exact: Runs the float model.
         batches: Inputs.
         quantize_only: Makes the model in which that layer alone is quantised.
 
@@ -46,6 +46,7 @@ def rank(
     """
     if not layers:
         raise BuildError("the model has no layer that this scheme quantises: nothing to rank")
+    expected = [exact(batch) for batch in batches]
     ranked = []
     for name in largest(layers):
         run = quantize_only(name)

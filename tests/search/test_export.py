@@ -23,7 +23,7 @@ from hamerspace.search.export import Deployment, _predict, export_candidate
 from hamerspace.tasks.model import TensorSpec
 from tests import onnx_models
 
-OURS = {"back", "body", "device", "imports", "level", "load", "modules", "resolver", "to"}
+OURS = {"body", "imports", "level", "load", "modules", "resolver", "run"}
 
 
 def test_names_of_tensors_run_nothing(tmp_path):
@@ -58,7 +58,7 @@ def test_no_template_of_code_takes_a_value_but_as_data():
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Constant):
                 continue
             name, text = getattr(node.targets[0], "id", ""), node.value.value
-            if re.fullmatch(r"_(PREDICT|TEXT)", name) and isinstance(text, str):
+            if re.fullmatch(r"_(PREDICT|TEXT|LOAD)", name) and isinstance(text, str):
                 texts += 1
                 for _, field, _, conversion in string.Formatter().parse(text):
                     assert field is None or field in OURS or conversion == "r", (path, field)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hamerspace.backends._predict import predict_text
 from hamerspace.backends._sensitivity import Run, check_known, rank
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
@@ -17,48 +18,31 @@ if TYPE_CHECKING:
 
 _MODEL = "model.tflite"
 
-_PREDICT = '''\
-from pathlib import Path
-
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-
-def load(folder, threads=1):
-    """Load the model in `folder`; return a function from named arrays to named arrays."""
-    interpreter = Interpreter(
-        model_path=str(Path(folder) / {model!r}),
-        num_threads=threads,
-        experimental_op_resolver_type=OpResolverType.{resolver},
-    )
-    inputs, outputs = {inputs!r}, {outputs!r}
-    if interpreter.get_signature_list():
-        runner = interpreter.get_signature_runner()
-        found = runner.get_input_details(), runner.get_output_details()
-    else:
-        found = (
-            dict(zip(inputs, interpreter.get_input_details())),
-            dict(zip(outputs, interpreter.get_output_details())),
-        )
-
-    def run(arrays):
-        for name in inputs:
-            detail = found[0][name]
-            array = np.asarray(arrays[name], dtype=detail["dtype"])
-            interpreter.resize_tensor_input(detail["index"], array.shape)
-        interpreter.allocate_tensors()
-        for name in inputs:
-            detail = found[0][name]
-            array = np.asarray(arrays[name], dtype=detail["dtype"])
-            interpreter.set_tensor(detail["index"], array)
-        interpreter.invoke()
-        return {{
-            name: interpreter.get_tensor(found[1][name]["index"]).astype(dtype, copy=False)
-            for name, dtype in outputs.items()
-        }}
-
-    return run
-'''
+_LOAD = """
+interpreter = Interpreter(
+    model_path=path,
+    num_threads=threads,
+    experimental_op_resolver_type=OpResolverType.{resolver},
+)
+if interpreter.get_signature_list():
+    runner = interpreter.get_signature_runner()
+    given, made = runner.get_input_details(), runner.get_output_details()
+else:
+    given = dict(zip(inputs, interpreter.get_input_details()))
+    made = dict(zip(outputs, interpreter.get_output_details()))
+dtypes = {dtypes!r}
+"""
+_RUN = """
+cast = {name: np.asarray(arrays[name], dtype=given[name]["dtype"]) for name in inputs}
+for name, array in cast.items():
+    interpreter.resize_tensor_input(given[name]["index"], array.shape)
+interpreter.allocate_tensors()
+for name, array in cast.items():
+    interpreter.set_tensor(given[name]["index"], array)
+interpreter.invoke()
+found = [interpreter.get_tensor(made[name]["index"]) for name in outputs]
+results = [array.astype(dtype, copy=False) for array, dtype in zip(found, dtypes)]
+"""
 
 
 class LiteRtBackend(Backend):
@@ -128,15 +112,12 @@ class LiteRtBackend(Backend):
         )
 
     def predict_source(self, candidate: Candidate) -> str:
-        return _PREDICT.format(
+        load = _LOAD.format(
             resolver="AUTO" if _xnnpack(candidate) else "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-            model=candidate.metadata["model"],
-            inputs=[spec.name for spec in candidate.inputs],
-            outputs={
-                spec.name: "float32" if spec.dtype == "float16" else spec.dtype
-                for spec in candidate.outputs
-            },
+            dtypes=["float32" if s.dtype == "float16" else s.dtype for s in candidate.outputs],
         )
+        imports = "from ai_edge_litert.interpreter import Interpreter, OpResolverType"
+        return predict_text(candidate, imports, load, _RUN)
 
 
 class _Session(Session):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hamerspace.backends._sensitivity import check_known
+from hamerspace.backends._predict import predict_text
+from hamerspace.backends._sensitivity import Run, check_known, rank
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.onnxruntime.config import CONFIG, LAYERED
@@ -20,33 +21,14 @@ _LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
 }
 
-_PREDICT = '''\
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
-
-
-def load(folder, threads=1):
-    """Load the model in `folder`; return a function from named arrays to named arrays."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level}
-    session = onnxruntime.InferenceSession(
-        str(Path(folder) / {model!r}), options, providers=["CPUExecutionProvider"]
-    )
-    inputs, outputs = {inputs!r}, {outputs!r}
-
-    def run(arrays):
-        results = session.run(outputs, {{name: np.asarray(arrays[name]) for name in inputs}})
-        return {{
-            name: result.astype(np.float32) if result.dtype == np.float16 else result
-            for name, result in zip(outputs, results)
-        }}
-
-    return run
-'''
+_LOAD = """
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = threads
+options.inter_op_num_threads = 1
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.{level}
+session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+"""
+_RUN = "results = session.run(outputs, {name: np.asarray(arrays[name]) for name in inputs})"
 
 
 class OnnxRuntimeBackend(Backend):
@@ -77,12 +59,18 @@ class OnnxRuntimeBackend(Backend):
         return self.candidate(job.source, job.workdir, *names, **metadata)
 
     def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
-        from hamerspace.backends.onnxruntime.sensitivity import rank_layers
+        from hamerspace.tasks.onnx_graph import load_session
 
+        scheme = _scheme(replace(job, calibration=batches))
         outputs = [spec.name for spec in job.source.outputs]
-        return rank_layers(
-            _scheme(replace(job, calibration=batches)), outputs, batches, job.workdir
-        )
+        alone = job.workdir / "one-layer.onnx"
+
+        def quantize_only(layer: str) -> Run:
+            scheme.quantize_only(alone, [layer])
+            return _Session(load_session(alone), outputs).run
+
+        exact = _Session(load_session(scheme.model), outputs).run
+        return rank(scheme.layers(), exact, batches, quantize_only)
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format != "onnx":
@@ -113,12 +101,8 @@ class OnnxRuntimeBackend(Backend):
         return _HalfSession(session, names, halves) if halves else _Session(session, names)
 
     def predict_source(self, candidate: Candidate) -> str:
-        return _PREDICT.format(
-            level=_level(candidate),
-            model=candidate.metadata["model"],
-            inputs=[spec.name for spec in candidate.inputs],
-            outputs=[spec.name for spec in candidate.outputs],
-        )
+        load = _LOAD.format(level=_level(candidate))
+        return predict_text(candidate, "import onnxruntime", load, _RUN)
 
 
 class _Session(Session):

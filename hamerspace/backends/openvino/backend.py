@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hamerspace.backends._predict import predict_text
 from hamerspace.backends._sensitivity import check_known
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
@@ -15,30 +16,14 @@ from hamerspace.tasks.model import Arrays
 
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
 
-_PREDICT = '''\
-from pathlib import Path
-
-import numpy as np
-import openvino
-
-
-def load(folder, threads=1):
-    """Load the model in `folder`; return a function from named arrays to named arrays."""
-    options = {{**{options!r}, "INFERENCE_NUM_THREADS": threads}}
-    compiled = openvino.Core().compile_model(str(Path(folder) / {model!r}), "CPU", options)
-    request = compiled.create_infer_request()
-    inputs, outputs = {inputs!r}, {outputs!r}
-
-    def run(arrays):
-        request.infer({{name: np.asarray(arrays[name]) for name in inputs}})
-        results = {{name: request.get_tensor(name).data.copy() for name in outputs}}
-        return {{
-            name: result.astype(np.float32) if result.dtype == np.float16 else result
-            for name, result in results.items()
-        }}
-
-    return run
-'''
+_LOAD = """
+options = {{**{options!r}, "INFERENCE_NUM_THREADS": threads}}
+request = openvino.Core().compile_model(path, "CPU", options).create_infer_request()
+"""
+_RUN = """
+request.infer({name: np.asarray(arrays[name]) for name in inputs})
+results = [request.get_tensor(name).data.copy() for name in outputs]
+"""
 
 
 class OpenVinoBackend(Backend):
@@ -106,12 +91,8 @@ class OpenVinoBackend(Backend):
         )
 
     def predict_source(self, candidate: Candidate) -> str:
-        return _PREDICT.format(
-            options=_options(candidate),
-            model=candidate.metadata["model"],
-            inputs=[spec.name for spec in candidate.inputs],
-            outputs=[spec.name for spec in candidate.outputs],
-        )
+        load = _LOAD.format(options=_options(candidate))
+        return predict_text(candidate, "import openvino", load, _RUN)
 
 
 class _Session(Session):

@@ -30,9 +30,8 @@ def rank_layers(
         outputs: Names.
         batches: Inputs.
     """
-    expected = _run(model, outputs)
-    wanted = [expected(batch) for batch in batches]
-    return rank(layers, wanted, batches, lambda name: _run(quantize_only(name), outputs))
+    exact = _run(model, outputs)
+    return rank(layers, exact, batches, lambda name: _run(quantize_only(name), outputs))
 
 
 def quantized_layers(model: Any, quantized: Any) -> dict[str, int]:

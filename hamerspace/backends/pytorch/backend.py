@@ -1,18 +1,44 @@
 """Build and run candidates with PyTorch."""
 
+import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hamerspace._text import first_line
+from hamerspace.backends._predict import predict_text
+from hamerspace.backends._sensitivity import Run, rank
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.pytorch.config import CONFIG
-from hamerspace.backends.pytorch.predict import predict_text
 from hamerspace.backends.pytorch.schemes import SCHEMES
 from hamerspace.errors import BuildError, DeviceError
 from hamerspace.tasks.model import Arrays, ModelArtifact
+
+_LOAD = """
+torch.set_num_threads(threads)
+device = {device!r}
+module = {load}
+"""
+_LOADERS = {
+    "export": "torch.export.load(path).module()",
+    "inductor": "torch._inductor.aoti_load_package(path)",
+    "script": "torch.jit.load(path, map_location=device).eval()",
+    "optimized": "torch.jit.optimize_for_inference(\n"
+    "    torch.jit.load(path, map_location=device).eval()\n)",
+}
+_RUN = """
+tensors = [
+    torch.from_numpy(np.require(arrays[name], requirements=["C", "W"])).to(device)
+    for name in inputs
+]
+with torch.inference_mode():
+    found = module(*tensors)
+if isinstance(found, torch.Tensor):  # a model with one output returns it by itself
+    found = [found]
+results = [tensor.cpu().numpy() for tensor in found]
+"""
 
 
 class PytorchBackend(Backend):
@@ -32,7 +58,6 @@ class PytorchBackend(Backend):
         kind, device = _scheme(job)
         _refuse(source, kind, device)
         from hamerspace.backends.pytorch import lower
-        from hamerspace.backends.pytorch.inductor import compile_package
         from hamerspace.backends.pytorch.quantize import quantize, weights_by_type
         from hamerspace.backends.pytorch.session import load_built
 
@@ -41,7 +66,7 @@ class PytorchBackend(Backend):
             module = quantize(module, kind, tensors, job.calibration or (), job.float_layers)
             weights = {} if kind == "none" else weights_by_type(module)
             if execution == "inductor":
-                metadata = compile_package(module, tensors, source.inputs, job.workdir)
+                metadata = lower.compile_package(module, tensors, source.inputs, job.workdir)
             elif execution == "frozen":
                 metadata = lower.freeze(module, tensors, job.workdir)
             elif source.format == "torchscript":
@@ -57,11 +82,18 @@ class PytorchBackend(Backend):
     def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
         kind, device = _scheme(job)
         _refuse(job.source, kind, device)
-        from hamerspace.backends.pytorch.sensitivity import rank_layers
+        from hamerspace.backends.pytorch.quantize import (
+            quantizable_layers,
+            quantize,
+            slow_attention,
+        )
 
-        with _quietly():
+        def quantize_only(layer: str) -> Run:
+            return quantize(copy.deepcopy(module), kind, tensors, batches, only=layer).run
+
+        with _quietly(), slow_attention():
             _, tensors, module = _opened(job)
-            return rank_layers(module, kind, tensors, batches)
+            return rank(quantizable_layers(module, kind), module.run, batches, quantize_only)
 
     def explain(self, job: BuildJob, error: Exception) -> str:
         kind, _ = _scheme(job)
@@ -100,9 +132,14 @@ class PytorchBackend(Backend):
         )
 
     def predict_source(self, candidate: Candidate) -> str:
-        if candidate.metadata["kind"] == "source":
+        metadata = candidate.metadata
+        if metadata["kind"] == "source":
             raise BuildError("the source model is its user's own code and needs no predict.py")
-        return predict_text(candidate)
+        imports = "import torch"
+        if str(metadata["quantization"]).startswith("bitsandbytes"):
+            imports += "\nimport bitsandbytes  # its operators"
+        load = _LOAD.format(device=metadata["device"], load=_LOADERS[metadata["kind"]])
+        return predict_text(candidate, imports, load, _RUN)
 
 
 def _scheme(job: BuildJob) -> tuple[str, str]:

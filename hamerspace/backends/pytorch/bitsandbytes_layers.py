@@ -62,14 +62,10 @@ _LAYERS: dict[str, Callable[[nn.Linear], nn.Module]] = {
 }
 
 
-def swap_of(kind: str) -> Callable[[nn.Module, Collection[str]], nn.Module]:
-    """The function that puts quantised layers in the place of the named linear ones."""
-
-    def swap(inner: nn.Module, layers: Collection[str]) -> nn.Module:
-        for name in layers:
-            layer = inner.get_submodule(name)
-            assert isinstance(layer, nn.Linear)
-            inner.set_submodule(name, _LAYERS[kind](layer).eval())
-        return inner
-
-    return swap
+def swap(inner: nn.Module, layers: Collection[str], kind: str) -> nn.Module:
+    """Put quantised layers in the place of the named linear ones, in place."""
+    for name in layers:
+        layer = inner.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        inner.set_submodule(name, _LAYERS[kind](layer).eval())
+    return inner

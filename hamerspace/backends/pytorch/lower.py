@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from hamerspace._text import first_line
 from hamerspace.backends.pytorch.quantize import slow_attention
+from hamerspace.backends.pytorch.schemes import compiler_refusal
 from hamerspace.backends.pytorch.session import in_order
 from hamerspace.errors import BuildError
 from hamerspace.tasks.example import resized
@@ -22,6 +23,19 @@ SCRIPTED = "model.pt"
 
 # What export notes for debugging only; it outweighs the weights of a small model.
 _NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
+
+
+_INDUCTOR = {
+    # Debugging aids that make the library of a small model five times as large.
+    "aot_inductor.enable_line_tables": False,
+    "aot_inductor.enable_frame_pointer": False,
+    # The number of threads is the measuring process's to choose, not that of the build.
+    "cpp.dynamic_threads": True,
+    # A pool of compiling processes would outlive the build.
+    "compile_threads": 1,
+    # They pay only where one process compiles many models, and are large.
+    "cpp_cache_precompile_headers": False,
+}
 
 
 class Shipped(NamedModule):
@@ -52,6 +66,30 @@ def export(
     program.example_inputs = None
     torch.export.save(program, folder / EXPORTED)
     return {"model": EXPORTED, "kind": "export"}
+
+
+def compile_package(
+    module: NamedModule, example: tuple[Tensor, ...], inputs: Sequence[TensorSpec], folder: Path
+) -> dict[str, Any]:
+    """Compile with inductor, ahead of time, for the processor or the GPU at hand.
+
+    Every free dimension is left free.
+
+    Returns:
+        The candidate's metadata.
+
+    Raises:
+        BuildError: There is no C++ compiler.
+    """
+    missing = compiler_refusal()
+    if missing is not None:
+        raise BuildError(missing)
+    program = export_program(module, example, inputs)
+    with torch.no_grad():
+        torch._inductor.aoti_compile_and_package(  # noqa: SLF001 - documented under this name
+            program, package_path=str(folder / EXPORTED), inductor_configs=dict(_INDUCTOR)
+        )
+    return {"model": EXPORTED, "kind": "inductor"}
 
 
 def export_program(

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,6 @@ from hamerspace.backends._sensitivity import check_known
 from hamerspace.errors import BuildError, NothingToLowerError
 from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.torch_module import NamedModule
-
-Swap = Callable[[nn.Module, Collection[str]], nn.Module]
 
 # With linear layers, what torch.ao quantises dynamically when it is told nothing.
 _RECURRENT = (nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
@@ -43,6 +41,7 @@ def quantize(
     example: tuple[Tensor, ...],
     calibration: Sequence[Arrays],
     keep: Sequence[str] = (),
+    only: str = "",
 ) -> NamedModule:
     """Return ``module`` in another precision; it may be changed in place.
 
@@ -52,12 +51,15 @@ def quantize(
         example: Inputs in call order.
         calibration: Batches for ``static_int8``, whose ranges it sees.
         keep: Layers that stay in floating point.
+        only: The one layer to quantise; default: all.
 
     Raises:
         BuildError: The module cannot be traced symbolically.
         NothingToLowerError: Nothing in it was quantised.
     """
-    _widen_for(module, kind)
+    if kind in ("none", "static_int8", "dynamic_int8"):
+        # torch.ao quantises float32 only; what is not quantised is called fp32, so it is that.
+        module.widen()
     if kind == "none":
         return module
     if kind in _HALF:
@@ -65,11 +67,23 @@ def quantize(
     layers = quantizable_layers(module, kind)
     check_known(keep, layers, kind)
     if kind == "static_int8":
-        return _static(module, example, calibration, dict.fromkeys(keep, False))
-    wanted = [name for name in layers if name not in keep]
+        exceptions = {only: True} if only else dict.fromkeys(keep, False)
+        return _static(module, example, calibration, exceptions)
+    wanted = [only] if only else [name for name in layers if name not in keep]
     if not wanted:
         raise NothingToLowerError(f"{kind} found no layer that it can quantise in this model")
-    return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), wanted))
+    if kind.startswith("torchao"):
+        from hamerspace.backends.pytorch import torchao_layers
+
+        inner = module.inner
+        if any(tensor.is_cuda for tensor in example):
+            inner = inner.to(torch.bfloat16)  # its kernels there want the rest in that
+        return _around(module, torchao_layers.swap(inner, wanted, kind))
+    if kind.startswith("bitsandbytes"):
+        from hamerspace.backends.pytorch import bitsandbytes_layers
+
+        return _around(module, bitsandbytes_layers.swap(module.inner, wanted, kind))
+    return _around(module, _dynamic(module.inner, wanted))
 
 
 def weights_by_type(module: nn.Module) -> dict[str, int]:
@@ -105,47 +119,8 @@ def _stored(layer: nn.Module) -> Iterator[tuple[str, int, int]]:
             yield {"float": "float32"}.get(kind, kind), inner.numel(), id(tensor)
 
 
-def quantize_one(
-    module: NamedModule,
-    kind: str,
-    example: tuple[Tensor, ...],
-    calibration: Sequence[Arrays],
-    layer: str,
-) -> NamedModule:
-    """Return ``module`` with one layer quantised; it may be changed in place."""
-    _widen_for(module, kind)
-    if kind == "static_int8":
-        return _static(module, example, calibration, {layer: True})
-    return _around(module, _swap_of(kind)(_in_gpu_precision(module.inner, kind, example), [layer]))
-
-
-def _widen_for(module: NamedModule, kind: str) -> None:
-    """torch.ao quantises float32 only; what is not quantised is called fp32, so it is that."""
-    if kind in ("none", "static_int8", "dynamic_int8"):
-        module.widen()
-
-
 def _around(module: NamedModule, inner: nn.Module) -> NamedModule:
     return NamedModule(inner, module.inputs, module.outputs, module.keywords)
-
-
-def _in_gpu_precision(inner: nn.Module, kind: str, example: tuple[Tensor, ...]) -> nn.Module:
-    """What torchao leaves in floating point is bfloat16 on a GPU, as its kernels there want it."""
-    on_gpu = any(tensor.is_cuda for tensor in example)
-    return inner.to(torch.bfloat16) if on_gpu and kind.startswith("torchao") else inner
-
-
-def _swap_of(kind: str) -> Swap:
-    """The function that lowers named layers; its package is imported here, if it has one."""
-    if kind.startswith("torchao"):
-        from hamerspace.backends.pytorch import torchao_layers
-
-        return torchao_layers.swap_of(kind)
-    if kind.startswith("bitsandbytes"):
-        from hamerspace.backends.pytorch import bitsandbytes_layers
-
-        return bitsandbytes_layers.swap_of(kind)
-    return _dynamic
 
 
 def _dynamic(inner: nn.Module, layers: Collection[str]) -> nn.Module:

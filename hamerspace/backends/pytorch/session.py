@@ -81,13 +81,11 @@ class CpuSession(Session):
             return {n: r.numpy() for n, r in zip(self._outputs, results, strict=True)}
 
 
-class CudaSession(Session):
+class CudaSession(CpuSession):
     """Moves the inputs to the GPU and the outputs back, which is part of the latency."""
 
     def __init__(self, module: Function, inputs: list[str], outputs: list[str]) -> None:
-        self._module = module
-        self._inputs = inputs
-        self._outputs = outputs
+        super().__init__(module, inputs, outputs)
         torch.cuda.reset_peak_memory_stats()
 
     def run(self, batch: Arrays) -> Arrays:

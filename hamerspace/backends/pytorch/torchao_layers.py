@@ -25,16 +25,11 @@ _CONFIGS: dict[str, Callable[[], Any]] = {
 }
 
 
-def swap_of(kind: str) -> Callable[[nn.Module, Collection[str]], nn.Module]:
-    """The function that lowers the named linear layers of a module, in place.
+def swap(inner: nn.Module, layers: Collection[str], kind: str) -> nn.Module:
+    """Lower the named linear layers of a module, in place.
 
     The scales are one a row: of the weights for each output, of the activations for each row that
     comes in.
     """
-
-    def swap(inner: nn.Module, layers: Collection[str]) -> nn.Module:
-        wanted = frozenset(layers)
-        quantize_(inner, _CONFIGS[kind](), lambda _, name: name in wanted)
-        return inner
-
-    return swap
+    quantize_(inner, _CONFIGS[kind](), lambda _, name: name in layers)
+    return inner

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hamerspace.backends._predict import predict_text
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.tvm.config import CONFIG
@@ -15,32 +16,17 @@ from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
 
 _LIBRARY = "model.so"
 
-_PREDICT = '''\
-from pathlib import Path
-
-import numpy as np
-import tvm
-from tvm import relax
-
-
-def load(folder, threads=1):
-    """Load the model in `folder`; return a function from named arrays to named arrays."""
-    tvm.get_global_func("runtime.config_threadpool")(1, threads)
-    module = tvm.runtime.load_module(str(Path(folder) / {library!r}))
-    call = relax.VirtualMachine(module, tvm.cpu())["main"]
-    inputs, results, outputs = {inputs!r}, {results!r}, {outputs!r}
-
-    def run(arrays):
-        found = call(*[tvm.runtime.tensor(np.ascontiguousarray(arrays[n])) for n in inputs])
-        found = [found] if hasattr(found, "numpy") else list(found)
-        named = dict(zip(results, [tensor.numpy() for tensor in found]))
-        return {{
-            name: named[name].astype(np.float32) if named[name].dtype == np.float16 else named[name]
-            for name in outputs
-        }}
-
-    return run
-'''
+_IMPORTS = "import tvm\nfrom tvm import relax"
+_LOAD = """
+tvm.get_global_func("runtime.config_threadpool")(1, threads)
+call = relax.VirtualMachine(tvm.runtime.load_module(path), tvm.cpu())["main"]
+inputs, made = {inputs!r}, {made!r}
+"""
+_RUN = """
+found = call(*[tvm.runtime.tensor(np.ascontiguousarray(arrays[name])) for name in inputs])
+found = [found] if hasattr(found, "numpy") else list(found)
+results = [found[made.index(name)].numpy() for name in outputs]
+"""
 
 
 class TvmBackend(Backend):
@@ -86,12 +72,9 @@ class TvmBackend(Backend):
         )
 
     def predict_source(self, candidate: Candidate) -> str:
-        return _PREDICT.format(
-            library=candidate.files[0],
-            inputs=candidate.metadata["inputs"],
-            results=candidate.metadata["outputs"],
-            outputs=[spec.name for spec in candidate.outputs],
-        )
+        metadata = candidate.metadata
+        load = _LOAD.format(inputs=metadata["inputs"], made=metadata["outputs"])
+        return predict_text(candidate, _IMPORTS, load, _RUN)
 
 
 class _Session(Session):
