@@ -13,7 +13,6 @@ from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.tflite import TfliteModel
 
 if TYPE_CHECKING:
-    from hamerspace.backends.litert.quantize import FloatModel, Scheme
     from hamerspace.tasks.tensorflow_module import NamedFunction
 
 _MODEL = "model.tflite"
@@ -56,32 +55,31 @@ class LiteRtBackend(Backend):
         if job.parameters["quantization"] == "none":
             shutil.copyfile(path, output)
         else:
-            from hamerspace.backends.litert.quantize import weights_of
+            from hamerspace.backends.litert.quantize import FloatModel, weights_of
 
-            model, scheme = _opened(job)
-            layers = model.layers(scheme)
-            weights = {name: layer.weights for name, layer in layers.items()}
-            check_known(job.float_layers, weights, path.name)
-            output.write_bytes(model.quantize(scheme, [layers[n] for n in job.float_layers]))
+            model = FloatModel(job)
+            layers = model.layers()
+            check_known(job.float_layers, layers, path.name)
+            output.write_bytes(model.quantize([layers[name] for name in job.float_layers]))
             metadata["weights"] = weights_of(output)
         # It finds what the quantizer wrote and the runtime does not take, here and not in a trial.
         TfliteModel(output, job.source.inputs, job.source.outputs)
         return self.candidate(job.source, job.workdir, _MODEL, **metadata)
 
     def rank(self, job: BuildJob, batches: Sequence[Arrays]) -> list[tuple[str, float]]:
+        from hamerspace.backends.litert.quantize import FloatModel
+
         inputs, outputs = job.source.inputs, job.source.outputs
-        model, scheme = _opened(job)
-        layers = model.layers(scheme)
+        model, alone = FloatModel(job), job.workdir / _MODEL
+        layers = model.layers()
 
         def quantize_only(name: str) -> Run:
-            alone = job.workdir / _MODEL
-            alone.write_bytes(model.quantize(scheme, only=layers[name]))
+            alone.write_bytes(model.quantize(only=layers[name]))
             return TfliteModel(alone, inputs, outputs).run
 
-        plain = TfliteModel(job.source.file("model"), inputs, outputs)
-        expected = [plain.run(batch) for batch in batches]
+        exact = TfliteModel(job.source.file("model"), inputs, outputs).run
         weights = {name: layer.weights for name, layer in layers.items()}
-        return rank(weights, expected, batches, quantize_only)
+        return rank(weights, exact, batches, quantize_only)
 
     def wrap_source(self, source: ModelArtifact) -> Candidate:
         if source.format not in (*CONFIG.model_formats, *CONFIG.source_formats):
@@ -98,9 +96,14 @@ class LiteRtBackend(Backend):
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         if candidate.metadata.get("format") in CONFIG.source_formats:
-            from hamerspace.backends.litert.tensorflow import load_source
+            from hamerspace.tasks.tensorflow_module import load_function, quiet_variables
 
-            return _Session(load_source(candidate, threads))
+            quiet_variables()
+            import tensorflow as tf
+
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+            return _Session(load_function(ModelArtifact.load(candidate.folder)))
         return _Session(
             TfliteModel(
                 candidate.folder / candidate.metadata["model"],
@@ -126,18 +129,6 @@ class _Session(Session):
 
     def run(self, batch: Arrays) -> Arrays:
         return self._run(batch)
-
-
-def _opened(job: BuildJob) -> "tuple[FloatModel, Scheme]":
-    """The model to quantise, calibrated where that is needed, and how."""
-    from hamerspace.backends.litert.quantize import FloatModel, Scheme
-
-    chosen = job.parameters
-    scheme = Scheme(str(chosen["quantization"]), int(chosen.get("min_weights", 0)))
-    model = FloatModel(job.source.file("model"), job.source.inputs, job.source.outputs)
-    if scheme.name == "static_int8":
-        model.calibrate(job.calibration or ())
-    return model, scheme
 
 
 def _xnnpack(candidate: Candidate) -> bool:

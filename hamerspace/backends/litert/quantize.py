@@ -17,7 +17,8 @@ from ai_edge_quantizer import recipe as recipes
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
-from hamerspace.tasks.model import Arrays, TensorSpec
+from hamerspace.backends.base import BuildJob
+from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.tflite import weights_by_type, with_signature
 
 _WEIGHTED_OPS = frozenset(
@@ -34,19 +35,6 @@ _EVERYTHING = ".*"
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """How layers are quantised.
-
-    Attributes:
-        name: A value of ``litert.quantization`` other than ``none``.
-        min_weights: Layers with fewer weights stay in floating point.
-    """
-
-    name: str
-    min_weights: int = 0
-
-
-@dataclass(frozen=True)
 class Layer:
     """The operators that share one tensor of weights.
 
@@ -60,36 +48,29 @@ class Layer:
 
 
 class FloatModel:
-    """A TFLite model in floating point, and what becomes of it.
+    """A TFLite model in floating point, and what becomes of it, calibrated where that is needed.
 
     Args:
-        path: The file.
-        inputs: Names its inputs where it has no signature.
-        outputs: The same of its outputs.
+        job: Has the model, its calibration data, and says how layers are quantised.
     """
 
-    def __init__(
-        self, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
-    ) -> None:
+    def __init__(self, job: BuildJob) -> None:
+        self._scheme = str(job.parameters["quantization"])
+        self._min_weights = int(job.parameters.get("min_weights", 0))
+        path, specs = job.source.file("model"), (job.source.inputs, job.source.outputs)
         parsed = flatbuffer_utils.read_model(str(path))
         if not parsed.signatureDefs:
-            parsed = with_signature(parsed, [i.name for i in inputs], [o.name for o in outputs])
+            parsed = with_signature(parsed, *([spec.name for spec in side] for side in specs))
             self._content = bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))
         else:
             self._content = path.read_bytes()
         self._model = tfl_flatbuffer_utils.read_model(self._content)
-        signature = parsed.signatureDefs[0]
-        tensors = parsed.subgraphs[signature.subgraphIndex].tensors
-        types = tfl_flatbuffer_utils.TENSOR_CODE_TO_TYPE
-        self._signature = signature.signatureKey.decode()
-        self._dtypes = {
-            entry.name.decode(): types[tensors[entry.tensorIndex].type].lower()
-            for entry in signature.inputs
-        }
         self._ranges: Any = None
+        if self._scheme == "static_int8":
+            self._ranges = self._calibrated(parsed, job.calibration or ())
 
-    def layers(self, scheme: Scheme) -> dict[str, Layer]:
-        """What the scheme quantises the weights of, by the name of the first operator's output."""
+    def layers(self) -> dict[str, Layer]:
+        """What is quantised of its weights, by the name of the first operator's output."""
         found: dict[int, list[str]] = {}
         sizes: dict[int, int] = {}
         for graph in self._model.subgraphs:
@@ -103,40 +84,42 @@ class FloatModel:
         return {
             layer.scopes[0].rstrip(";"): layer
             for layer in layers
-            if layer.weights >= scheme.min_weights
+            if layer.weights >= self._min_weights
         }
 
-    def calibrate(self, calibration: Sequence[Arrays]) -> None:
-        """Record the range of each tensor, which static quantisation needs."""
+    def _calibrated(self, parsed: Any, calibration: Sequence[Arrays]) -> Any:
+        """The range of each tensor, which static quantisation needs."""
+        signature = parsed.signatureDefs[0]
+        tensors = parsed.subgraphs[signature.subgraphIndex].tensors
+        types = tfl_flatbuffer_utils.TENSOR_CODE_TO_TYPE
+        dtypes = {
+            entry.name.decode(): types[tensors[entry.tensorIndex].type].lower()
+            for entry in signature.inputs
+        }
         samples = [
-            {name: np.asarray(batch[name], dtype) for name, dtype in self._dtypes.items()}
+            {name: np.asarray(batch[name], dtype) for name, dtype in dtypes.items()}
             for batch in calibration
         ]
         with _quiet():
             tool = quantizer.Quantizer(self._content, recipes.static_wi8_ai8())
-            self._ranges = tool.calibrate({self._signature: samples}, num_threads=1)
+            return tool.calibrate({signature.signatureKey.decode(): samples}, num_threads=1)
 
-    def quantize(
-        self, scheme: Scheme, kept: Sequence[Layer] = (), only: Layer | None = None
-    ) -> bytes:
+    def quantize(self, kept: Sequence[Layer] = (), only: Layer | None = None) -> bytes:
         """The content of the quantised file.
 
         Inputs and outputs keep their dtypes.
 
         Args:
-            scheme: How; a static one after :meth:`calibrate`.
             kept: Layers that stay in floating point.
             only: The one layer to quantise; default: all.
         """
+        chosen = _RECIPES[self._scheme]
+        config = {**chosen["op_config"], "min_weight_elements": self._min_weights}
         scopes = [_EVERYTHING] if only is None else [_pattern(scope) for scope in only.scopes]
-        recipe = [{**_RECIPES[scheme.name], "regex": scope} for scope in scopes]
-        for entry in recipe:
-            config = dict(entry["op_config"])
-            config["min_weight_elements"] = scheme.min_weights
-            entry["op_config"] = config
+        recipe = [{**chosen, "op_config": config, "regex": scope} for scope in scopes]
         untouched = [(_EVERYTHING, "INPUT"), (_EVERYTHING, "OUTPUT")]
         scopes = [scope for layer in kept for scope in layer.scopes]
-        if scheme.name == "static_int8":
+        if self._scheme == "static_int8":
             scopes += self._after_outputs()
         untouched += [(_pattern(scope), "*") for scope in scopes]
         recipe += [
@@ -145,8 +128,9 @@ class FloatModel:
         ]
         with _quiet():
             tool = quantizer.Quantizer(self._content, recipe)
-            ranges = self._ranges if scheme.name == "static_int8" else None
-            result = tool.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+            result = tool.quantize(
+                self._ranges, enable_progress_bar=False, enable_progress_report=False
+            )
         assert result.quantized_model is not None
         return self._with_own_signature(result.quantized_model)
 
@@ -192,29 +176,22 @@ def weights_of(path: Path) -> dict[str, int]:
     return weights_by_type(flatbuffer_utils.read_model(str(path)))
 
 
-def _float16() -> list[dict[str, Any]]:
-    weights = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
-    config = {
-        "weight_tensor_config": weights,
-        "compute_precision": "FLOAT",
-        "explicit_dequantize": True,
-    }
-    return [
-        {
-            "regex": _EVERYTHING,
-            "operation": "*",
-            "algorithm_key": AlgorithmName.FLOAT_CASTING,
-            "op_config": config,
-        }
-    ]
-
-
+_HALF = {"num_bits": 16, "dtype": "FLOAT", "symmetric": True, "granularity": "TENSORWISE"}
 _RECIPES: Mapping[str, dict[str, Any]] = {
     "dynamic_int8": recipes.dynamic_wi8_afp32()[0],
     "dynamic_int4": recipes.dynamic_wi4_afp32()[0],
     "static_int8": recipes.static_wi8_ai8()[0],
     "weights_int8": recipes.weight_only_wi8_afp32()[0],
-    "fp16": _float16()[0],
+    "fp16": {
+        "regex": _EVERYTHING,
+        "operation": "*",
+        "algorithm_key": AlgorithmName.FLOAT_CASTING,
+        "op_config": {
+            "weight_tensor_config": _HALF,
+            "compute_precision": "FLOAT",
+            "explicit_dequantize": True,
+        },
+    },
 }
 
 

@@ -137,38 +137,21 @@ def _scheme(job: BuildJob) -> "Scheme":
     from hamerspace.backends.onnxruntime.dynamic import DynamicInt8
     from hamerspace.backends.onnxruntime.static import StaticInt8
     from hamerspace.backends.onnxruntime.weights import BlockWeights
-    from hamerspace.tasks.onnx_graph import fold_constants
 
-    proto, chosen, workdir = _float_model(job), job.parameters, job.workdir
-    kind = chosen["quantization"]
-    if kind == "static_int8":
-        return StaticInt8(
-            proto,
-            job.calibration or (),
-            str(chosen["activation_type"]),
-            workdir,
-            per_channel=bool(chosen["per_channel"]),
-        )
-    if kind == "dynamic_int8":
-        op_types, weight_type = chosen["dynamic_op_types"], chosen["weight_type"]
-        return DynamicInt8(proto, str(op_types), str(weight_type), workdir)
-    bits = 8 if kind == "weights_int8" else 4
-    if bits == 4 and not job.source.metadata.get("verbatim"):
-        # Both copies of a matrix that is looked up and multiplied with become small.
-        proto = fold_constants(proto, untie=True)
-    return BlockWeights(proto, bits, int(chosen["block_size"]), workdir)
+    schemes = {"static_int8": StaticInt8, "dynamic_int8": DynamicInt8}
+    return schemes.get(str(job.parameters["quantization"]), BlockWeights)(_float_model(job), job)
 
 
 def _float_model(job: BuildJob) -> Any:
     """The source with its weights in memory, fused where that was chosen."""
-    from hamerspace.backends.onnxruntime.files import check_external_data
+    from hamerspace.backends.onnxruntime.files import external_data
     from hamerspace.backends.onnxruntime.fusion import fuse_transformer
     from hamerspace.backends.onnxruntime.graph import normalize
     from hamerspace.tasks.conversions.onnx_file import read_in_float32
     from hamerspace.tasks.onnx_graph import read_onnx
 
     source, chosen = job.source, job.parameters
-    check_external_data(source.file("model"))
+    external_data(source.file("model"))  # refuses what is not there
     lowered = chosen["quantization"] != "none"
     proto = normalize(read_in_float32(source) if lowered else read_onnx(source))
     if chosen.get("fusion", "none") == "transformer":

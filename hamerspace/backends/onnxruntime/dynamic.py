@@ -4,50 +4,36 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnxruntime import quantization
+from onnxruntime.quantization.onnx_model import ONNXModel
+
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.graph import name_nodes, weight_counts
-from hamerspace.backends.onnxruntime.scheme import Scheme, prepare
-from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
-from hamerspace.tasks.onnx_graph import weight_bytes
+from hamerspace.backends.onnxruntime.scheme import TYPES, Scheme
+from hamerspace.tasks.conversions.onnx_file import save_onnx
 
 # Weights that multiply or are looked up. Integer convolutions with dynamic scales run several
 # times slower than float ones on CPUs. ONNX Runtime has no dynamic int8 kernel for GRU.
 LINEAR_OP_TYPES = ("MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization")
 
-_FLOAT = 1
-"""``TensorProto.FLOAT``."""
-
 
 class DynamicInt8(Scheme):
-    """Int8 weights, and activations that are quantised at run time.
+    """Int8 weights, and activations that are quantised at run time."""
 
-    Args:
-        proto: The float model.
-        op_types: ``all`` or ``linear``.
-        weight_type: ``qint8`` or ``quint8``.
-        workdir: For temporary files.
-
-    Raises:
-        BuildError: ONNX Runtime cannot read the model.
-    """
-
-    def __init__(self, proto: Any, op_types: str, weight_type: str, workdir: Path) -> None:
-        self._linear = op_types == "linear"
-        self._weight_type = weight_type
-        self._large = is_large(weight_bytes(proto))
+    def __init__(self, proto: Any, job: BuildJob) -> None:
         # Behind a fused operator no type is inferred.
         fused = any(node.domain == "com.microsoft" for node in proto.graph.node)
-        self._options = {"DefaultTensorType": _FLOAT} if fused else None
-        self.model = prepare(proto, workdir)
+        self._options = {"DefaultTensorType": onnx.TensorProto.FLOAT} if fused else None
+        super().__init__(proto, job)
+        self._linear = self._chosen["dynamic_op_types"] == "linear"
         graph = _split_products(self.model)
         # The quantiser takes those of the standard for ones of com.microsoft, which do more.
         self._others = [
             node.name for node in graph.node if node.op_type == "Attention" and not node.domain
         ]
-        self.metadata = {}
 
     def layers(self) -> dict[str, int]:
-        import onnx
-
         graph = onnx.load(self.model, load_external_data=False).graph
         types = LINEAR_OP_TYPES if self._linear else ("Conv", *LINEAR_OP_TYPES)
         return {name: count for name, count in weight_counts(graph, types).items() if count}
@@ -59,13 +45,11 @@ class DynamicInt8(Scheme):
         self._quantize(output, nodes_to_quantize=list(layers))
 
     def _quantize(self, output: Path, **nodes: list[str] | None) -> None:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        quantize_dynamic(
+        quantization.quantize_dynamic(
             self.model,
             output,
             op_types_to_quantize=list(LINEAR_OP_TYPES) if self._linear else None,
-            weight_type=QuantType.QInt8 if self._weight_type == "qint8" else QuantType.QUInt8,
+            weight_type=TYPES[str(self._chosen["weight_type"])],
             use_external_data_format=self._large,
             extra_options=self._options,
             **nodes,
@@ -78,9 +62,6 @@ def _split_products(path: Path) -> Any:
     Returns:
         The graph.
     """
-    import onnx
-    from onnxruntime.quantization.onnx_model import ONNXModel
-
     wrapped = ONNXModel(onnx.load(path))
     wrapped.replace_gemm_with_matmul()
     name_nodes(wrapped.model.graph)

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import onnx
+
 from hamerspace.errors import BuildError
 from hamerspace.tasks.onnx_graph import external_files, weights_by_type
 
@@ -14,28 +16,14 @@ def copy_model(model: Path, folder: Path) -> None:
     """Copy a model file, as :data:`MODEL_FILE`, and its external data into ``folder``, unchanged.
 
     Raises:
-        BuildError: The external data are missing, or lie outside the model's folder.
+        BuildError: As :func:`external_data` does.
     """
-    check_external_data(model)
+    names = external_data(model)
     shutil.copyfile(model, folder / MODEL_FILE)
-    for name in external_data(model):
+    for name in names:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model.parent / name, target)
-
-
-def check_external_data(model: Path) -> None:
-    """Look for what a model keeps beside it.
-
-    Raises:
-        BuildError: As :func:`copy_model` does.
-    """
-    for name in external_data(model):
-        if not (model.parent / name).is_file():
-            raise BuildError(
-                f"{model.name} keeps weights in '{name}', which does not stand beside it; "
-                "copy the data file into the model's folder"
-            )
 
 
 def strip_annotations(model: Path) -> None:
@@ -44,8 +32,6 @@ def strip_annotations(model: Path) -> None:
     No runtime reads it, and in a small model it is a tenth of the bytes. Properties of the model
     as a whole, and weights in external files, stay as they are.
     """
-    import onnx
-
     proto = onnx.load(model, load_external_data=False)
     _strip(proto.graph)
     for function in proto.functions:
@@ -55,8 +41,6 @@ def strip_annotations(model: Path) -> None:
 
 def weights_of(model: Path) -> dict[str, int]:
     """Number of weights of a file by type."""
-    import onnx
-
     return weights_by_type(onnx.load(model, load_external_data=False))
 
 
@@ -64,10 +48,8 @@ def external_data(model: Path) -> tuple[str, ...]:
     """Names of the files in which a model keeps weights, relative to its folder; sorted.
 
     Raises:
-        BuildError: A name leads out of the model's folder.
+        BuildError: A name leads out of the model's folder, or a file is missing.
     """
-    import onnx
-
     names = external_files(onnx.load(model, load_external_data=False))
     for name in names:
         path = PurePosixPath(name)
@@ -75,6 +57,11 @@ def external_data(model: Path) -> tuple[str, ...]:
             raise BuildError(
                 f"{model.name} names external data outside its folder: '{name}'; "
                 "save it again with the data beside the model"
+            )
+        if not (model.parent / name).is_file():
+            raise BuildError(
+                f"{model.name} keeps weights in '{name}', which does not stand beside it; "
+                "copy the data file into the model's folder"
             )
     return tuple(names)
 

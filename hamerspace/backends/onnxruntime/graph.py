@@ -4,8 +4,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper, version_converter
+
 from hamerspace._text import first_line
 from hamerspace.errors import BuildError
+
+_NUMBERS = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
 
 
 def normalize(proto: Any) -> Any:
@@ -49,8 +59,6 @@ def weight_counts(graph: Any, op_types: tuple[str, ...]) -> dict[str, int]:
 
     A node without weights, such as a product of two activations, has none.
     """
-    from onnx import TensorProto
-
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
     sizes = {t.name: math.prod(t.dims) for t in graph.initializer if t.data_type in floats}
     return {
@@ -74,8 +82,6 @@ def raise_opset(proto: Any, minimum: int, what_for: str) -> Any:
     """
     if opset(proto) >= minimum:
         return proto
-    from onnx import checker, version_converter
-
     try:
         converted = version_converter.convert_version(proto, minimum)
         checker.check_model(converted)
@@ -105,24 +111,12 @@ def _constant(node: Any) -> Any | None:
     """The value of a ``Constant`` node; ``None`` of others, and of texts and sparse tensors."""
     if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
         return None
-    import numpy as np
-    from onnx import numpy_helper
-
     attribute = node.attribute[0]
-    match attribute.name:
-        case "value":
-            return attribute.t
-        case "value_float":
-            array = np.array(attribute.f, np.float32)
-        case "value_floats":
-            array = np.array(attribute.floats, np.float32)
-        case "value_int":
-            array = np.array(attribute.i, np.int64)
-        case "value_ints":
-            array = np.array(attribute.ints, np.int64)
-        case _:
-            return None
-    return numpy_helper.from_array(array)
+    if attribute.name == "value":
+        return attribute.t
+    dtype = _NUMBERS.get(attribute.name)
+    value = helper.get_attribute_value(attribute)
+    return None if dtype is None else numpy_helper.from_array(np.array(value, dtype))
 
 
 def _unused(name: str, taken: set[str]) -> str:

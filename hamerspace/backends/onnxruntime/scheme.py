@@ -6,12 +6,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from hamerspace.backends.base import BuildJob
 from hamerspace.backends.onnxruntime.graph import name_nodes
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.onnx_file import is_large, save_onnx
 from hamerspace.tasks.onnx_graph import load_session, weight_bytes
 
 logger = logging.getLogger(__name__)
+
+TYPES = {"qint8": QuantType.QInt8, "quint8": QuantType.QUInt8}
 
 
 class Scheme(ABC):
@@ -20,13 +27,47 @@ class Scheme(ABC):
     The quantisers leave files of their own beside their input and in the current directory: every
     path here lies in the build's working folder.
 
+    Args:
+        proto: The float model.
+        job: Says how, and has the calibration data.
+
     Attributes:
         model: Path of the float model in the form that the quantiser takes. Its nodes have names.
         metadata: What a candidate tells of it.
+
+    Raises:
+        BuildError: ONNX Runtime cannot read the model.
     """
 
-    model: Path
-    metadata: dict[str, Any]
+    def __init__(self, proto: Any, job: BuildJob) -> None:
+        self._chosen = job.parameters
+        self._large = is_large(weight_bytes(proto))
+        self.model = self._prepared(proto, job.workdir)
+        self.metadata: dict[str, Any] = {}
+
+    def _prepared(self, proto: Any, workdir: Path) -> Path:
+        """Fold constants, fuse batch norms, infer shapes and name nodes.
+
+        It is what ONNX Runtime's static and dynamic quantisers ask for.
+        """
+        raw, prepared = workdir / "raw.onnx", workdir / "prepared.onnx"
+        save_onnx(proto, raw)
+        try:
+            quant_pre_process(
+                str(raw),
+                str(prepared),
+                # The symbolic pass is for shapes of contrib operators and needs sympy; whether
+                # sympy is there must not change what is built, so it stays out.
+                skip_symbolic_shape=True,
+                save_as_external_data=self._large,
+            )
+        except Exception as error:
+            raise BuildError(f"ONNX Runtime cannot prepare the model for int8: {error}") from error
+        onnx.checker.check_model(str(prepared))
+        graph_only = onnx.load(prepared, load_external_data=False)
+        name_nodes(graph_only.graph)
+        prepared.write_bytes(graph_only.SerializeToString())
+        return prepared
 
     @abstractmethod
     def layers(self) -> dict[str, int]:
@@ -82,35 +123,3 @@ class Scheme(ABC):
     @abstractmethod
     def quantize_only(self, output: Path, layers: Collection[str]) -> None:
         """Write the model with some layers quantised and all else left as it is."""
-
-
-def prepare(proto: Any, workdir: Path) -> Path:
-    """Fold constants, fuse batch norms, infer shapes and name nodes.
-
-    It is what ONNX Runtime's static and dynamic quantisers ask for.
-
-    Raises:
-        BuildError: ONNX Runtime cannot read the model.
-    """
-    import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    raw, prepared = workdir / "raw.onnx", workdir / "prepared.onnx"
-    large = is_large(weight_bytes(proto))
-    save_onnx(proto, raw)
-    try:
-        quant_pre_process(
-            str(raw),
-            str(prepared),
-            # The symbolic pass is for shapes of contrib operators and needs sympy; whether sympy
-            # is there must not change what is built, so it stays out.
-            skip_symbolic_shape=True,
-            save_as_external_data=large,
-        )
-    except Exception as error:
-        raise BuildError(f"ONNX Runtime cannot prepare the model for int8: {error}") from error
-    onnx.checker.check_model(str(prepared))
-    graph_only = onnx.load(prepared, load_external_data=False)
-    name_nodes(graph_only.graph)
-    prepared.write_bytes(graph_only.SerializeToString())
-    return prepared

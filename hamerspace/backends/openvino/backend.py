@@ -62,13 +62,7 @@ class OpenVinoBackend(Backend):
                 return _compress(model.clone(), job, others)
 
             return sensitivity.rank_layers(model, layers, compress_only, outputs, batches)
-        quantized = quantize.quantize_int8(
-            model.clone(),
-            batches,
-            str(job.parameters["preset"]),
-            smooth_quant=bool(job.parameters["smooth_quant"]),
-            for_ranking=True,
-        )
+        quantized = quantize.quantize_int8(model.clone(), job.parameters, batches, for_ranking=True)
         layers = sensitivity.quantized_layers(model, quantized)
         isolate = partial(sensitivity.isolate, quantized)
         return sensitivity.rank_layers(model, layers, isolate, outputs, batches)
@@ -168,22 +162,6 @@ def _runnable(model: Any, job: BuildJob) -> tuple[Any, dict[str, Any]]:
 
 
 def _compress(model: Any, job: BuildJob, float_layers: Sequence[str]) -> Any:
-    from hamerspace.backends.openvino import quantize
+    from hamerspace.backends.openvino.quantize import compress
 
-    chosen = job.parameters
-    kind = chosen["quantization"]
-    if kind == "int8":
-        return quantize.quantize_int8(
-            model,
-            job.calibration or (),
-            str(chosen["preset"]),
-            smooth_quant=bool(chosen["smooth_quant"]),
-            bias_correction=str(chosen["bias_correction"]),
-            float_layers=float_layers,
-        )
-    if kind == "weights_int8":
-        return quantize.compress_to_int8(model, float_layers)
-    if kind == "weights_int4":
-        group_size, method = int(chosen["group_size"]), str(chosen["int4_method"])
-        return quantize.compress_to_int4(model, group_size, job.calibration, method, float_layers)
-    return model
+    return compress(model, job.parameters, job.calibration or (), float_layers)

@@ -1,21 +1,65 @@
 """Compress an OpenVINO model with NNCF, which here neither prints nor reports usage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from openvino import opset13
+
+from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.quiet_nncf import quiet_nncf
 
 
+def compress(
+    model: Any,
+    chosen: Mapping[str, Scalar],
+    calibration: Sequence[Arrays],
+    float_layers: Sequence[str],
+) -> Any:
+    """Lower the precision of an ``openvino.Model``.
+
+    Args:
+        model: The f32 model.
+        chosen: The parameters of the build.
+        calibration: Batches of named inputs; each counts as one sample.
+        float_layers: Names of layers to leave as they are.
+    """
+    if chosen["quantization"] == "none":
+        return model
+    if chosen["quantization"] == "int8":
+        return quantize_int8(model, chosen, calibration, float_layers)
+    with quiet_nncf() as nncf:
+        ignored = _ignored(nncf, float_layers)
+        if chosen["quantization"] == "weights_int8":
+            int8 = nncf.CompressWeightsMode.INT8_ASYM
+            return nncf.compress_weights(model, mode=int8, ignored_scope=ignored)
+        # Embeddings and the last layer stay at 8 bits, and so does a layer whose channels no power
+        # of two between 32 and the group's size divides.
+        fallback = nncf.AdvancedCompressionParameters(
+            group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
+        )
+        looking: dict[str, Any] = {}
+        if (method := str(chosen["int4_method"])) != "plain":
+            data = _dataset(nncf, calibration)
+            looking = {"dataset": data, "subset_size": len(calibration), method: True}
+        return nncf.compress_weights(
+            _with_transposed_weights(model),
+            mode=nncf.CompressWeightsMode.INT4_ASYM,
+            group_size=int(chosen["group_size"]),
+            ignored_scope=ignored,
+            advanced_parameters=fallback,
+            **looking,
+        )
+
+
 def quantize_int8(
     model: Any,
+    chosen: Mapping[str, Scalar],
     calibration: Sequence[Arrays],
-    preset: str,
-    *,
-    smooth_quant: bool = False,
-    bias_correction: str = "fast",
     float_layers: Sequence[str] = (),
+    *,
     for_ranking: bool = False,
 ) -> Any:
     """Quantise weights and activations of an ``openvino.Model`` after training.
@@ -24,89 +68,30 @@ def quantize_int8(
 
     Args:
         model: The f32 model.
-        calibration: Batches of named inputs; each counts as one sample.
-        preset: ``mixed`` or ``performance``.
-        smooth_quant: Whether the model is a transformer with SmoothQuant.
-        bias_correction: ``fast``, ``accurate`` or ``none``.
-        float_layers: Names of layers to leave as they are.
+        chosen: As for :func:`compress`, and so are the calibration data and the layers.
+        calibration: Batches.
+        float_layers: Names.
         for_ranking: Leave all floating-point values as they are beneath FakeQuantize operators:
             no correction of biases, no folding of weights.
     """
     with quiet_nncf() as nncf:
         told: dict[str, Any] = {}
         advanced: dict[str, Any] = {}
-        if smooth_quant:
+        if chosen["smooth_quant"]:
             told["model_type"] = nncf.ModelType.TRANSFORMER
-        if smooth_quant or preset != "performance":
-            told["preset"] = nncf.QuantizationPreset(preset)
-        if bias_correction == "accurate":
+        if chosen["smooth_quant"] or chosen["preset"] != "performance":
+            told["preset"] = nncf.QuantizationPreset(chosen["preset"])
+        if chosen["bias_correction"] == "accurate":
             told["fast_bias_correction"] = False
         if float_layers:
             told["ignored_scope"] = _ignored(nncf, float_layers)
-        if for_ranking or bias_correction == "none":
+        if for_ranking or chosen["bias_correction"] == "none":
             advanced["disable_bias_correction"] = True
         if for_ranking:
             advanced["backend_params"] = {"compress_weights": False}
         if advanced:
             told["advanced_parameters"] = nncf.AdvancedQuantizationParameters(**advanced)
         return nncf.quantize(model, _dataset(nncf, calibration), **told)
-
-
-def compress_to_int8(model: Any, float_layers: Sequence[str] = ()) -> Any:
-    """Store the weights of an ``openvino.Model`` in 8 bits, asymmetric, one scale a channel.
-
-    Args:
-        model: The f32 model.
-        float_layers: Names of layers to leave as they are.
-    """
-    with quiet_nncf() as nncf:
-        return nncf.compress_weights(
-            model,
-            mode=nncf.CompressWeightsMode.INT8_ASYM,
-            ignored_scope=_ignored(nncf, float_layers),
-        )
-
-
-def compress_to_int4(
-    model: Any,
-    group_size: int,
-    calibration: Sequence[Arrays] | None = None,
-    method: str = "plain",
-    float_layers: Sequence[str] = (),
-) -> Any:
-    """Store the weights of an ``openvino.Model`` in 4 bits, asymmetric.
-
-    Embeddings and the last layer stay at 8 bits, and so does a layer whose channels no power of
-    two between 32 and ``group_size`` divides.
-
-    Args:
-        model: The f32 model.
-        group_size: Weights that share a scale; -1 is a whole channel.
-        calibration: Batches of named inputs, for the methods that look at activations.
-        method: ``plain`` rounding; ``scale_estimation``; or ``gptq``
-            (<https://arxiv.org/abs/2210.17323>).
-        float_layers: Names of layers to leave as they are.
-    """
-    with quiet_nncf() as nncf:
-        fallback = nncf.AdvancedCompressionParameters(
-            group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
-        )
-        looking = {}
-        if method != "plain":
-            assert calibration is not None
-            looking = {
-                "dataset": _dataset(nncf, calibration),
-                "subset_size": len(calibration),
-                method: True,
-            }
-        return nncf.compress_weights(
-            _with_transposed_weights(model),
-            mode=nncf.CompressWeightsMode.INT4_ASYM,
-            group_size=group_size,
-            ignored_scope=_ignored(nncf, float_layers),
-            advanced_parameters=fallback,
-            **looking,
-        )
 
 
 def _dataset(nncf: ModuleType, calibration: Sequence[Arrays]) -> Any:
@@ -124,9 +109,6 @@ def _with_transposed_weights(model: Any) -> Any:
     GPTQ refuses others, and scale estimation returns garbage for them. ONNX has them the other
     way round.
     """
-    import numpy as np
-    from openvino import opset13
-
     for op in model.get_ordered_ops():
         if op.get_type_name() != "MatMul" or op.get_attributes()["transpose_b"]:
             continue

@@ -76,10 +76,10 @@ def read_model(source: ModelArtifact, folder: Path, *, in_float32: bool = False)
     if source.format == "onnx":
         path = prepared_file(source, folder, in_float32=in_float32)
     model, other = (_read(path, folded=in_float32) for _ in range(2))
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for op, twin in zip(model.get_ordered_ops(), other.get_ordered_ops(), strict=True):
         kind = op.get_type_name()
-        counts[kind] = counts.get(kind, 0) + 1
+        counts[kind] += 1
         if op.get_friendly_name() != twin.get_friendly_name():
             op.set_friendly_name(f"{kind}#{counts[kind]}")
     tensors = _signature(path) if source.format == "tflite" else {}
@@ -240,7 +240,4 @@ def _constant_size(value: Any) -> int:
         node = node.input_value(0).get_node()
     if node.get_type_name() != "Constant" or not value.get_element_type().is_real():
         return 0
-    size = 1
-    for dim in node.get_output_shape(0):
-        size *= dim
-    return size
+    return math.prod(node.get_output_shape(0))

@@ -154,7 +154,7 @@ def test_what_fails_for_all_layers_is_not_tried_layer_by_layer(tmp_path, monkeyp
         raise RuntimeError("the data end too early")
 
     calls = []
-    monkeypatch.setattr(static, "_reader", failing)
+    monkeypatch.setattr(static, "_Reader", failing)
     monkeypatch.chdir(tmp_path)
     source = tiny.encoder(tmp_path / "source")
     with pytest.raises(BuildError, match="the data end too early"):
