@@ -34,11 +34,10 @@ def trial_note(run: RunData, trial: Trial, export: str) -> str:
         trial: The trial.
         export: The command that writes the trial's model.
     """
-    confirmed = next((c for c in run.confirmed if c.number == trial.number), None)
     blocks = [
         f"## {escape(trial.label)}",
         _fate(run, trial),
-        *_confirmed(run, confirmed),
+        *_confirmed(run, run.again(trial.number)),
         *_searched(run, trial),
         "### Recipe",
         table(("parameter", "value"), _recipe(trial)).strip(),
@@ -86,9 +85,9 @@ def _fate(run: RunData, trial: Trial) -> str:
 
 def _confirmed(run: RunData, confirmed: Confirmed | None) -> Iterator[str]:
     if confirmed is not None:
-        source = run.source.confirm_values or run.source.values
+        values, source = confirmed.measurement.values(), run.source.latest
         yield "### Confirmed: a fresh process, data that the search never saw"
-        yield _measurements(run, confirmed.measurement.values(), source, confirmed.verdicts)
+        yield _measurements(run, values, source, confirmed.verdicts)
 
 
 def _searched(run: RunData, trial: Trial) -> Iterator[str]:

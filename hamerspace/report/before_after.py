@@ -31,30 +31,25 @@ def compared(run: RunData) -> tuple[Compared, ...]:
     Without a winner the first is the member of the front that would be chosen by what is known, or
     the nearest to the limits.
     """
-    chosen = _chosen(run)
-    default = _default(run)
-    if chosen is None:
-        return () if default is None else (default[1],)
-    number, first = chosen
-    if default is None or _recipe(run, default[0]) == _recipe(run, number):
-        return (first,)
-    return first, default[1]
+    chosen, default = _chosen(run), _default(run)
+    if chosen and default and default[0].recipe_id == chosen[0].recipe_id:
+        default = None
+    return tuple(_confirmed_or_not(run, *one) for one in (chosen, default) if one is not None)
 
 
-def _chosen(run: RunData) -> tuple[int, Compared] | None:
+def _chosen(run: RunData) -> tuple[Trial, str] | None:
     if run.winner is not None:
-        return run.winner.number, _confirmed_or_not(run, run.winner.number, "winner")
-    front = pareto_front(run)
-    if front and not run.confirmed:
-        best = min(front, key=lambda trial: _cost(run, trial))
-        return best.number, _confirmed_or_not(run, best.number, "best so far")
-    if run.nearest:
-        number = run.nearest[0].number
-        return number, _confirmed_or_not(run, number, "nearest")
-    return None
+        trial, role = run.trial(run.chosen), "winner"
+    elif not run.confirmed and (front := pareto_front(run)):
+        trial, role = min(front, key=lambda trial: _cost(run, trial)), "best so far"
+    elif run.nearest:
+        trial, role = run.trial(run.nearest[0].number), "nearest"
+    else:
+        return None
+    return None if trial is None else (trial, role)
 
 
-def _default(run: RunData) -> tuple[int, Compared] | None:
+def _default(run: RunData) -> tuple[Trial, str] | None:
     again = {c.number for c in run.confirmed}
     defaults = [t for t in run.trials if t.default_of and t.values.get("latency_ms")]
     if not defaults:
@@ -62,20 +57,14 @@ def _default(run: RunData) -> tuple[int, Compared] | None:
     best = min(
         defaults, key=lambda t: (not t.feasible, t.number not in again, _cost(run, t), t.number)
     )
-    return best.number, _confirmed_or_not(run, best.number, f"{best.default_of} default")
+    return best, f"{best.default_of} default"
 
 
-def _confirmed_or_not(run: RunData, number: int, role: str) -> Compared:
-    again = next((c for c in run.confirmed if c.number == number), None)
+def _confirmed_or_not(run: RunData, trial: Trial, role: str) -> Compared:
+    again = run.again(trial.number)
     if again is not None:
-        source = run.source.confirm_values or run.source.values
-        return Compared(role, run.labels[number], again.measurement.values(), source)
-    trial = next(t for t in run.trials if t.number == number)
+        return Compared(role, trial.label, again.measurement.values(), run.source.latest)
     return Compared(role, trial.label, trial.values, run.source.values)
-
-
-def _recipe(run: RunData, number: int) -> str | None:
-    return next((t.recipe_id for t in run.trials if t.number == number), None)
 
 
 def _cost(run: RunData, trial: Trial) -> float:

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hamerspace import _numbers
+from hamerspace import _html, _numbers
 from hamerspace.quantities import told
 from hamerspace.recipe import Scalar
 from hamerspace.report.run_data import RunData, Values
@@ -60,24 +60,18 @@ class Brief:
 
     def to_html(self) -> str:
         """The same as tables, for notebooks."""
-
-        def table(rows: list[tuple[str, ...]]) -> str:
-            cells = ("".join(f"<td>{html.escape(c)}</td>" for c in row) for row in rows)
-            return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
-
         parts = [f"<p><b>{html.escape(self.name)}</b>: {html.escape(self.headline)}</p>"]
         parts += [f"<p><b>warning</b>: {html.escape(text)}</p>" for text in self.warnings]
         parts += [f"<p><b>note</b>: {html.escape(note)}</p>" for note in self.notes]
         if self.rows:
-            parts.append(table([("", "before", "after"), *self.rows]))
+            parts.append(_html.table(self.rows, ("", "before", "after")))
         if self.limits:
-            parts.append(table([(c.limit, c.value, c.verdict) for c in self.limits]))
+            parts.append(_html.table((c.limit, c.value, c.verdict) for c in self.limits))
         if self.nearest:
-            parts.append(table([(line,) for line in self.nearest]))
+            parts.append(_html.table((line,) for line in self.nearest))
         if self.recipe:
-            inner = table([(name, str(value)) for name, value in self.recipe.items()])
             summary = f"<summary>recipe: {html.escape(self.recipe_label)}</summary>"
-            parts.append(f"<details>{summary}{inner}</details>")
+            parts.append(f"<details>{summary}{_html.pairs(self.recipe)}</details>")
         return "".join([*parts, f"<p>{html.escape(self.spent)}</p>"])
 
 
@@ -90,7 +84,7 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
         confirm_s: Wall seconds of the confirmation.
     """
     judged, winner = verdict(run), run.winner
-    trial = next((t for t in run.trials if winner and t.number == winner.number), None)
+    trial = run.trial(run.chosen) if winner else None
     return Brief(
         name=run.name,
         headline=judged.headline,
@@ -106,8 +100,7 @@ def brief(run: RunData, search_s: float | None = None, confirm_s: float | None =
 
 
 def _rows(run: RunData, after: Values) -> list[tuple[str, str, str]]:
-    before = run.source.confirm_values or run.source.values
-    rows = []
+    before, rows = run.source.latest, []
     for key in (q.key for q in told(run.objectives, run.constraints)):
         if before.get(key) is None or after.get(key) is None:
             continue

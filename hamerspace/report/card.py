@@ -3,7 +3,7 @@
 from hamerspace import _html, _numbers
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData
-from hamerspace.report.tables import FINAL_COLUMNS, final_rows
+from hamerspace.report.tables import final_heads, final_rows
 from hamerspace.report.verdict import verdict
 
 
@@ -22,8 +22,8 @@ def card(run: RunData, folder: str) -> str:
         )
         parts.append(_html.line(f"limits: {', '.join(limits)}"))
     if run.source.values:
-        rows = [[row[key] for key in FINAL_COLUMNS] for row in final_rows(run)]
-        heads = {**FINAL_COLUMNS, "quality": run.metric.name}
+        heads = final_heads(run)
+        rows = [[row[key] for key in heads] for row in final_rows(run)]
         parts.append(_html.table(rows, list(heads.values())))
     return _html.card(f"Study {run.name}", *parts)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hamerspace import _numbers
 from hamerspace.quantities import BY_LIMIT
-from hamerspace.report.pareto import hypervolume_progress, pareto_front
+from hamerspace.report.pareto import allowance_of, hypervolume_progress, pareto_front
 from hamerspace.report.run_data import RunData, Values
 
 _MACHINE = ("processor", "cores", "memory", "gpu", "threads per inference")
@@ -115,8 +115,7 @@ def _winner(key: str) -> Callable[[ComparedRun], str]:
 def _source(key: str) -> Callable[[ComparedRun], str]:
     def text(compared: ComparedRun) -> str:
         run = compared.run
-        values = run.source.confirm_values or run.source.values
-        return _numbers.with_unit(key, values.get(key), run.metric)
+        return _numbers.with_unit(key, run.source.latest.get(key), run.metric)
 
     return text
 
@@ -182,15 +181,9 @@ def _hypervolumes(runs: Sequence[ComparedRun]) -> tuple[float | None, ...]:
     """Shares of one and the same box, so that they compare."""
     if len({compared.run.objectives for compared in runs}) > 1:
         return (None,) * len(runs)
-    allowance = max(_allowance(compared.run) for compared in runs)
+    allowance = max(allowance_of(compared.run) for compared in runs)
     found = [hypervolume_progress(compared.run, allowance) for compared in runs]
     return tuple(progress[-1][1] if progress else None for progress in found)
-
-
-def _allowance(run: RunData) -> float:
-    """The drop at which quality counts as lost: the limit, or the worst that was feasible."""
-    drops = [t.values.get("drop_points") or 0.0 for t in run.trials if t.feasible]
-    return run.constraints.get("max_accuracy_drop") or max([1.0, *drops])
 
 
 def _differences(runs: Sequence[ComparedRun]) -> Iterator[Difference]:
@@ -203,12 +196,8 @@ def _differences(runs: Sequence[ComparedRun]) -> Iterator[Difference]:
     backends = tuple(str(compared.digests.get("backends") or "all") for compared in runs)
     if len(set(backends)) > 1:
         yield Difference("--backends", backends)
-    yield from _differing(
-        [
-            {k: v for k, v in compared.run.environment.items() if k != "load average"}
-            for compared in runs
-        ]
-    )
+    environments = [c.run.environment for c in runs]
+    yield from (d for d in _differing(environments) if d.name != "load average")
 
 
 def _differing(mappings: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:

@@ -13,7 +13,7 @@ from hamerspace import _numbers
 from hamerspace._files import write_text
 from hamerspace.outcome.trial import Trial
 from hamerspace.report import tables
-from hamerspace.report.described import described_figures
+from hamerspace.report.described import Described, described_figures
 from hamerspace.report.figures.progress import FATES, fate
 from hamerspace.report.figures.style import backend_styles
 from hamerspace.report.pareto import pareto_front
@@ -34,9 +34,9 @@ def render(run: RunData) -> str:
             run=run,
             verdict=verdict(run),
             nearest=[(n.label, n.number, misses(run, n)) for n in run.nearest],
-            final_columns=tables.FINAL_COLUMNS | {"quality": run.metric.name},
+            final_columns=tables.final_heads(run),
             final_rows=tables.final_rows(run),
-            figures=_figures(run),
+            figures=[_figure(one, one.draw(run)) for one in described_figures(run)],
             reproduction=reproduction(run),
             trials=list(_trial_rows(run)),
             trial_heads=_trial_heads(run),
@@ -71,17 +71,13 @@ def _environment() -> Environment:
     return environment
 
 
-def _figures(run: RunData) -> list[dict[str, Any]]:
-    return [_figure(d.name, d.title, d.note, d.draw(run)) for d in described_figures(run)]
-
-
-def _figure(name: str, title: str, note: str, figure: go.Figure) -> dict[str, Any]:
+def _figure(described: Described, figure: go.Figure) -> dict[str, Any]:
     # "<" is escaped so that no text of the run can end the script element.
     data = figure.to_json().replace("<", "\\u003c")
     return {
-        "id": name,
-        "title": title,
-        "note": note,
+        "id": described.name,
+        "title": described.title,
+        "note": described.note,
         "height_px": figure.layout.height,
         "drawn": len(figure.data) > 0,
         "json": data,

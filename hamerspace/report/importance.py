@@ -17,16 +17,15 @@ that could not be built.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_NAME
 from hamerspace.recipe import Scalar
 from hamerspace.report.run_data import RunData
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 FEASIBLE = "feasible"
 """Target that is 1 where a trial keeps all limits, else 0."""
@@ -96,21 +95,19 @@ def _learn(
     rows: Sequence[tuple[Mapping[str, Scalar], float]],
     depends_on: Mapping[str, Sequence[str]],
 ) -> Importance:
-    import numpy as np
-
     choices = [row for row, _ in rows]
     y = np.array([value for _, value in rows])
-    table = _Table.of(choices)
-    if not table.columns:
+    x, columns_of = _table(choices)
+    if not columns_of:
         return Importance(target, len(rows))
-    forest = _Forest(table.x, y)
+    forest = _Forest(x, y)
     explained = forest.explained()
     if explained < LEAST_EXPLAINED:
         return Importance(target, len(rows), explained)
     shares = {}
-    for name in table.columns:
-        moved = [name, *_dependents(name, table.columns, depends_on)]
-        columns = sorted(column for one in moved for column in table.columns[one])
+    for name in columns_of:
+        moved = [name, *_dependents(name, columns_of, depends_on)]
+        columns = sorted(column for one in moved for column in columns_of[one])
         carriers = np.array([i for i, row in enumerate(choices) if name in row])
         share = min(forest.loss(carriers, columns) / (2 * float(y.var())), 1.0)
         if share >= _LEAST_SHARE:
@@ -131,28 +128,23 @@ def _dependents(
         found |= more
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Choices as numbers: a column for a number, one a value for words; absent ones stand apart."""
+def _table(
+    rows: Sequence[Mapping[str, Scalar]],
+) -> tuple[NDArray[np.float32], dict[str, tuple[int, ...]]]:
+    """Choices as numbers, ``[rows, columns]``, and the columns of each choice.
 
-    x: "NDArray[np.float32]"
-    columns: Mapping[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Scalar]]) -> "_Table":
-        import numpy as np
-
-        made: list[list[float]] = []
-        columns = {}
-        for name in sorted({name for row in rows for name in row}):
-            values = [row.get(name) for row in rows]
-            if len(set(map(repr, values))) == 1:
-                continue
+    A column for a number, one a value for words; absent ones stand apart.
+    """
+    made: list[list[float]] = []
+    columns = {}
+    for name in sorted({name for row in rows for name in row}):
+        values = [row.get(name) for row in rows]
+        if len(set(map(repr, values))) > 1:
             new = _encoded(values)
             columns[name] = tuple(range(len(made), len(made) + len(new)))
             made += new
-        x = np.array(made, np.float32).reshape(len(made), len(rows)).T
-        return cls(np.ascontiguousarray(x), columns)
+    x = np.array(made, np.float32).reshape(len(made), len(rows)).T
+    return np.ascontiguousarray(x), columns
 
 
 def _encoded(values: Sequence[Scalar | None]) -> list[list[float]]:
@@ -167,8 +159,7 @@ def _encoded(values: Sequence[Scalar | None]) -> list[list[float]]:
 class _Forest:
     """A forest and, for each tree, the rows that it has not seen."""
 
-    def __init__(self, x: "NDArray[np.float32]", y: "NDArray[np.float64]") -> None:
-        import numpy as np
+    def __init__(self, x: NDArray[np.float32], y: NDArray[np.float64]) -> None:
         from sklearn.ensemble import RandomForestRegressor
 
         self._x, self._y = x, y
@@ -184,10 +175,8 @@ class _Forest:
         known = self._votes > 0
         return max(0.0, 1.0 - float(self._errors[known].mean() / self._y[known].var()))
 
-    def loss(self, carriers: "NDArray[np.intp]", columns: Sequence[int]) -> float:
+    def loss(self, carriers: NDArray[np.intp], columns: Sequence[int]) -> float:
         """Mean squared error, over all rows, that swapping columns between carriers adds."""
-        import numpy as np
-
         rng = np.random.default_rng(0)
         carriers = carriers[self._votes[carriers] > 0]
         if len(carriers) < 2:
@@ -212,14 +201,10 @@ class _Forest:
 
     def _predict(self, x: Any, rows: Any) -> Any:
         """Mean of the trees that have not seen the row that each line of ``x`` was made of."""
-        import numpy as np
-
         unseen = self._unseen[:, rows]
         each = np.stack([t.predict(x, check_input=False) for t in self._forest.estimators_])
         return (each * unseen).sum(axis=0) / np.maximum(unseen.sum(axis=0), 1)
 
 
-def _some(rng: "np.random.Generator", count: int, most: int) -> "NDArray[np.intp]":
-    import numpy as np
-
+def _some(rng: np.random.Generator, count: int, most: int) -> NDArray[np.intp]:
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))

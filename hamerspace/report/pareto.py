@@ -70,11 +70,7 @@ def _feasible(run: RunData) -> Iterable[tuple[Trial, Loss]]:
 
 def staircase(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """The points of a plane that none dominates, from left to right; less is better in both."""
-    kept: list[tuple[float, float]] = []
-    for x, y in sorted(set(points)):
-        if not kept or y < kept[-1][1]:
-            kept.append((x, y))
-    return kept
+    return sorted(non_dominated({point: point for point in points}))
 
 
 def hypervolume_progress(run: RunData, allowance: float | None = None) -> list[tuple[int, float]]:
@@ -129,10 +125,15 @@ def _sample(axes: int) -> npt.NDArray[np.float64]:
     return points
 
 
+def allowance_of(run: RunData) -> float:
+    """The drop at which quality counts as lost: the limit, or the worst that was feasible."""
+    drops = [t.values.get("drop_points") or 0.0 for t in run.trials if t.feasible]
+    return run.constraints.get("max_accuracy_drop") or max([1.0, *drops])
+
+
 def _scale(run: RunData, objective: str) -> float:
     if objective == "quality":
-        drops = [t.values.get("drop_points") or 0.0 for t in run.trials if t.feasible]
-        return run.constraints.get("max_accuracy_drop") or max([1.0, *drops])
+        return allowance_of(run)
     known = [
         loss
         for trial in run.trials

@@ -36,8 +36,7 @@ class Reproduction:
 
 def reproduction(run: RunData) -> Reproduction:
     """Collect what a report says about doing the run again."""
-    number = run.winner.number if run.winner else None
-    trial = next((t for t in run.trials if t.number == number), None)
+    trial = run.trial(run.chosen) if run.winner else None
     recipe = ""
     if trial is not None and "backend" in trial.parameters:
         recipe = json.dumps(json.loads(Recipe(trial.parameters).to_json()), indent=1)

@@ -34,6 +34,11 @@ class SourceRecord:
     confirm_values: Values = field(default_factory=dict)
     description: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def latest(self) -> Values:
+        """Its measurements beside the confirmed candidates, where there are any."""
+        return self.confirm_values or self.values
+
 
 @dataclass(frozen=True)
 class Miss:
@@ -115,7 +120,15 @@ class RunData:
     @property
     def winner(self) -> Confirmed | None:
         """The chosen candidate, where there is one."""
-        return next((c for c in self.confirmed if c.number == self.chosen), None)
+        return self.again(self.chosen)
+
+    def trial(self, number: int | None) -> Trial | None:
+        """The trial of a number, where there is one."""
+        return next((trial for trial in self.trials if trial.number == number), None)
+
+    def again(self, number: int | None) -> Confirmed | None:
+        """What the trial of a number came to as it was confirmed, where it was."""
+        return next((c for c in self.confirmed if c.number == number), None)
 
     @cached_property
     def labels(self) -> Mapping[int, str]:

@@ -25,6 +25,9 @@ FINAL_COLUMNS = {
 }
 """Key of a row of :func:`final_rows` to the head of its column."""
 
+_FIXED = ["number", "recipe_id", "label", "backend", "origin", "ended_at", "reason", "feasible"]
+_TIMES = ["seconds.total", "started_s", "finished_s"]
+
 
 def trials_frame(run: RunData) -> "pd.DataFrame":
     """One row a trial, indexed by ``number``.
@@ -41,38 +44,25 @@ def trials_frame(run: RunData) -> "pd.DataFrame":
     import pandas as pd
 
     front = {trial.number for trial in pareto_front(run)}
-    frame = pd.DataFrame([_row(trial, trial.number in front) for trial in run.trials])
-    fixed = ["number", "recipe_id", "label", "backend", "origin", "ended_at", "reason"]
-    fixed += ["feasible", "on_front", *FIGURES]
-    times = ["seconds.total", "started_s", "finished_s"]
-    known = set(frame.columns)
-    columns = [
-        *fixed,
-        *sorted(name for name in known if name.startswith("violation.")),
-        *sorted(n for n in known if n.startswith("seconds.") and n != "seconds.total"),
-        *times,
-        *sorted(name for name in known if name.startswith("param.")),
-    ]
-    frame = frame.reindex(columns=columns)
-    numbers = [*FIGURES, *times]
+    rows = [_row(trial, trial.number in front) for trial in run.trials]
+    known = sorted({name for row in rows for name in row})
+    violations, seconds, params = (
+        [name for name in known if name.startswith(f"{kind}.") and name not in _TIMES]
+        for kind in ("violation", "seconds", "param")
+    )
+    columns = [*_FIXED, "on_front", *FIGURES, *violations, *seconds, *_TIMES, *params]
+    frame = pd.DataFrame(rows, columns=columns)
+    numbers = [*FIGURES, *_TIMES]
     frame[numbers] = frame[numbers].astype(float)
     frame[["feasible", "on_front"]] = frame[["feasible", "on_front"]].astype(bool)
     return frame.set_index("number")
 
 
 def _row(trial: Trial, on_front: bool) -> dict[str, object]:
-    values: Values = trial.values  # noqa: PD011 - a mapping, not a frame
     return {
-        "number": trial.number,
-        "recipe_id": trial.recipe_id,
-        "label": trial.label,
-        "backend": trial.backend,
-        "origin": trial.origin,
-        "ended_at": trial.ended_at,
-        "reason": trial.reason,
-        "feasible": trial.feasible,
+        **{name: getattr(trial, name) for name in _FIXED},
         "on_front": on_front,
-        **{key: values.get(key) for key in FIGURES},
+        **trial.values,  # noqa: PD011 - a mapping, not a frame
         **{f"violation.{name}": value for name, value in trial.violations.items()},
         **{f"seconds.{part}": value for part, value in trial.seconds.items()},
         "seconds.total": sum(trial.seconds.values()),
@@ -111,7 +101,7 @@ def final_models(run: RunData) -> list[Model]:
     it.
     """
     searched: Values = run.source.values  # noqa: PD011 - a mapping, not a frame
-    source = run.source.confirm_values or searched
+    source = run.source.latest
     found = [Model(run.source.label, "source", source, None)]
     for candidate in sorted(run.confirmed, key=lambda c: _rank(run, c)):
         name, values = run.labels[candidate.number], candidate.measurement.values()
@@ -129,6 +119,11 @@ def final_models(run: RunData) -> list[Model]:
         text = "source, on the rows of the search"
         others.insert(0, Model(run.source.label, text, searched, None))
     return [*found, *others]
+
+
+def final_heads(run: RunData) -> dict[str, str]:
+    """:data:`FINAL_COLUMNS`, quality by the name of the metric."""
+    return FINAL_COLUMNS | {"quality": run.metric.name}
 
 
 def final_rows(run: RunData) -> list[dict[str, str]]:
@@ -187,10 +182,6 @@ def _without_ratios(values: Values) -> Values:
 
 def final_markdown(run: RunData) -> str:
     """:func:`final_rows` as a Markdown table, ending in a newline."""
-    heads = [FINAL_COLUMNS[key] for key in FINAL_COLUMNS]
-    heads[1] = run.metric.name
-    rows = final_rows(run)
-    return table(
-        [escape(head) for head in heads],
-        [[escape(row[key]) for key in FINAL_COLUMNS] for row in rows],
-    )
+    rows = [final_heads(run), *final_rows(run)]
+    heads, *cells = ([escape(row[key]) for key in FINAL_COLUMNS] for row in rows)
+    return table(heads, cells)

@@ -79,8 +79,8 @@ def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
 
 
 def _of_winner(run: RunData, winner: Confirmed) -> Verdict:
-    source = run.source.confirm_values or run.source.values
-    text = f"{run.labels[winner.number]}: {summary(run, winner.measurement.values(), source)}"
+    told = summary(run, winner.measurement.values(), run.source.latest)
+    text = f"{run.labels[winner.number]}: {told}"
     where = f"on {_count(run.confirm_rows, 'row')} " if run.confirm_rows else ""
     missed = _limits(winner, "missed")
     unsure = _limits(winner, "not shown")
@@ -150,8 +150,7 @@ def misses(run: RunData, nearest: Nearest) -> list[str]:
     One that misses none and does not beat the source model: its figures beside the source's.
     """
     if not nearest.misses:
-        source = run.source.confirm_values or run.source.values
-        found = next((c for c in run.confirmed if c.number == nearest.number), None)
+        found, source = run.again(nearest.number), run.source.latest
         return [] if found is None else [summary(run, found.measurement.values(), source)]
     lines = []
     for name, miss in nearest.misses.items():

@@ -33,4 +33,4 @@ def test_a_notebook_sees_tables_and_no_markup_of_the_run(run):
 
     html = brief(replace(run, name="<script>"))._repr_html_()
     assert "<script>" not in html
-    assert "<table>" in html
+    assert "<table" in html

@@ -45,7 +45,7 @@ def before_after_figure(run: RunData) -> go.Figure:
     that a single tool does by default, where it is another candidate.
     """
     candidates = compared(run)
-    source = run.source.confirm_values or run.source.values
+    source = run.source.latest
     if not candidates or not source:
         return style.empty_figure("No candidate stands beside the source model yet.")
     entries = (Compared(SOURCE, run.source.label, source, source), *candidates)

@@ -186,7 +186,7 @@ def _add_winner(figure: go.Figure, run: RunData, frame: _Frame) -> None:
     winner = run.winner
     if winner is None:
         return
-    trial = next((t for t in run.trials if t.number == winner.number), None)
+    trial = run.trial(winner.number)
     confirmed = winner.measurement.values()
     # The star stands on the trial, whose figures compare with those of the other trials.
     values = trial.values if trial is not None and _drawable(trial.values) else confirmed
