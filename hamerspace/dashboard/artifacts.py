@@ -6,10 +6,10 @@ import json
 import mimetypes
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Never
 
+from optuna.artifacts import ArtifactMeta
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from hamerspace.backends.candidate import Candidate
@@ -29,21 +29,6 @@ _TEXT = "text/plain; charset=utf-8"
 _MIME = {".log": _TEXT, ".py": _TEXT}
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A file that a page offers.
-
-    Attributes:
-        id: Hexadecimal; tells nothing of the file.
-        filename: As people see it.
-        mimetype: What a browser takes it for.
-    """
-
-    id: str
-    filename: str
-    mimetype: str
-
-
 class RunArtifacts:
     """What there is of a run, under ids: an artifact store of Optuna that is only read.
 
@@ -59,14 +44,14 @@ class RunArtifacts:
         # Pages of other sites may read an artifact whose address they know.
         self._secret = secrets.token_bytes(16)
 
-    def of_study(self) -> list[Artifact]:
+    def of_study(self) -> list[ArtifactMeta]:
         """The report, and what the run keeps as JSON."""
         paths = [self._folder.path / name for name in _OF_STUDY]
         return [self._file(path, path.name) for path in paths if self._is_ours(path)]
 
     def of_trial(
         self, record: Record, *, winner: bool, plots: Mapping[str, Callable[[], bytes]]
-    ) -> list[Artifact]:
+    ) -> list[ArtifactMeta]:
         """The recipe, the logs, plots, and the model as far as it lies in ``best/`` or the store.
 
         Args:
@@ -143,15 +128,15 @@ class RunArtifacts:
         """Whether there is a file, in the run or the store; a link may lead elsewhere."""
         return _lies_in(path, self._folder.path) or _lies_in(path, self._store.root)
 
-    def _file(self, path: Path, name: str) -> Artifact:
+    def _file(self, path: Path, name: str) -> ArtifactMeta:
         return self._offer(str(path), name, path)
 
-    def _offer(self, address: str, name: str, content: Content) -> Artifact:
+    def _offer(self, address: str, name: str, content: Content) -> ArtifactMeta:
         found = hashlib.sha256(self._secret + address.encode()).hexdigest()
         self._content[found] = content
         suffix = Path(name).suffix
         guess = _MIME.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Artifact(found, name, guess)
+        return ArtifactMeta(found, name, guess, None)
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

@@ -6,7 +6,6 @@ import socket
 from contextlib import AbstractContextManager
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from types import TracebackType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -56,12 +55,7 @@ class DashboardServer(AbstractContextManager["DashboardServer"]):
         self._server.shutdown()
         self._server.server_close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.server_close()
 
 
@@ -94,18 +88,18 @@ def _listen(host: str, port: int) -> WSGIServer:
     server = _Server6 if ":" in host else _Server
     try:
         return server((host, port), _QuietHandler)
-    except socket.gaierror as error:
-        raise ConfigError(f"--host: '{host}' is no address of this machine; {error}") from error
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"--port: {port} is in use on {host}; name another, or 0 for a free one"
-            ) from error
-        if error.errno == errno.EACCES:
-            raise ConfigError(
-                f"--port: {port} is not allowed to you; name one from 1024 on, or 0 for a free one"
-            ) from error
-        raise ConfigError(f"--host: cannot listen on {host}: {error.strerror}") from error
+        raise ConfigError(_why_not(error, host, port)) from error
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"--host: '{host}' is no address of this machine; {error}"
+    if error.errno == errno.EADDRINUSE:
+        return f"--port: {port} is in use on {host}; name another, or 0 for a free one"
+    if error.errno == errno.EACCES:
+        return f"--port: {port} is not allowed to you; name one from 1024 on, or 0 for a free one"
+    return f"--host: cannot listen on {host}: {error.strerror}"
 
 
 def _is_loopback(host: str) -> bool:

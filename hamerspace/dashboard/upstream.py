@@ -8,11 +8,11 @@ trials among all complete ones, whatever their constraints; it takes figures fro
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from optuna.artifacts import ArtifactMeta
 from optuna.storages import BaseStorage
-
-from hamerspace.dashboard.artifacts import Artifact
 
 View = Callable[..., Any]
 
@@ -22,23 +22,13 @@ def constraint_attributes(violations: Mapping[str, float]) -> dict[str, list[flo
     return {"constraints": list(violations.values())}
 
 
-def artifact_attributes(artifacts: Sequence[Artifact], trial_id: int | None) -> dict[str, str]:
+def artifact_attributes(artifacts: Sequence[ArtifactMeta], trial_id: int | None) -> dict[str, str]:
     """System attributes of a study that give it, or one of its trials, artifacts.
 
     ``optuna.artifacts.upload_artifact`` cannot add to trials that are finished.
     """
     prefix = "artifacts:" if trial_id is None else f"dashboard:artifacts:{trial_id}:"
-    return {
-        prefix + artifact.id: json.dumps(
-            {
-                "artifact_id": artifact.id,
-                "filename": artifact.filename,
-                "mimetype": artifact.mimetype,
-                "encoding": None,
-            }
-        )
-        for artifact in artifacts
-    }
+    return {prefix + artifact.artifact_id: json.dumps(asdict(artifact)) for artifact in artifacts}
 
 
 def study_details(

@@ -30,7 +30,7 @@ def _named(artifacts):
 
 
 def _read(artifacts, artifact):
-    with artifacts.open_reader(artifact.id) as stream:
+    with artifacts.open_reader(artifact.artifact_id) as stream:
         return stream.read()
 
 
@@ -57,9 +57,9 @@ def test_a_model_that_was_evicted_is_not_offered(study, store):
     artifacts, record = RunArtifacts(study.folder, store), study.records()[0]
     model = _named(artifacts.of_trial(record, winner=False, plots={}))["model.onnx"]
     shutil.rmtree(store.path(record.evaluation.key))
-    assert not artifacts.has(model.id)
+    assert not artifacts.has(model.artifact_id)
     with pytest.raises(ArtifactNotFound):
-        artifacts.open_reader(model.id)
+        artifacts.open_reader(model.artifact_id)
     assert "model.onnx" not in _named(artifacts.of_trial(record, winner=False, plots={}))
 
 
@@ -82,9 +82,9 @@ def test_a_study_has_its_report_and_what_is_kept_of_it(study, store):
 
 def test_addresses_cannot_be_guessed_and_nothing_is_written(study, store):
     one, two = (RunArtifacts(study.folder, store) for _ in range(2))
-    assert one.of_study()[0].id != two.of_study()[0].id
+    assert one.of_study()[0].artifact_id != two.of_study()[0].artifact_id
     with pytest.raises(PermissionError):
-        one.remove(one.of_study()[0].id)
+        one.remove(one.of_study()[0].artifact_id)
     with pytest.raises(PermissionError):
         one.write("00", None)
 
@@ -125,9 +125,9 @@ def test_nothing_outside_the_run_and_the_store_is_offered(study, store, tmp_path
     offered = next(one for one in found if one.filename == "source.json")
     (run / "source.json").unlink()
     (run / "source.json").symlink_to(secret)
-    assert not artifacts.has(offered.id)
+    assert not artifacts.has(offered.artifact_id)
     with pytest.raises(ArtifactNotFound):
-        artifacts.open_reader(offered.id)
+        artifacts.open_reader(offered.artifact_id)
 
 
 def test_a_key_that_is_a_path_leads_nowhere(study, tmp_path):

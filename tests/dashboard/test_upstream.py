@@ -5,11 +5,11 @@ import json
 import optuna
 import optuna_dashboard
 import pytest
+from optuna.artifacts import ArtifactMeta
 from optuna.storages import InMemoryStorage
 from optuna.trial import create_trial
 
 from hamerspace._optuna import note_taker
-from hamerspace.dashboard.artifacts import Artifact
 from hamerspace.dashboard.upstream import (
     artifact_attributes,
     constraint_attributes,
@@ -67,7 +67,8 @@ def test_finished_trials_take_notes(study):
 
 
 def test_studies_and_finished_trials_take_artifacts(study):
-    one, two = Artifact("aa", "report.html", "text/html"), Artifact("bb", "a.log", "text/plain")
+    one = ArtifactMeta("aa", "report.html", "text/html", None)
+    two = ArtifactMeta("bb", "a.log", "text/plain", None)
     for name, value in (artifact_attributes([one], None) | artifact_attributes([two], 2)).items():
         study._storage.set_study_system_attr(0, name, value)
     details = _details(study)
