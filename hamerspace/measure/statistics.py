@@ -32,8 +32,6 @@ def ratio_interval(
         confidence: Of the interval.
         widened: Factor on its half-width, on the logarithm.
     """
-    from scipy import stats
-
     logs = np.sort(np.log(np.asarray(numerators)) - np.log(np.asarray(denominators)))
     count = len(logs)
     cut = count // 5
@@ -43,7 +41,7 @@ def ratio_interval(
     mean = float(logs[cut : count - cut].mean())
     winsorized = np.clip(logs, logs[cut], logs[count - cut - 1])
     error = float(winsorized.std(ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
-    half = widened * float(stats.t.ppf((1 + confidence) / 2, kept - 1)) * error
+    half = widened * _quantile(confidence, kept - 1) * error
     return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
@@ -57,18 +55,23 @@ def process_interval(found: Sequence[Interval], confidence: float = CONFIDENCE) 
         found: In each process, as 95 % intervals; at least one.
         confidence: Of the interval.
     """
-    from scipy import stats
-
     logs = np.log([one.estimate for one in found])
     mean, count = float(logs.mean()), len(logs)
     if count < 2:
         return Interval(math.exp(mean), 0.0, math.inf)
     within = math.sqrt(np.mean([_log_error(one) ** 2 for one in found]))
-    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    quantile = _quantile(confidence, count - 1)
     half = quantile * max(float(logs.std(ddof=1)), within) / math.sqrt(count)
     # Wider than this is infinite for all that anybody asks.
     high = math.exp(mean + half) if half < _WIDEST else math.inf
     return Interval(math.exp(mean), math.exp(mean - half), high)
+
+
+def _quantile(confidence: float, freedom: int) -> float:
+    """Of Student's distribution: how many standard errors an end lies from the estimate."""
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + confidence) / 2, freedom))
 
 
 def _log_error(found: Interval) -> float:
@@ -90,12 +93,10 @@ def paired_difference(
         reach: What a row can lose or win, above 0, or the interval may have no width.
         confidence: Of the interval.
     """
-    from scipy import stats
-
     rows, mean = len(differences), float(differences.mean())
     if rows < 2:
         return Interval(mean, -math.inf, math.inf)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, rows - 1))
+    quantile = _quantile(confidence, rows - 1)
     error = float(differences.std(ddof=1)) / math.sqrt(rows)
     return _guarded(mean, error, reach / rows, quantile)
 
@@ -152,8 +153,6 @@ def bootstrap_interval(
     Raises:
         MetricError: The statistic fails on all rows, or on most of the resamples.
     """
-    from scipy import stats
-
     rng = np.random.default_rng(seed)
     everything = np.arange(rows)
     groups = np.split(everything, range(together, rows, together)) if together > 1 else None
@@ -174,7 +173,7 @@ def bootstrap_interval(
     spread = float(np.std(draws, ddof=1)) * math.sqrt(count / (count - 1))
     # Nor do few resamples know the error better than as many rows would.
     freedom = min(count, len(draws)) - 1
-    return _guarded(estimate, spread, stray, float(stats.t.ppf((1 + confidence) / 2, freedom)))
+    return _guarded(estimate, spread, stray, _quantile(confidence, freedom))
 
 
 def _resample(

@@ -1,9 +1,9 @@
 """The steps of measuring one candidate, whoever takes them: a process, or a table of old ones."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Self
 
 import numpy as np
@@ -93,21 +93,6 @@ class EvaluationSet:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The source model, beside which candidates are timed.
-
-    Attributes:
-        runner: Of the source model, loaded; whoever gave it keeps it.
-        latency_ms: Its latency in this study.
-        threads: Threads of one inference.
-    """
-
-    runner: Runner
-    latency_ms: float
-    threads: int
-
-
 class LiveSteps(Steps):
     """A candidate in a runner of its own, which these steps close.
 
@@ -115,9 +100,9 @@ class LiveSteps(Steps):
         candidate: What is measured.
         data: The rows to judge it on.
         batch_size: The deployment batch size.
-        beside: The source model.
         start: Starts a runner for the candidate.
         put: Brings the candidate to where runners load it.
+        time: Begins to time a runner beside the source model's.
     """
 
     def __init__(
@@ -125,23 +110,23 @@ class LiveSteps(Steps):
         candidate: Candidate,
         data: EvaluationSet,
         batch_size: int,
-        beside: Beside,
         start: Callable[[], Runner],
         put: Callable[[Candidate], Candidate],
+        time: Callable[[Runner], LatencyRun],
     ) -> None:
         self._candidate = candidate
         self._data = data
         self._batch_size = batch_size
-        self._beside = beside
         self._start = start
         self._put = put
+        self._time = time
         self._runner: Runner | None = None
         self._timing: LatencyRun | None = None
         self._reader: OutputReader | None = None
         self._answers = Answers(data.judge)
 
     def now_s(self) -> float:
-        return time.monotonic()
+        return monotonic()
 
     def size_mb(self) -> float:
         return self._candidate.size_bytes / 1e6
@@ -159,14 +144,7 @@ class LiveSteps(Steps):
 
     def latency(self, plan: LatencyPlan, clear: Clear | None = None) -> Latency:
         if self._timing is None:
-            beside = self._beside
-            self._timing = LatencyRun(
-                self._running,
-                beside.runner,
-                beside.threads,
-                beside.latency_ms,
-                self._batch_size,
-            )
+            self._timing = self._time(self._running)
         return self._timing.extend(plan, clear)
 
     def quality(self, rows: int, confidence: float, limit: float | None = None) -> Quality:

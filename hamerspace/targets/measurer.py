@@ -11,7 +11,7 @@ from hamerspace.measure.outputs import OutputReader, Readable, save_rows
 from hamerspace.measure.process import surviving_a_fault, was_killed
 from hamerspace.measure.protocol import MeasurementPlan, Protocol
 from hamerspace.measure.runner import Runner, of_the_source
-from hamerspace.measure.steps import Beside, LiveSteps
+from hamerspace.measure.steps import LiveSteps
 from hamerspace.outcome.measurement import Gate, Latency, Measurement
 from hamerspace.targets.base import Target
 
@@ -164,22 +164,16 @@ class Measurer:
                     self._load(runner, loaded)
             return self._timing(timed, reference).extend(plan)
 
-    def steps(
-        self,
-        candidate: Candidate,
-        plan: MeasurementPlan,
-        log: Path,
-        reference: Runner | None = None,
-    ) -> LiveSteps:
+    def steps(self, candidate: Candidate, plan: MeasurementPlan, log: Path) -> LiveSteps:
         """The single steps of measuring a candidate, for those who follow no gates."""
-        beside = Beside(reference or self.start(), plan.reference_ms, self._target.threads)
+        reference = self.start()
         return LiveSteps(
             candidate,
             plan.data,
             plan.batch_size,
-            beside,
             lambda: self._started(candidate.backend, log),
             self._target.put,
+            lambda runner: self._timing(runner, reference, plan.reference_ms),
         )
 
     def close(self) -> None:
@@ -197,8 +191,11 @@ class Measurer:
     def _load(self, runner: Runner, model: Candidate) -> dict[str, float]:
         return runner.load(self._target.put(model), self._inputs, self._batch_size)
 
-    def _timing(self, timed: Runner, reference: Runner) -> LatencyRun:
-        return LatencyRun(timed, reference, self._target.threads, None, self._batch_size)
+    def _timing(
+        self, timed: Runner, reference: Runner, reference_ms: float | None = None
+    ) -> LatencyRun:
+        threads = self._target.threads
+        return LatencyRun(timed, reference, threads, reference_ms, self._batch_size)
 
     def _started(self, backend: str, log: Path) -> Runner:
         """The runner that was started ahead, where it is the one that is wanted."""
