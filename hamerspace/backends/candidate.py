@@ -63,15 +63,7 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON value that holds everything, the folder included."""
-        return {
-            "folder": str(self.folder),
-            "backend": self.backend,
-            "files": list(self.files),
-            "inputs": [asdict(t) for t in self.inputs],
-            "outputs": [asdict(t) for t in self.outputs],
-            "runtime": dict(self.runtime),
-            "metadata": dict(self.metadata),
-        }
+        return {**asdict(self), "folder": str(self.folder)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Candidate":

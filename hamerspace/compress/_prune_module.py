@@ -1,8 +1,7 @@
 """Remove whole channels of a module by group magnitude, and record what that changed."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from hamerspace.compress._structure import attention_layers, output_layers
 from hamerspace.errors import BuildError
+from hamerspace.recipe import Scalar
 from hamerspace.tasks.torch_module import NamedModule
 
 logger = logging.getLogger(__name__)
@@ -19,26 +19,10 @@ logger = logging.getLogger(__name__)
 _MOST_OF_A_GROUP = 0.9
 
 
-@dataclass(frozen=True)
-class PruningPlan:
-    """How much to remove.
-
-    Attributes:
-        ratio: Share of the channels that goes, in (0, 1).
-        round_to: Channels that stay are the nearest multiple of this, and at least this many.
-        importance: ``local`` takes that share of every group; ``global`` ranks the channels of
-            all groups together, so that some groups lose more than others.
-    """
-
-    ratio: float
-    round_to: int
-    importance: str = "local"
-
-
 def prune_module(
     module: NamedModule,
     example: tuple[Tensor, ...],
-    plan: PruningPlan,
+    chosen: Mapping[str, Scalar],
     skipped: set[str],
 ) -> dict[str, dict[str, Any]]:
     """Prune ``module`` in place.
@@ -50,7 +34,10 @@ def prune_module(
     Args:
         module: Loaded for inference.
         example: Inputs in call order.
-        plan: How much to remove.
+        chosen: The technique's parameters. Channels that stay are the nearest multiple of
+            ``prune.round_to``, and at least as many. An importance that is ``local`` takes the
+            ratio of every group; ``global`` ranks the channels of all groups together, so that
+            some groups lose more than others.
         skipped: Names of layers whose group is left as it is.
 
     Returns:
@@ -60,6 +47,7 @@ def prune_module(
         GroupBreaksModelError: Without a group's channels the model fails or returns other shapes.
         BuildError: No group can lose a channel.
     """
+    share, round_to = float(chosen["prune.ratio"]), int(chosen["prune.round_to"])
     inner = module.inner
     before = _attributes(inner)
     names = {m: name for name, m in inner.named_modules()}
@@ -80,24 +68,23 @@ def prune_module(
                 yield names[layer], layer, group
 
     ratios: dict[str, float] = {}
-    if plan.importance == "global":
-        ratios = _global_ratios({n: importance(g) for n, _, g in eligible()}, plan.ratio)
+    if chosen["prune.importance"] == "global":
+        ratios = _global_ratios({n: importance(g) for n, _, g in eligible()}, share)
     removed = 0
     for root, layer, group in eligible():
-        ratio = ratios.get(root, plan.ratio)
-        chosen = _least(group, importance, _divisions(graph, group), ratio, plan.round_to)
-        if not chosen:
+        ratio = ratios.get(root, share)
+        least = _least(group, importance, _divisions(graph, group), ratio, round_to)
+        if not least:
             continue
-        smaller = graph.get_pruning_group(layer, group[0].dep.handler, chosen)
+        smaller = graph.get_pruning_group(layer, group[0].dep.handler, least)
         if not graph.check_pruning_group(smaller):
             continue
         smaller.prune()
-        removed += len(chosen)
+        removed += len(least)
         _check(module, example, shapes, root)
     if not removed:
         raise BuildError(
-            f"no layer can lose channels at prune.ratio {plan.ratio:g} and prune.round_to "
-            f"{plan.round_to}; "
+            f"no layer can lose channels at prune.ratio {share:g} and prune.round_to {round_to}; "
             "choose a higher ratio or a lower round_to"
         )
     after = _attributes(inner)

@@ -10,12 +10,12 @@ import onnxruntime as ort
 import torch
 
 from hamerspace.errors import BuildError
+from hamerspace.tasks.conversions.onnx_file import OPSET, run_onnx
 from hamerspace.tasks.example import example_batch
 from hamerspace.tasks.model import Arrays, ModelArtifact
 from hamerspace.tasks.quiet_nncf import quiet_nncf
 from hamerspace.tasks.torch_module import NamedModule, to_tensor
 
-OPSET = 18
 _FILE = "model.onnx"
 _TRACED = "traced.onnx"
 # Of the outputs' mean square. Roundings at the edge of a step flip; more is another model.
@@ -47,10 +47,8 @@ def export_qdq(
         raise BuildError(f"the quantised module cannot be exported to ONNX: {error!r}") from error
     _fold_weights(traced, workdir / _FILE)
     traced.unlink()
-    session = ort.InferenceSession(workdir / _FILE, _options())
-    names = [spec.name for spec in model.outputs]
-    found = session.run(names, dict(batch))
-    for name, a, b in zip(names, wanted, found, strict=True):
+    found = run_onnx(workdir / _FILE, model, batch)
+    for a, (name, b) in zip(wanted, found.items(), strict=True):
         difference = _relative_error(a, b)
         if not difference <= _MOST_DIFFERENCE:
             raise BuildError(
@@ -63,8 +61,7 @@ def export_qdq(
 def _trace(module: NamedModule, model: ModelArtifact, arguments: Any, path: Path) -> None:
     specs = [*model.inputs, *model.outputs]
     free = {s.name: s.free_axis for s in specs if not s.constant and s.free_axis is not None}
-    with quiet_nncf() as nncf, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet_nncf() as nncf, warnings.catch_warnings(action="ignore"), torch.no_grad():
         torch.onnx.export(
             nncf.strip(module, example_input=arguments),
             arguments,
@@ -84,7 +81,8 @@ def _fold_weights(traced: Path, path: Path) -> None:
 
     What is exported is float weights that pass through QuantizeLinear.
     """
-    options = _options()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     ort.InferenceSession(traced, options)
@@ -94,13 +92,6 @@ def _fold_weights(traced: Path, path: Path) -> None:
     del model.opset_import[:]
     model.opset_import.extend(imports)
     onnx.save(model, path)
-
-
-def _options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return options
 
 
 def _relative_error(wanted: Any, found: Any) -> float:

@@ -25,9 +25,7 @@ def output_layers(module: nn.Module, outputs: tuple[Tensor, ...]) -> set[nn.Modu
         module: The module; its floating-point parameters require gradients.
         outputs: What it returned, with their graph.
     """
-    owners = _owners(module)
-    roots = [t.grad_fn for t in outputs if t.grad_fn is not None]
-    return _nearest_layers(roots, owners)
+    return _nearest_layers(module, _roots(outputs))
 
 
 def attention_layers(module: nn.Module, outputs: tuple[Tensor, ...]) -> set[nn.Module]:
@@ -35,24 +33,23 @@ def attention_layers(module: nn.Module, outputs: tuple[Tensor, ...]) -> set[nn.M
 
     Arguments as for :func:`output_layers`.
     """
-    owners = _owners(module)
-    roots = [t.grad_fn for t in outputs if t.grad_fn is not None]
-    products = [
-        node for node in _walk(roots, lambda _: True) if node.name().startswith(_ATTENTION_NODES)
-    ]
     found: set[nn.Module] = {m for m in module.modules() if isinstance(m, nn.MultiheadAttention)}
-    for node in products:
-        inputs = [child for child, _ in node.next_functions if child is not None]
-        found |= _nearest_layers(inputs, owners)
+    for node in _walk(_roots(outputs), lambda _: True):
+        if node.name().startswith(_ATTENTION_NODES):
+            found |= _nearest_layers(module, _before(node))
     return found
 
 
-def _owners(module: nn.Module) -> dict[int, nn.Module]:
-    """The module that owns each parameter, by the parameter's id."""
-    return {id(p): m for m in module.modules() for p in m.parameters(recurse=False)}
+def _roots(outputs: tuple[Tensor, ...]) -> list[Any]:
+    return [t.grad_fn for t in outputs if t.grad_fn is not None]
 
 
-def _nearest_layers(roots: list[Any], owners: dict[int, nn.Module]) -> set[nn.Module]:
+def _before(node: Any) -> list[Any]:
+    return [child for child, _ in node.next_functions if child is not None]
+
+
+def _nearest_layers(module: nn.Module, roots: list[Any]) -> set[nn.Module]:
+    owners = {id(p): m for m in module.modules() for p in m.parameters(recurse=False)}
     found: set[nn.Module] = set()
 
     def go_on(node: Any) -> bool:
@@ -77,17 +74,13 @@ def _walk(roots: list[Any], go_on: Callable[[Any], bool]) -> Iterator[Any]:
         seen.add(node)
         yield node
         if go_on(node):
-            pending.extend(child for child, _ in node.next_functions if child is not None)
+            pending.extend(_before(node))
 
 
 def _own_parameters(node: Any) -> Iterator[int]:
     """Ids of the parameters that a node takes, itself or transposed."""
-    for child, _ in node.next_functions:
-        if child is None:
-            continue
+    for child in _before(node):
         if hasattr(child, "variable"):
             yield id(child.variable)
         elif child.name().startswith(("TBackward", "TransposeBackward", "PermuteBackward")):
-            for grandchild, _ in child.next_functions:
-                if grandchild is not None and hasattr(grandchild, "variable"):
-                    yield id(grandchild.variable)
+            yield from (id(n.variable) for n in _before(child) if hasattr(n, "variable"))

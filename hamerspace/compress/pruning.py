@@ -65,25 +65,16 @@ class StructuredPruning(Technique):
         return (Mask("prune.ratio", (), reason, excluded=(0.0,)),)
 
     def change(self, job: TechniqueJob) -> ModelArtifact:
-        from hamerspace.compress._prune_module import (
-            GroupBreaksModelError,
-            PruningPlan,
-            prune_module,
-        )
+        from hamerspace.compress._prune_module import GroupBreaksModelError, prune_module
         from hamerspace.tasks.torch_module import load_module, save_module, to_tensor
 
         rows = example_batch(job.model.inputs, None if job.data is None else job.data.arrays)
         example = tuple(to_tensor(array) for array in rows.values())
-        plan = PruningPlan(
-            float(job.parameters["prune.ratio"]),
-            int(job.parameters["prune.round_to"]),
-            str(job.parameters["prune.importance"]),
-        )
         skipped: set[str] = set()
         for _ in range(_MOST_RESTARTS):
             module = load_module(job.model)
             try:
-                pruned = prune_module(module, example, plan, skipped)
+                pruned = prune_module(module, example, job.parameters, skipped)
             except GroupBreaksModelError as error:
                 # A forward that names a width, such as x.view(-1, 1568): leave that group alone.
                 logger.info("%s", error)

@@ -57,8 +57,8 @@ class Mirror:
             directions=list(self._directions),
             sampler=RandomSampler(),
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        experimental = optuna.exceptions.ExperimentalWarning
+        with warnings.catch_warnings(action="ignore", category=experimental):
             self._copy.set_metric_names([o.quantity.key for o in study.loaded.config.objectives])
         self.study_id = self.storage.get_study_id_from_name(self._copy.study_name)
         self.best: tuple[int, ...] = ()

@@ -40,7 +40,10 @@ for name, array in cast.items():
     interpreter.set_tensor(given[name]["index"], array)
 interpreter.invoke()
 found = [interpreter.get_tensor(made[name]["index"]) for name in outputs]
-results = [array.astype(dtype, copy=False) for array, dtype in zip(found, dtypes)]
+results = [
+    array.astype("float32" if dtype in ("float16", "bfloat16") else dtype, copy=False)
+    for array, dtype in zip(found, dtypes)
+]
 """
 
 
@@ -117,7 +120,7 @@ class LiteRtBackend(Backend):
     def predict_source(self, candidate: Candidate) -> str:
         load = _LOAD.format(
             resolver="AUTO" if _xnnpack(candidate) else "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-            dtypes=["float32" if s.dtype == "float16" else s.dtype for s in candidate.outputs],
+            dtypes=[s.dtype for s in candidate.outputs],
         )
         imports = "from ai_edge_litert.interpreter import Interpreter, OpResolverType"
         return predict_text(candidate, imports, load, _RUN)

@@ -221,11 +221,10 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
             contextlib.redirect_stdout(swallowed),
             contextlib.redirect_stderr(swallowed),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)

@@ -12,6 +12,7 @@ import openvino.passes
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions.onnx_file import prepared_file
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
+from hamerspace.tasks.tflite import details_of
 
 WEIGHTED = (
     "Convolution",
@@ -224,13 +225,10 @@ def _signature(path: Path) -> dict[str, str]:
     """Tensor names by the names of a TFLite file's signature; empty where it has none."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path))
-    signatures = list(interpreter.get_signature_list())
-    if not signatures:
+    inputs, outputs = details_of(Interpreter(model_path=str(path)))
+    if isinstance(inputs, list):
         return {}
-    runner = interpreter.get_signature_runner(signatures[0])
-    details = {**runner.get_input_details(), **runner.get_output_details()}
-    return {name: detail["name"] for name, detail in details.items()}
+    return {name: detail["name"] for name, detail in {**inputs, **outputs}.items()}
 
 
 def _constant_size(value: Any) -> int:

@@ -180,6 +180,5 @@ def _quietly() -> Iterator[None]:
     """On one thread, without what torch.ao and torch.jit say of their removal at every call."""
     from hamerspace.tasks.torch_threads import one_thread
 
-    with warnings.catch_warnings(), one_thread():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), one_thread():
         yield

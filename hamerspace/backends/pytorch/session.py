@@ -26,8 +26,7 @@ def load_built(folder: Path, metadata: Mapping[str, Any]) -> Function:
         return _load_package(path, str(metadata["device"]))
     if str(metadata["quantization"]).startswith("bitsandbytes"):
         import bitsandbytes  # noqa: F401 - registers the operators that the archive calls
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         if kind == "export":
             program: Function = torch.export.load(path).module()
             return program
