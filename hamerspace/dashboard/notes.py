@@ -34,13 +34,14 @@ def trial_note(run: RunData, trial: Trial, export: str) -> str:
         trial: The trial.
         export: The command that writes the trial's model.
     """
+    recipe = [(code(name), code(str(value))) for name, value in sorted(trial.parameters.items())]
     blocks = [
         f"## {escape(trial.label)}",
         _fate(run, trial),
         *_confirmed(run, run.again(trial.number)),
         *_searched(run, trial),
         "### Recipe",
-        table(("parameter", "value"), _recipe(trial)).strip(),
+        table(("parameter", "value"), recipe).strip(),
         _origin(trial),
         f"The model, ready to run: {code(export)}",
     ]
@@ -143,10 +144,6 @@ def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str
     if name in run.constraints and name in verdicts:
         text = _numbers.limit_value(name, run.constraints[name], run.metric)
         yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
-
-
-def _recipe(trial: Trial) -> list[tuple[str, str]]:
-    return [(code(name), code(str(value))) for name, value in sorted(trial.parameters.items())]
 
 
 def _origin(trial: Trial) -> str:

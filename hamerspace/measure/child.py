@@ -68,7 +68,7 @@ class ModelHost:
             self._session.run(self._timed[index % len(self._timed)])
         peak = self._session.peak_device_bytes()
         if peak is None:
-            peak = max(_peak_memory_bytes() - before, 0)
+            peak = max(_status_bytes("VmHWM") - before, 0)
         return {"load_time_ms": load_time_ms, "peak_memory_mb": peak / 1e6}
 
     def block(self, runs: int) -> tuple[list[int], list[int]]:
@@ -159,10 +159,6 @@ def _reset_peak_memory_bytes() -> int:
     with contextlib.suppress(OSError):  # some containers refuse; then the peak includes imports
         Path("/proc/self/clear_refs").write_text("5")
     return _status_bytes("VmRSS")
-
-
-def _peak_memory_bytes() -> int:
-    return _status_bytes("VmHWM")
 
 
 def _status_bytes(field: str) -> int:

@@ -216,34 +216,30 @@ def over_processes(found: Sequence[Latency], confidence: float = CONFIDENCE) -> 
         confidence: Of the interval of the ratio, and of that of the latency.
     """
     first = found[0]
-    ratio = process_interval([one.ratio for one in found], confidence)
     # Not the ratio times one process of the source model: that would leave out how it varies.
     latency_ms = process_interval([one.latency_ms for one in found], confidence)
     tails = [one.p99_ms for one in found if one.p99_ms is not None]
-    p90_ratios = [one.p90_ratio for one in found if one.p90_ratio is not None]
-    p90s = [one.p90_latency_ms for one in found if one.p90_latency_ms is not None]
-    return Latency(
-        ratio=ratio,
+    middle = ("p50_ms", "p90_ms", "cpu_p50_ms", "cpu_p90_ms", "wall_over_cpu")
+    return replace(
+        first,
+        **{name: median(getattr(one, name) for one in found) for name in middle},
+        ratio=process_interval([one.ratio for one in found], confidence),
         latency_ms=latency_ms,
-        p50_ms=median(one.p50_ms for one in found),
-        p90_ms=median(one.p90_ms for one in found),
         p99_ms=median(tails) if tails else None,
-        cpu_p50_ms=median(one.cpu_p50_ms for one in found),
-        cpu_p90_ms=median(one.cpu_p90_ms for one in found),
         runs=sum(one.runs for one in found),
         blocks=sum(one.blocks for one in found),
-        wall_over_cpu=median(one.wall_over_cpu for one in found),
         basis="cpu" if any(one.basis == "cpu" for one in found) else "wall",
         throughput_per_s=first.throughput_per_s * first.latency_ms.estimate / latency_ms.estimate,
         processes=len(found),
-        p90_ratio=_of_tails(p90_ratios, confidence),
-        p90_latency_ms=_of_tails(p90s, confidence),
+        p90_ratio=_of_tails([one.p90_ratio for one in found], confidence),
+        p90_latency_ms=_of_tails([one.p90_latency_ms for one in found], confidence),
     )
 
 
-def _of_tails(found: Sequence[Interval], confidence: float) -> Interval | None:
+def _of_tails(found: Sequence[Interval | None], confidence: float) -> Interval | None:
     """Over processes, of which one may have too few runs to tell its own spread."""
-    known = [one if one.high < math.inf else Interval(*(one.estimate,) * 3) for one in found]
+    told = [one for one in found if one is not None]
+    known = [one if one.high < math.inf else Interval(*(one.estimate,) * 3) for one in told]
     return process_interval(known, confidence) if known else None
 
 

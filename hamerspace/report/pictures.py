@@ -4,8 +4,6 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-import plotly.graph_objects as go
-
 from hamerspace.errors import FigureError, RunFolderError
 from hamerspace.report.described import described_figures
 from hamerspace.report.run_data import RunData
@@ -28,12 +26,14 @@ def save_figures(run: RunData, folder: Path) -> list[Path]:
     import plotly.io
 
     drawn = {d.name: figure for d in described_figures(run) if (figure := d.draw(run)).data}
+    for figure in drawn.values():
+        figure.update_layout(paper_bgcolor="white", font={"color": _INK})
     paths = [folder / f"{name}.png" for name in drawn]
     _make(folder)
     try:
         # One browser draws them all.
         plotly.io.write_images(
-            fig=[_on_paper(figure) for figure in drawn.values()],
+            fig=list(drawn.values()),
             file=paths,
             width=WIDTH_PX,
             height=[figure.layout.height for figure in drawn.values()],
@@ -59,8 +59,3 @@ def _make(folder: Path) -> None:
             f"cannot write figures to {folder}: {error.strerror}; choose another folder"
         ) from error
     shutil.rmtree(probe)
-
-
-def _on_paper(figure: go.Figure) -> go.Figure:
-    figure.update_layout(paper_bgcolor="white", font={"color": _INK})
-    return figure

@@ -48,7 +48,10 @@ class OnnxRuntimeBackend(Backend):
             scheme.quantize_what_can_be(output, job.float_layers)
             metadata |= scheme.metadata
         elif kind == "fp16":
-            save_onnx(_halve(_float_model(job)), output)
+            from onnxruntime.transformers.float16 import convert_float_to_float16
+
+            # It stores and computes float16 and keeps the types of its interface.
+            save_onnx(convert_float_to_float16(_float_model(job), keep_io_types=True), output)
         elif job.parameters["fusion"] == "none":
             files.copy_model(job.source.file("model"), job.workdir)
         else:
@@ -157,10 +160,3 @@ def _float_model(job: BuildJob) -> Any:
     if chosen.get("fusion", "none") == "transformer":
         proto = normalize(fuse_transformer(proto))
     return proto
-
-
-def _halve(proto: Any) -> Any:
-    """A model that stores and computes float16 and keeps the types of its interface."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    return convert_float_to_float16(proto, keep_io_types=True)

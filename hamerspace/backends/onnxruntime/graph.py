@@ -1,7 +1,7 @@
 """Bring an ONNX graph into the form that the quantisers take."""
 
 import math
-from collections.abc import Iterator
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,9 @@ def name_nodes(graph: Any) -> None:
     seen = {""}
     for node in graph.node:
         if node.name in seen:
-            output = next(filter(None, node.output), "")
-            node.name = _unused(f"{node.op_type}_{output}", taken)
+            name = f"{node.op_type}_{next(filter(None, node.output), '')}"
+            names = chain([name], (f"{name}_{i}" for i in count(1)))
+            node.name = next(other for other in names if other not in taken)
             taken.add(node.name)
         seen.add(node.name)
 
@@ -117,8 +118,3 @@ def _constant(node: Any) -> Any | None:
     dtype = _NUMBERS.get(attribute.name)
     value = helper.get_attribute_value(attribute)
     return None if dtype is None else numpy_helper.from_array(np.array(value, dtype))
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    candidates: Iterator[str] = (f"{name}_{i}" for i in range(1, len(taken) + 2))
-    return name if name not in taken else next(c for c in candidates if c not in taken)

@@ -1,5 +1,6 @@
 """Static int8: weights and activations, with ranges from calibration data."""
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +102,7 @@ class StaticInt8(Scheme):
 
     def quantize_only(self, output: Path, layers: Collection[str]) -> None:
         quantizer = QDQQuantizer(
-            _copy(self._proto),
+            copy.deepcopy(self._proto),
             per_channel=self._per_channel,
             reduce_range=False,
             weight_qType=QuantType.QInt8,
@@ -131,12 +132,6 @@ class StaticInt8(Scheme):
         )
         calibrator.collect_data(_Reader(self._calibration))
         return calibrator.compute_data()
-
-
-def _copy(proto: Any) -> Any:
-    copy = type(proto)()
-    copy.CopyFrom(proto)
-    return copy
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

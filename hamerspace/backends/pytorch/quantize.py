@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -83,7 +83,10 @@ def quantize(
         from hamerspace.backends.pytorch import bitsandbytes_layers
 
         return _around(module, bitsandbytes_layers.swap(module.inner, wanted, kind))
-    return _around(module, _dynamic(module.inner, wanted))
+    from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
+
+    spec = dict.fromkeys(wanted, default_dynamic_qconfig)
+    return _around(module, quantize_dynamic(module.inner, spec, dtype=torch.qint8))  # type: ignore[no-untyped-call]
 
 
 def weights_by_type(module: nn.Module) -> dict[str, int]:
@@ -121,15 +124,6 @@ def _stored(layer: nn.Module) -> Iterator[tuple[str, int, int]]:
 
 def _around(module: NamedModule, inner: nn.Module) -> NamedModule:
     return NamedModule(inner, module.inputs, module.outputs, module.keywords)
-
-
-def _dynamic(inner: nn.Module, layers: Collection[str]) -> nn.Module:
-    """Weights in int8, activations quantised as they come."""
-    from torch.ao.quantization import default_dynamic_qconfig, quantize_dynamic
-
-    spec = dict.fromkeys(layers, default_dynamic_qconfig)
-    quantized: nn.Module = quantize_dynamic(inner, spec, dtype=torch.qint8)  # type: ignore[no-untyped-call]
-    return quantized
 
 
 def _static(

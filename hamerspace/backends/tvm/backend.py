@@ -1,9 +1,6 @@
 """Build and run candidates with Apache TVM."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +9,7 @@ from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.tvm.config import CONFIG
 from hamerspace.errors import BuildError
-from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+from hamerspace.tasks.model import Arrays
 
 _LIBRARY = "model.so"
 
@@ -39,22 +36,33 @@ class TvmBackend(Backend):
 
         source, calibration = job.source, job.calibration
         model, library = compilation.read(source.file("model")), job.workdir / _LIBRARY
-        inputs, outputs = source.inputs, source.outputs
-        names = compilation.interface(model)
-        _check_names(names, source)
+        inputs, outputs = compilation.interface(model)
+        for kind, found, specs in (
+            ("input", inputs, source.inputs),
+            ("output", outputs, source.outputs),
+        ):
+            wanted = {spec.name for spec in specs}
+            if set(found) != wanted:
+                raise BuildError(
+                    f"the ONNX graph has the {kind}s {', '.join(found)} and the source "
+                    f"{', '.join(sorted(wanted))}; remove unused ones"
+                )
+        built = self.candidate(source, job.workdir, _LIBRARY, inputs=inputs, outputs=outputs)
         try:
             compilation.compile_library(model, {}, library)
         except Exception:
-            if not calibration or all(None not in spec.shape for spec in inputs):
+            if not calibration or all(None not in spec.shape for spec in source.inputs):
                 raise
             # Not every operator can be compiled for a batch of any size.
-            shapes = {name: list(np.shape(calibration[0][name])) for name in names.inputs}
+            shapes = {name: list(np.shape(calibration[0][name])) for name in inputs}
             compilation.compile_library(model, shapes, library)
-            inputs = tuple(replace(s, shape=tuple(shapes[s.name])) for s in inputs)
-            outputs = _fixed_outputs(library, names.inputs, names.outputs, source, calibration)
-        order = {"inputs": list(names.inputs), "outputs": list(names.outputs)}
-        built = self.candidate(source, job.workdir, _LIBRARY, **order)
-        return replace(built, inputs=inputs, outputs=outputs)
+            results = _Session(built, 1).run(calibration[0])
+            return replace(
+                built,
+                inputs=tuple(replace(s, shape=tuple(shapes[s.name])) for s in source.inputs),
+                outputs=tuple(replace(s, shape=results[s.name].shape) for s in source.outputs),
+            )
+        return built
 
     def explain(self, job: BuildJob, error: Exception) -> str:
         lines = [line for line in str(error).splitlines() if line.strip()]
@@ -62,14 +70,7 @@ class TvmBackend(Backend):
         return f"TVM cannot compile {job.source.file('model').name}; {text}"
 
     def load(self, candidate: Candidate, threads: int) -> Session:
-        meta = candidate.metadata
-        return _Session(
-            candidate.folder / candidate.files[0],
-            meta["inputs"],
-            meta["outputs"],
-            candidate.outputs,
-            threads,
-        )
+        return _Session(candidate, threads)
 
     def predict_source(self, candidate: Candidate) -> str:
         metadata = candidate.metadata
@@ -80,25 +81,18 @@ class TvmBackend(Backend):
 class _Session(Session):
     """A compiled function on TVM's virtual machine, which takes and returns tensors in order."""
 
-    def __init__(
-        self,
-        library: Path,
-        inputs: Sequence[str],
-        results: Sequence[str],
-        outputs: Sequence[TensorSpec],
-        threads: int,
-    ) -> None:
+    def __init__(self, candidate: Candidate, threads: int) -> None:
         import tvm
         from tvm import relax
 
         tvm.get_global_func("runtime.config_threadpool")(1, threads)
-        module = tvm.runtime.load_module(str(library))
+        module = tvm.runtime.load_module(str(candidate.folder / candidate.files[0]))
         self._machine = relax.VirtualMachine(module, tvm.cpu())
         self._call = self._machine["main"]
         self._tensor = tvm.runtime.tensor
-        self._inputs = list(inputs)
-        self._outputs = [(spec.name, list(results).index(spec.name)) for spec in outputs]
-        self._halves = [spec.name for spec in outputs if spec.dtype == "float16"]
+        self._inputs, order = candidate.metadata["inputs"], candidate.metadata["outputs"]
+        self._outputs = [(spec.name, order.index(spec.name)) for spec in candidate.outputs]
+        self._halves = [spec.name for spec in candidate.outputs if spec.dtype == "float16"]
 
     def run(self, batch: Arrays) -> Arrays:
         tensor = self._tensor
@@ -108,27 +102,3 @@ class _Session(Session):
         for name in self._halves:
             outputs[name] = outputs[name].astype(np.float32)
         return outputs
-
-
-def _check_names(names: Any, source: ModelArtifact) -> None:
-    for kind, found, specs in (
-        ("input", names.inputs, source.inputs),
-        ("output", names.outputs, source.outputs),
-    ):
-        wanted = {spec.name for spec in specs}
-        if set(found) != wanted:
-            raise BuildError(
-                f"the ONNX graph has the {kind}s {', '.join(found)} and the source "
-                f"{', '.join(sorted(wanted))}; remove unused ones"
-            )
-
-
-def _fixed_outputs(
-    library: Path,
-    inputs: Sequence[str],
-    results: Sequence[str],
-    source: ModelArtifact,
-    calibration: Sequence[Arrays],
-) -> tuple[TensorSpec, ...]:
-    found = _Session(library, inputs, results, source.outputs, 1).run(calibration[0])
-    return tuple(replace(spec, shape=found[spec.name].shape) for spec in source.outputs)

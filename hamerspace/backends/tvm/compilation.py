@@ -1,7 +1,6 @@
 """From an ONNX model to a shared library, by TVM's relax frontend and LLVM."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,6 @@ import onnx
 import tvm
 from onnx import helper, numpy_helper
 from tvm.relax.frontend.onnx import from_onnx
-
-
-@dataclass(frozen=True)
-class Interface:
-    """Names of a graph's inputs and outputs, in its order, which is that of the compiled call."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
 
 
 def read(path: Path) -> Any:
@@ -38,11 +29,11 @@ def read(path: Path) -> Any:
     return model
 
 
-def interface(model: Any) -> Interface:
-    """What the compiled function takes and returns."""
+def interface(model: Any) -> tuple[list[str], list[str]]:
+    """Names of what the compiled function takes, and of what it returns, in order."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = tuple(value.name for value in model.graph.input if value.name not in weights)
-    return Interface(inputs, tuple(value.name for value in model.graph.output))
+    inputs = [value.name for value in model.graph.input if value.name not in weights]
+    return inputs, [value.name for value in model.graph.output]
 
 
 def compile_library(model: Any, shapes: Mapping[str, list[int]], library: Path) -> None:

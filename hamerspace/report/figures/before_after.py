@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from hamerspace import _numbers
-from hamerspace.quantities import BY_KEY, Quantity, told
+from hamerspace.quantities import Quantity, told
 from hamerspace.report.before_after import Compared, compared
 from hamerspace.report.figures import style
-from hamerspace.report.run_data import RunData, Values
+from hamerspace.report.run_data import RunData
 
 SOURCE = "source"
 _COLOURS = ("#a3adba", "#1f9d66", "#2f80d8")
@@ -69,39 +69,30 @@ def before_after_figure(run: RunData) -> go.Figure:
 
 
 def _ratio_group(run: RunData, quantity: Quantity, entries: Sequence[Compared]) -> _Group:
-    key, limit = quantity.key, run.constraints.get(quantity.limit)
-    base = entries[0].values.get(key)
+    limit, base = run.constraints.get(quantity.limit), entries[0].values.get(quantity.key)
     return _Group(
-        _numbers.title(key),
-        tuple(_Bar(_ratio(key, e), _ratio_text(run, key, e), _ratio_ends(key, e)) for e in entries),
+        _numbers.title(quantity.key),
+        tuple(_ratio_bar(run, quantity, entry) for entry in entries),
         limit / base if limit and base else None,
         f"at most {_numbers.limit_value(quantity.limit, limit, run.metric)}" if limit else "",
     )
 
 
-def _ratio(key: str, entry: Compared) -> float | None:
+def _ratio_bar(run: RunData, quantity: Quantity, entry: Compared) -> _Bar:
+    """A ratio with its interval; that of the source is its own figure's."""
+    key, values = quantity.key, entry.values
+    text = _numbers.with_unit(key, values.get(key), run.metric)
+    ends: Ends = None
     if entry.role == SOURCE:
-        return 1.0 if entry.values.get(key) else None
-    return _numbers.ratio_of(key, entry.values, entry.source)
-
-
-def _ratio_text(run: RunData, key: str, entry: Compared) -> str:
-    text = _numbers.with_unit(key, entry.values.get(key), run.metric)
-    ratio = "" if entry.role == SOURCE else _numbers.gain(key, _ratio(key, entry))
-    return f"{text}, <b>{ratio}</b>" if ratio else text
-
-
-def _ratio_ends(key: str, entry: Compared) -> Ends:
-    """The interval of a ratio; that of the source is its own figure's."""
-    values: Values = entry.values
-    quantity = BY_KEY[key]
-    if not quantity.paired or not quantity.ends:
-        return None
-    if entry.role != SOURCE:
-        ratio = f"{quantity.name}_ratio"
-        return values.get(f"{ratio}_low"), values.get(f"{ratio}_high")
-    middle, low, high = (values.get(k) for k in (key, *quantity.ends))
-    return (low / middle, high / middle) if middle and low and high else None
+        middle, low, high = (values.get(k) for k in (key, *(quantity.ends or ("", ""))))
+        if quantity.paired and middle and low and high:
+            ends = low / middle, high / middle
+        return _Bar(1.0 if values.get(key) else None, text, ends)
+    if quantity.paired and quantity.ends:
+        ends = values.get(f"{quantity.name}_ratio_low"), values.get(f"{quantity.name}_ratio_high")
+    ratio = _numbers.ratio_of(key, values, entry.source)
+    gain = _numbers.gain(key, ratio)
+    return _Bar(ratio, f"{text}, <b>{gain}</b>" if gain else text, ends)
 
 
 def _drop_group(run: RunData, entries: Sequence[Compared]) -> _Group:

@@ -120,7 +120,7 @@ def time_figure(run: RunData) -> go.Figure:
     whole_s = sum(everything.values())
     divisor, unit = (60.0, "min") if whole_s > 600 else (1.0, "s")
     spare = iter(_OTHER_PARTS * 9)
-    for part in sorted(everything, key=_part_order):
+    for part in [part for part in dict.fromkeys([*_PARTS, *everything]) if part in everything]:
         seconds = [(everything if row == "all" else totals[row]).get(part, 0.0) for row in rows]
         figure.add_bar(
             x=[value / divisor for value in seconds],
@@ -134,10 +134,6 @@ def time_figure(run: RunData) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.3, legend_traceorder="normal")
     figure.update_xaxes(title_text=f"time ({unit})")
     return figure
-
-
-def _part_order(part: str) -> int:
-    return list(_PARTS).index(part) if part in _PARTS else len(_PARTS)
 
 
 def _seconds(run: RunData, backend: str | None) -> dict[str, float]:
