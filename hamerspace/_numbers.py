@@ -122,6 +122,13 @@ def drop_of(values: Values, metric: Metric) -> str:
     return drop(values.get("drop_points"), low, high, metric.drop_unit)
 
 
+def figure(key: str, values: Values, metric: Metric) -> str:
+    """A figure with its unit; the drop with its interval too."""
+    if key == "drop_points":
+        return drop_of(values, metric)
+    return with_unit(key, values.get(key), metric)
+
+
 def ratio_of(key: str, values: Values, source: Values) -> float | None:
     """A value over that of the source model; ``None`` where either is unknown.
 

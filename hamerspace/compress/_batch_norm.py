@@ -1,6 +1,5 @@
 """Estimate the statistics of batch normalisation anew, for weights that have changed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,8 @@ def reestimate(module: NamedModule, rows: TrainingRows, seed: int) -> None:
     module.widen()
     order = np.random.default_rng(seed)
     with torch.no_grad():
-        update_bn(_batches(rows, order), _Alone(module))
+        # It passes the first of a list.
+        update_bn(([rows.inputs(indices)] for indices in rows.permuted(order)), _Alone(module))
     module.inner.eval()
 
 
@@ -58,9 +58,3 @@ class _Alone(nn.Module):
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Any:
         return self.module(*inputs)
-
-
-def _batches(rows: TrainingRows, order: np.random.Generator) -> Iterator[list[Any]]:
-    """In the form that update_bn takes: it passes the first of a list."""
-    for indices in rows.permuted(order):
-        yield [rows.inputs(indices)]

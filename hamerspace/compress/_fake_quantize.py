@@ -44,15 +44,16 @@ def fake_quantize(module: NamedModule, rows: TrainingRows, seed: int) -> NamedMo
     calibration = [rows.inputs(indices) for indices in islice(rows.permuted(order), batches)]
     module.widen()
     folded = _with_named_inputs(module, _folded(module.inner, module, calibration[0]))
+    with torch.enable_grad():
+        attends = bool(attention_layers(module.inner, module(*calibration[0])))
     with quiet_nncf() as nncf:
         smoothing = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)
-        transformer = nncf.ModelType.TRANSFORMER if _attends(module, calibration[0]) else None
         try:
             quantized: NamedModule = nncf.quantize(
                 folded,
                 nncf.Dataset(calibration),
                 subset_size=len(calibration),
-                model_type=transformer,
+                model_type=nncf.ModelType.TRANSFORMER if attends else None,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     smooth_quant_alphas=smoothing
                 ),
@@ -99,11 +100,6 @@ def _with_named_inputs(module: NamedModule, inner: nn.Module) -> NamedModule:
     signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
     FixedInputs.forward.__signature__ = signature  # type: ignore[attr-defined]
     return FixedInputs(inner, module.inputs, module.outputs, module.keywords)
-
-
-def _attends(module: NamedModule, inputs: tuple[Tensor, ...]) -> bool:
-    with torch.enable_grad():
-        return bool(attention_layers(module.inner, module(*inputs)))
 
 
 @contextlib.contextmanager

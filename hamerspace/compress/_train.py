@@ -164,8 +164,7 @@ class _Teacher:
         self._module = module
         self._output = output
         self._layout = _lay_out(module, rows)
-        self._rows = rows.count
-        self._first = rows.first
+        self._rows = rows
         self._known = np.zeros(rows.count, dtype=bool)
         self._cache: Tensor | None = None
 
@@ -176,10 +175,11 @@ class _Teacher:
         with torch.no_grad(), _autocast():
             laid_out = _as_laid_out(inputs, self._layout)
             outputs: Tensor = self._module(*laid_out)[self._output].float()
-        outputs = self._first(outputs)
-        if outputs[0].numel() * 4 * self._rows <= CACHE_BYTES and len(outputs) == len(indices):
+        outputs = self._rows.first(outputs)
+        count = self._rows.count
+        if outputs[0].numel() * 4 * count <= CACHE_BYTES and len(outputs) == len(indices):
             if self._cache is None:
-                self._cache = torch.empty(self._rows, *outputs.shape[1:])
+                self._cache = torch.empty(count, *outputs.shape[1:])
             self._cache[where] = outputs
             self._known[indices] = True
         return outputs

@@ -45,7 +45,7 @@ class Confirmed:
         return _html.card(f"Trial {self.number}, confirmed", _html.pairs(figures))
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "measurement": self.measurement.to_dict()}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Confirmed":

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from hamerspace._schema import from_json
 from hamerspace.constraints import Constraints, violation
@@ -89,16 +90,7 @@ class Record:
         )
 
     def to_json(self) -> str:
-        value = asdict(replace(self, evaluation=None))  # type: ignore[arg-type]
-        value["evaluation"] = {
-            "recipe": json.loads(self.recipe.to_json()),
-            "measurement": self.measurement.to_dict(),
-            "build_seconds": dict(self.evaluation.build_seconds),
-            "reused_stages": list(self.evaluation.reused_stages),
-            "key": self.evaluation.key,
-            "left_in_float": list(self.evaluation.left_in_float),
-        }
-        return json.dumps(value)
+        return json.dumps(self, default=_plain)
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
@@ -111,6 +103,12 @@ class Record:
         if not isinstance(record.recipe.get("backend"), str):
             raise ValueError("'evaluation.recipe.parameters' names no 'backend'")  # noqa: TRY004
         return record
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def left_in_float_text(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from hamerspace import _html, _numbers
 from hamerspace.quantities import told
 from hamerspace.recipe import Scalar
 from hamerspace.report.run_data import RunData, Values
-from hamerspace.report.verdict import LimitCheck, misses, verdict
+from hamerspace.report.verdict import LimitCheck, misses, tried, verdict
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,7 @@ def _rows(run: RunData, after: Values) -> list[tuple[str, str, str]]:
 
 
 def _spent(run: RunData, search_s: float | None, confirm_s: float | None) -> str:
-    count = len(run.trials)
-    kept = sum(trial.feasible for trial in run.trials)
-    text = f"{count:,} trial{'' if count == 1 else 's'}"
-    if run.constraints:
-        text += f", {kept:,} within the limits"
+    text = tried(run)
     if search_s is None:
         return f"{text}; not finished"
     text += f"; searched for {_numbers.duration(search_s)}"

@@ -4,7 +4,7 @@ from hamerspace import _html, _numbers
 from hamerspace.report.pareto import pareto_front
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import final_heads, final_rows
-from hamerspace.report.verdict import verdict
+from hamerspace.report.verdict import tried, verdict
 
 
 def card(run: RunData, folder: str) -> str:
@@ -30,7 +30,4 @@ def card(run: RunData, folder: str) -> str:
 
 def counts(run: RunData) -> str:
     """How many trials there are, within the limits and on the front."""
-    feasible = sum(trial.feasible for trial in run.trials)
-    trials = f"{len(run.trials):,} trial{'' if len(run.trials) == 1 else 's'}"
-    within = f", {feasible:,} within the limits" if run.constraints else ""
-    return f"{trials}{within}, {len(pareto_front(run)):,} on the front"
+    return f"{tried(run)}, {len(pareto_front(run)):,} on the front"

@@ -8,6 +8,7 @@ from hamerspace import _numbers
 from hamerspace.quantities import BY_LIMIT
 from hamerspace.report.pareto import allowance_of, hypervolume_progress, pareto_front
 from hamerspace.report.run_data import RunData, Values
+from hamerspace.report.verdict import counted
 
 _MACHINE = ("processor", "cores", "memory", "gpu", "threads per inference")
 _CONTENTS = {
@@ -44,10 +45,9 @@ class ComparedRun:
         """How far it came, in a few words."""
         if self.finished:
             return "finished"
-        trials = len(self.run.trials)
-        if not trials:
+        if not self.run.trials:
             return "no trial has finished yet"
-        told = f"half-finished: {trials:,} trial{'' if trials == 1 else 's'}"
+        told = f"half-finished: {counted(len(self.run.trials), 'trial')}"
         if self.run.confirmed:
             return f"{told}, confirmed before the last of them"
         return f"{told}, none confirmed"
@@ -102,12 +102,10 @@ def _winner(key: str) -> Callable[[ComparedRun], str]:
         if run.winner is None:
             return _numbers.ABSENT
         values: Values = run.winner.measurement.values()
-        if key == "drop_points":
-            return _numbers.drop_of(values, run.metric)
         if key in ("latency_ms", "size_mb"):
             source: Values = run.source.values
             return _numbers.measured(key, values, source)
-        return _numbers.with_unit(key, values.get(key), run.metric)
+        return _numbers.figure(key, values, run.metric)
 
     return text
 

@@ -47,7 +47,7 @@ def verdict(run: RunData) -> Verdict:
     if feasible and not run.confirmed:
         return Verdict(
             "unsure",
-            f"{_count(feasible, 'trial')} of {len(run.trials)} kept all limits during the search; "
+            f"{counted(feasible, 'trial')} of {len(run.trials)} kept all limits during the search; "
             "none is confirmed yet, so none is chosen.",
         )
     if feasible:
@@ -55,15 +55,27 @@ def verdict(run: RunData) -> Verdict:
     ended = {trial.ended_at for trial in run.trials if trial.ended_at != "reused"}
     if ended <= {"build", "load"}:
         could = "be built" if ended == {"build"} else "be built and run"
-        text = f"None of the {_count(len(run.trials), 'candidate')} could {could}"
+        text = f"None of the {counted(len(run.trials), 'candidate')} could {could}"
         if ended == {"load"}:
-            text = f"{_count(len(run.trials), 'candidate')} built, and each fails when run"
+            text = f"{counted(len(run.trials), 'candidate')} built, and each fails when run"
         return Verdict("bad", f"{text}.")
-    text = f"None of {_count(len(run.trials), 'trial')} keeps all limits"
+    text = f"None of {counted(len(run.trials), 'trial')} keeps all limits"
     if run.nearest:
         nearest = run.nearest[0]
         text += f"; the nearest is {nearest.label}: {'; '.join(misses(run, nearest))}"
     return Verdict("bad", f"{text}.")
+
+
+def tried(run: RunData) -> str:
+    """How many trials there are, and where there are limits how many keep them."""
+    kept = sum(trial.feasible for trial in run.trials)
+    within = f", {kept:,} within the limits" if run.constraints else ""
+    return f"{counted(len(run.trials), 'trial')}{within}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 trial``, ``1,200 trials``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
@@ -73,7 +85,7 @@ def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
         return Verdict("neutral", f"{text}{nearest.label}: {'; '.join(misses(run, nearest))}.")
     return Verdict(
         "bad",
-        f"{_count(feasible, 'trial')} kept all limits during the search, but at confirmation "
+        f"{counted(feasible, 'trial')} kept all limits during the search, but at confirmation "
         "on unseen data each of the confirmed candidates missed a limit.",
     )
 
@@ -81,7 +93,7 @@ def _of_none_confirmed(run: RunData, feasible: int) -> Verdict:
 def _of_winner(run: RunData, winner: Confirmed) -> Verdict:
     told = summary(run, winner.measurement.values(), run.source.latest)
     text = f"{run.labels[winner.number]}: {told}"
-    where = f"on {_count(run.confirm_rows, 'row')} " if run.confirm_rows else ""
+    where = f"on {counted(run.confirm_rows, 'row')} " if run.confirm_rows else ""
     missed = _limits(winner, "missed")
     unsure = _limits(winner, "not shown")
     if missed:
@@ -135,10 +147,7 @@ def _checks(run: RunData, winner: Confirmed) -> tuple[LimitCheck, ...]:
     checks, values = [], winner.measurement.values()
     for name, limit in run.constraints.items():
         text = _numbers.limit_value(name, limit, run.metric)
-        key = BY_LIMIT[name].key
-        value = _numbers.with_unit(key, values.get(key), run.metric)
-        if key == "drop_points":
-            value = _numbers.drop_of(values, run.metric)
+        value = _numbers.figure(BY_LIMIT[name].key, values, run.metric)
         fate = winner.verdicts.get(name, "not shown")
         checks.append(LimitCheck(f"{_numbers.limit_title(name)} at most {text}", value, fate))
     return tuple(checks)
@@ -166,7 +175,3 @@ def _over(miss: Miss) -> str:
     if ratio < 2:
         return f"{_numbers.number(100 * (ratio - 1), 2)} % over"
     return f"{_numbers.number(ratio, 2)} times the limit"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -19,12 +19,12 @@ import pytest
 
 from hamerspace.tasks.conversions import Conversion
 from hamerspace.tasks.conversions.base import check_agreement
-from hamerspace.tasks.model import Arrays, ModelArtifact
-from hamerspace.testing._comparison import random_batch, run_model
+from hamerspace.tasks.model import ModelArtifact
+from hamerspace.testing._comparison import RunsModels, random_batch
 from hamerspace.testing._fixtures import digests
 
 
-class ConversionConformance:
+class ConversionConformance(RunsModels):
     """Tests that every conversion must pass; see the module for how to use it.
 
     Attributes:
@@ -52,10 +52,6 @@ class ConversionConformance:
             made = self.conversion().convert(source, random_batch(source, 4, 0), workdir)
         assert digests(source.folder) == before, "the conversion changed the folder of the source"
         return made
-
-    def run(self, model: ModelArtifact, batch: Arrays) -> Arrays:
-        """A model's outputs. Override it where no backend can run one in the tests' own process."""
-        return run_model(model, batch)
 
     def test_nothing_is_missing(self) -> None:
         assert self.conversion().hint() is None

@@ -28,14 +28,14 @@ import pytest
 from hamerspace.errors import DataError, SourceError
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
 from hamerspace.tasks.sources import SOURCES, SourceSpec, detect_format, open_source
-from hamerspace.testing._comparison import run_model
+from hamerspace.testing._comparison import RunsModels
 
 Given = tuple[SourceSpec, Arrays]
 Opened = tuple[ModelArtifact, SourceInfo]
 Reference = Callable[[Arrays], Sequence[npt.NDArray[Any]]]
 
 
-class SourceConformance:
+class SourceConformance(RunsModels):
     """Tests that every source format must pass; see the module for how to use it.
 
     Attributes:
@@ -57,10 +57,6 @@ class SourceConformance:
     @pytest.fixture(scope="class")
     def opened(self, given: Given, tmp_path_factory: pytest.TempPathFactory) -> Opened:
         return open_source(*given, tmp_path_factory.mktemp("opened"))
-
-    def run(self, model: ModelArtifact, batch: Arrays) -> Arrays:
-        """A model's outputs. Override it where no backend can run one in the tests' own process."""
-        return run_model(model, batch)
 
     def test_the_file_tells_its_format(self, given: Given) -> None:
         assert SOURCES.load(self.name).name == detect_format(given[0]) == self.name

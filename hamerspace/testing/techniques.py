@@ -29,11 +29,11 @@ from hamerspace.compress import Technique, TechniqueJob, TrainingData
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo
-from hamerspace.testing._comparison import assert_equal, random_batch, run_model
+from hamerspace.testing._comparison import RunsModels, assert_equal, random_batch
 from hamerspace.testing._fixtures import digests
 
 
-class TechniqueConformance:
+class TechniqueConformance(RunsModels):
     """Tests that every technique must pass; see the module for how to use it.
 
     Attributes:
@@ -61,10 +61,6 @@ class TechniqueConformance:
     def batch(self, source: ModelArtifact) -> Arrays:
         """What the source and the result are run on."""
         return random_batch(source, 3, seed=1)
-
-    def run(self, model: ModelArtifact, batch: Arrays) -> Arrays:
-        """A model's outputs. Override it where no backend can run one in the tests' own process."""
-        return run_model(model, batch)
 
     def job(self, source: ModelArtifact, data: TrainingData | None, workdir: Path) -> TechniqueJob:
         parameters = self.technique.stage_parameters(self.chosen())

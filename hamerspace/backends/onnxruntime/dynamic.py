@@ -32,11 +32,11 @@ class DynamicInt8(Scheme):
         self._others = [
             node.name for node in graph.node if node.op_type == "Attention" and not node.domain
         ]
+        types = LINEAR_OP_TYPES if self._linear else ("Conv", *LINEAR_OP_TYPES)
+        self._layers = {name: n for name, n in weight_counts(graph, types).items() if n}
 
     def layers(self) -> dict[str, int]:
-        graph = onnx.load(self.model, load_external_data=False).graph
-        types = LINEAR_OP_TYPES if self._linear else ("Conv", *LINEAR_OP_TYPES)
-        return {name: count for name, count in weight_counts(graph, types).items() if count}
+        return self._layers
 
     def quantize(self, output: Path, float_layers: Collection[str]) -> None:
         self._quantize(output, nodes_to_exclude=[*float_layers, *self._others] or None)

@@ -97,19 +97,13 @@ _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 def refusals(source: SourceInfo, host: Host) -> Iterator[tuple[str, str]]:
     """The schemes that cannot be had for a model on a host, with the reason."""
     for name, scheme in SCHEMES.items():
-        reason = _refusal(name, scheme, source, host)
-        if reason is not None:
+        reason = (
+            _refused_by_source(name, scheme, source)
+            or _refused_by_host(name, scheme, host)
+            or _refused_by_installation(scheme)
+        )
+        if name != "none" and reason is not None:
             yield name, reason
-
-
-def _refusal(name: str, scheme: Scheme, source: SourceInfo, host: Host) -> str | None:
-    if name == "none":
-        return None
-    return (
-        _refused_by_source(name, scheme, source)
-        or _refused_by_host(name, scheme, host)
-        or _refused_by_installation(scheme)
-    )
 
 
 def _refused_by_source(name: str, scheme: Scheme, source: SourceInfo) -> str | None:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from hamerspace import _numbers
 from hamerspace.report.figures import style
 from hamerspace.report.run_data import RunData
+from hamerspace.report.verdict import counted
 
 MOST_LAYERS = 25
 MOST_SCHEMES = 6
@@ -100,7 +101,7 @@ def _text(error: float) -> str:
 
 def _add_title(figure: go.Figure, scheme: str, layers: int, upper: float) -> None:
     rest = layers - MOST_LAYERS
-    told = f" (and {rest} less sensitive layer{'' if rest == 1 else 's'})" if rest > 0 else ""
+    told = f" (and {counted(rest, 'less sensitive layer')})" if rest > 0 else ""
     figure.add_annotation(
         text=f"<b>{style.escape(style.shortened(scheme, 44))}</b>{told}",
         hovertext=style.escape(scheme),

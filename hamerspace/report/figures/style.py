@@ -125,11 +125,8 @@ def hover(heading: str, values: Values, metric: Metric, extra: Iterable[str] = (
     for key in (key for q in QUANTITIES for key in (q.key, f"{q.name}_ratio")):
         if values.get(key) is None:
             continue
-        if key == "drop_points":
-            text = _numbers.drop_of(values, metric)
-        else:
-            text = _numbers.with_unit(key, values[key], metric)
         name = metric.name if key == "quality" else _numbers.title(key)
+        text = _numbers.figure(key, values, metric)
         lines.append(f"{html.escape(name)}: {html.escape(text)}")
     return "<br>".join([*lines, *(html.escape(line) for line in extra)])
 
