@@ -4,13 +4,13 @@ import functools
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from hamerspace.compress.base import TrainingData
+from hamerspace.compress.base import TechniqueJob, TrainingData
+from hamerspace.compress.distillation import teaching_of
 from hamerspace.errors import BuildError
 from hamerspace.tasks.metrics.labels import one_hot_axis
 from hamerspace.tasks.model import TensorSpec
@@ -25,75 +25,53 @@ _FEW_BATCHES = 4
 _SAME_VALUES = {"Dropout", "Flatten", "Identity", "Permute", "Reshape"}
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What is taught, and how long.
-
-    Attributes:
-        output: Index of the output to train.
-        temperature: Divides the class scores of both models.
-        weight: Share of the teacher's part in the loss; the rest is the labels'.
-        epochs: Passes over the train split.
-        seed: Of the order of the rows and of every draw of the model.
-    """
-
-    output: int
-    temperature: float
-    weight: float
-    epochs: int
-    seed: int
-
-
-def teach(
-    student: Any, teacher: Any, data: TrainingData, inputs: Sequence[TensorSpec], lesson: Lesson
-) -> None:
+def teach(student: Any, teacher: Any, job: TechniqueJob) -> None:
     """Train ``student`` in place.
 
     Args:
         student: A functional or sequential model.
         teacher: One with the same inputs and outputs; it is frozen.
-        data: The train split.
-        inputs: Of both, in call order.
-        lesson: What is taught.
+        job: Has the train split, names the output to train, the first where no output has that
+            name, and says how.
 
     Raises:
         BuildError: The loss is not finite, or the output holds no class scores.
     """
-    keras.utils.set_random_seed(lesson.seed)
-    rows = _Rows(data, inputs, teacher.outputs[lesson.output].shape, lesson.seed)
+    data, names = job.training, [spec.name for spec in job.model.outputs]
+    index = names.index(data.output) if data.output in names else 0
+    temperature, weight = teaching_of(job)
+    epochs = int(job.parameters["student.epochs"])
+    keras.utils.set_random_seed(job.seed)
+    shape = teacher.outputs[index].shape
+    rows = _Rows(data, job.model.inputs, shape, job.seed)
     classes = data.loss == "cross_entropy"
-    if classes and teacher.outputs[lesson.output].shape[-1] == 1:
+    if classes and shape[-1] == 1:
         raise BuildError("student.width: an output of one column holds no scores of classes")
-    index = lesson.output
-    if classes and rows.one_hot_axis not in (None, len(teacher.outputs[index].shape) - 1):
+    if classes and rows.one_hot_axis not in (None, len(shape) - 1):
         raise BuildError("student.width: one-hot labels must have their classes on the last axis")
-    link = _link(teacher, index, rows)
+    link = _link(teacher, index, data.loss, rows)
     if data.loss == "binary_cross_entropy" or (data.loss == "none" and link):
-        soft = keras.distillation.LogitsDistillation(
-            lesson.temperature, _BinaryDivergence(lesson.temperature)
-        )
+        divergence: Any = _BinaryDivergence(temperature)
         hard = keras.losses.BinaryCrossentropy(from_logits=True)
     elif classes:
         # By name, Keras would skip the softmax that class scores need.
-        soft = keras.distillation.LogitsDistillation(
-            lesson.temperature, keras.losses.KLDivergence()
-        )
+        divergence = keras.losses.KLDivergence()
         hard = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     else:
         # It divides the outputs by the temperature, and numbers are no class scores.
-        soft = keras.distillation.LogitsDistillation(1.0, keras.losses.MeanSquaredError())
+        temperature, divergence = 1.0, keras.losses.MeanSquaredError()
         hard = keras.losses.MeanSquaredError()
     distiller = keras.distillation.Distiller(
         _head(teacher, index, link),
         _head(student, index, link),
-        distillation_losses=soft,
-        student_loss_weight=1.0 - lesson.weight,
+        distillation_losses=keras.distillation.LogitsDistillation(temperature, divergence),
+        student_loss_weight=1.0 - weight,
     )
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, len(rows) * lesson.epochs)
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, len(rows) * epochs)
     distiller.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), loss=hard, jit_compile=False)
-    history = distiller.fit(rows, epochs=lesson.epochs, shuffle=False, verbose=0).history
+    history = distiller.fit(rows, epochs=epochs, shuffle=False, verbose=0).history
     loss = float(history["total_loss"][-1])
-    logger.info("loss after %d epochs: %.4f", lesson.epochs, loss)
+    logger.info("loss after %d epochs: %.4f", epochs, loss)
     if not math.isfinite(loss):
         raise BuildError(f"training the student diverged: the loss is {loss}")
     _reestimate(student, rows)
@@ -158,17 +136,17 @@ def _one_or_tuple(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _link(model: Any, index: int, rows: "_Rows") -> str:
+def _link(model: Any, index: int, loss: str, rows: "_Rows") -> str:
     """What the model ends in: a softmax, a sigmoid or neither.
 
     The last layer tells. By the values of a few batches it is told only where labels say that they
     are scores, as numbers between 0 and 1 may be any.
     """
     wanted = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "none": "sigmoid"}
-    link = wanted.get(rows.loss, "")
+    link = wanted.get(loss, "")
     if _ends_in(model.outputs[index], link):
         return link
-    if rows.loss not in ("cross_entropy", "binary_cross_entropy"):
+    if loss not in ("cross_entropy", "binary_cross_entropy"):
         return ""
     head = _head(model, index)
     batches = [rows[i][0] for i in range(min(_FEW_BATCHES, len(rows)))]
@@ -212,11 +190,6 @@ class _Rows(keras.utils.PyDataset):  # type: ignore[misc]
         self._size = fixed or min(BATCH_SIZE, self._count)
         self._order = np.random.default_rng(seed)
         self._permutation = self._order.permutation(self._count)
-
-    @property
-    def loss(self) -> str:
-        """As in :class:`TrainingData`."""
-        return self._data.loss
 
     @property
     def one_hot_axis(self) -> int | None:

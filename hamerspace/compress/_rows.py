@@ -36,11 +36,6 @@ class TrainingRows:
         self.batch_size = fixed or min(BATCH_SIZE, self.count)
 
     @property
-    def loss(self) -> str:
-        """As in :class:`TrainingData`."""
-        return self._data.loss
-
-    @property
     def steps(self) -> int:
         """Batches of one pass; rows that fill no batch wait for the next."""
         return max(1, self.count // self.batch_size)

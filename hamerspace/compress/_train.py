@@ -4,8 +4,6 @@ import contextlib
 import itertools
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,10 @@ from torch import Tensor
 from hamerspace.compress._batch_norm import keeps_statistics, reestimate
 from hamerspace.compress._losses import Ending, ending_of, mixed_loss
 from hamerspace.compress._rows import TrainingRows
+from hamerspace.compress._sparse import zero_keeper
 from hamerspace.compress.base import TechniqueJob
-from hamerspace.compress.distillation import TEMPERATURE, WEIGHT
+from hamerspace.compress.distillation import teaching_of
+from hamerspace.compress.sparsifying import SPARSE
 from hamerspace.errors import BuildError
 from hamerspace.tasks.torch_module import NamedModule, load_module
 from hamerspace.tasks.torch_threads import ThreadChoice
@@ -32,98 +32,61 @@ CACHE_BYTES = 2**30
 _FEW_BATCHES = 4
 
 
-@dataclass(frozen=True)
-class Distillation:
-    """A teacher and how much it counts.
-
-    Attributes:
-        teacher: The source model.
-        temperature: Divides the class scores of teacher and student.
-        weight: Share of the teacher's part in the loss; the rest is the labels'.
-    """
-
-    teacher: NamedModule
-    temperature: float
-    weight: float
-
-    @classmethod
-    def of(cls, job: TechniqueJob) -> "Distillation":
-        """By the source model, which teaches alone where no loss fits the labels."""
-        weight = 1.0 if job.training.loss == "none" else float(job.parameters[WEIGHT])
-        return cls(load_module(job.source), float(job.parameters[TEMPERATURE]), weight)
-
-
-@dataclass(frozen=True)
-class Course:
-    """How long and how a module is trained.
-
-    Attributes:
-        epochs: Passes over the train split.
-        seed: Of the order of the rows and of every draw of the module.
-        learning_rate: The greatest, after the warm-up.
-        half_precision: Whether products may be computed in bfloat16, where the processor has it
-            in hardware; the weights stay float32.
-        after_step: Called after each change of the weights.
-    """
-
-    epochs: int
-    seed: int
-    learning_rate: float = LEARNING_RATE
-    half_precision: bool = True
-    after_step: Callable[[], None] | None = None
-
-
 def train(
     module: NamedModule,
     rows: TrainingRows,
-    judged: str,
-    distillation: Distillation | None,
-    course: Course,
-) -> float:
+    job: TechniqueJob,
+    epochs: int,
+    *,
+    distils: bool,
+    learning_rate: float = LEARNING_RATE,
+    half_precision: bool = True,
+) -> None:
     """Train ``module`` in place with AdamW and a one-cycle cosine learning rate.
 
     The statistics of batch normalisation are those of the trained weights over the train split,
-    whatever its momentum.
+    whatever its momentum. Weights that were pruned one by one stay zero.
 
     Args:
         module: The student, loaded for inference; it is in inference mode again afterwards, and in
             float32.
         rows: The train split.
-        judged: Name of the output to train; the first where no output has that name.
-        distillation: The teacher, or ``None`` to learn from labels only.
-        course: How long and how.
-
-    Returns:
-        The mean loss of the last epoch.
+        job: Names the output to train, the first where no output has that name; its seed is that of
+            the order of the rows and of every draw of the module.
+        epochs: Passes over the train split.
+        distils: Whether the source model teaches, rather than the labels alone.
+        learning_rate: The greatest, after the warm-up.
+        half_precision: Whether products may be computed in bfloat16, where the processor has it
+            in hardware; the weights stay float32.
 
     Raises:
         BuildError: The loss is not finite.
     """
+    judged, kind = job.training.output, job.training.loss
     output = module.outputs.index(judged) if judged in module.outputs else 0
-    teacher = None if distillation is None else _Teacher(distillation.teacher, rows, output)
-    temperature = 1.0 if distillation is None else distillation.temperature
-    weight = 0.0 if distillation is None else distillation.weight
-    autocast = _autocast if course.half_precision else contextlib.nullcontext
+    temperature, weight = teaching_of(job) if distils else (1.0, 0.0)
+    told_by = load_module(job.source) if distils else module
+    teacher = _Teacher(told_by, rows, output) if distils else None
+    autocast = _autocast if half_precision else contextlib.nullcontext
     # AdamW's small steps are lost in half precision.
     module.widen()
     parameters = [p for p in module.parameters() if p.requires_grad]
-    told_by = module if distillation is None else distillation.teacher
-    ending = _ending(told_by, rows, output)
-    optimizer = torch.optim.AdamW(parameters, lr=course.learning_rate)
+    keep_zeros = zero_keeper(module.inner) if SPARSE in job.model.metadata else None
+    ending = _ending(told_by, rows, output, kind)
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        course.learning_rate,
-        total_steps=rows.steps * course.epochs + 1,
+        learning_rate,
+        total_steps=rows.steps * epochs + 1,
         pct_start=WARM_UP_SHARE,
     )
-    order = np.random.default_rng(course.seed)
-    loss_mean = math.nan
+    order = np.random.default_rng(job.seed)
     threads = ThreadChoice()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(course.seed)
+        torch.manual_seed(job.seed)
         module.inner.train()
         layout = _lay_out(module, rows)
-        for epoch in range(course.epochs):
+        for epoch in range(epochs):
             total = 0.0
             for indices in rows.permuted(order):
                 with threads.step():
@@ -132,28 +95,27 @@ def train(
                         student = module(*_as_laid_out(inputs, layout))[output]
                     student = rows.first(student)
                     soft = None if teacher is None else teacher(inputs, indices)
-                    labels = None if rows.loss == "none" else rows.labels(indices)
+                    labels = None if kind == "none" else rows.labels(indices)
                     loss = mixed_loss(
-                        student.float(), soft, labels, rows.loss, temperature, weight, ending
+                        student.float(), soft, labels, kind, temperature, weight, ending
                     )
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
                     torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
                     optimizer.step()
                     schedule.step()
-                    if course.after_step is not None:
-                        course.after_step()
+                    if keep_zeros is not None:
+                        keep_zeros()
                     total += float(loss.detach())
             loss_mean = total / rows.steps
-            logger.info("epoch %d of %d: loss %.4f", epoch + 1, course.epochs, loss_mean)
+            logger.info("epoch %d of %d: loss %.4f", epoch + 1, epochs, loss_mean)
             if not math.isfinite(loss_mean):
                 raise BuildError(f"training diverged: the loss is {loss_mean}")
     threads.restore()
     _move(module, torch.contiguous_format)
     module.inner.eval()
     if keeps_statistics(module):
-        reestimate(module, rows, course.seed)
-    return loss_mean
+        reestimate(module, rows, job.seed)
 
 
 class _Teacher:
@@ -185,12 +147,12 @@ class _Teacher:
         return outputs
 
 
-def _ending(module: NamedModule, rows: TrainingRows, output: int) -> Ending:
+def _ending(module: NamedModule, rows: TrainingRows, output: int, loss: str) -> Ending:
     """What the module ends in, by the outputs of a few batches."""
     batches = itertools.islice(rows.permuted(np.random.default_rng(0)), _FEW_BATCHES)
     with torch.enable_grad():
         outputs = [rows.first(module(*rows.inputs(indices))[output]) for indices in batches]
-    return ending_of(torch.cat(outputs).float(), rows.loss)
+    return ending_of(torch.cat(outputs).float(), loss)
 
 
 def _lay_out(module: NamedModule, rows: TrainingRows) -> torch.memory_format:

@@ -5,6 +5,7 @@ Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531.
 
 from collections.abc import Mapping
 
+from hamerspace.compress.base import TechniqueJob
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 
 TEMPERATURE = "distill.temperature"
@@ -59,3 +60,9 @@ def distillation_of(recipe: Mapping[str, Scalar]) -> dict[str, Scalar]:
         TEMPERATURE: float(recipe.get(TEMPERATURE, _DEFAULT_TEMPERATURE)),
         WEIGHT: float(recipe.get(WEIGHT, _DEFAULT_WEIGHT)),
     }
+
+
+def teaching_of(job: TechniqueJob) -> tuple[float, float]:
+    """Temperature and weight of the source, which teaches alone where no loss fits the labels."""
+    weight = 1.0 if job.training.loss == "none" else float(job.parameters[WEIGHT])
+    return float(job.parameters[TEMPERATURE]), weight

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from hamerspace.compress.base import Technique, TechniqueJob
 from hamerspace.compress.distillation import distillation_of
-from hamerspace.compress.sparsifying import SPARSE
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -73,24 +72,24 @@ class QuantizationAwareTraining(Technique):
         from hamerspace.compress._fake_quantize import fake_quantize, portable_kernels
         from hamerspace.compress._qdq_export import export_qdq
         from hamerspace.compress._rows import TrainingRows
-        from hamerspace.compress._sparse import zero_keeper
-        from hamerspace.compress._train import Course, Distillation, train
+        from hamerspace.compress._train import train
         from hamerspace.tasks.quiet_nncf import quiet_nncf
         from hamerspace.tasks.torch_module import load_module
 
         model, data = job.model, job.training
-        rows, distillation = TrainingRows(data, model.inputs), Distillation.of(job)
+        rows = TrainingRows(data, model.inputs)
         with quiet_nncf(), portable_kernels():
             quantized = fake_quantize(load_module(model), rows, job.seed)
-            course = Course(
+            train(
+                quantized,
+                rows,
+                job,
                 int(job.parameters["qat.epochs"]),
-                job.seed,
+                distils=True,
                 learning_rate=_LEARNING_RATE,
                 # Rounding to bfloat16 before rounding to int8 would teach the wrong grid.
                 half_precision=False,
-                after_step=zero_keeper(quantized.inner) if SPARSE in model.metadata else None,
             )
-            train(quantized, rows, data.output, distillation, course)
             return export_qdq(quantized, model, data.arrays, job.workdir)
 
 

@@ -9,7 +9,6 @@ from hamerspace.compress.distillation import (
     distillation_parameters,
     inert_distillation,
 )
-from hamerspace.compress.sparsifying import SPARSE
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
@@ -95,19 +94,16 @@ class Recovery(Technique):
             raise BuildError(f"fine-tuning learns from labels, but {_SOURCE_ALONE}; distil instead")
         from hamerspace.compress._batch_norm import reestimate
         from hamerspace.compress._rows import TrainingRows
-        from hamerspace.compress._sparse import zero_keeper
-        from hamerspace.compress._train import Course, Distillation, train
+        from hamerspace.compress._train import train
         from hamerspace.tasks.torch_module import load_module, save_module
 
         module = load_module(model)
         rows = TrainingRows(data, model.inputs)
         if method == "bn":
             reestimate(module, rows, job.seed)
-            return save_module(module.inner, model, job.workdir)
-        distillation = Distillation.of(job) if method == "distill" else None
-        after_step = zero_keeper(module.inner) if SPARSE in model.metadata else None
-        course = Course(int(job.parameters["recover.epochs"]), job.seed, after_step=after_step)
-        train(module, rows, data.output, distillation, course)
+        else:
+            epochs = int(job.parameters["recover.epochs"])
+            train(module, rows, job, epochs, distils=method == "distill")
         return save_module(module.inner, model, job.workdir)
 
 

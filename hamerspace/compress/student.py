@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from hamerspace.compress.base import Technique, TechniqueJob
-from hamerspace.compress.distillation import TEMPERATURE, WEIGHT, distillation_of
+from hamerspace.compress.distillation import distillation_of
 from hamerspace.recipe import Condition, Mask, Parameter, Scalar
 from hamerspace.tasks.model import ModelArtifact, SourceInfo
 
@@ -68,20 +68,11 @@ class NarrowStudent(Technique):
 
         import_keras()
         from hamerspace.compress._keras_student import narrow, read
-        from hamerspace.compress._keras_teach import Lesson, teach
+        from hamerspace.compress._keras_teach import teach
 
-        model, data, parameters = job.model, job.training, job.parameters
-        teacher = read(job.source)
-        student = narrow(read(model), float(parameters["student.width"]), job.seed)
-        names = [spec.name for spec in model.outputs]
-        lesson = Lesson(
-            output=names.index(data.output) if data.output in names else 0,
-            temperature=float(parameters[TEMPERATURE]),
-            weight=1.0 if data.loss == "none" else float(parameters[WEIGHT]),
-            epochs=int(parameters["student.epochs"]),
-            seed=job.seed,
-        )
-        teach(student, teacher, data, model.inputs, lesson)
+        model, teacher = job.model, read(job.source)
+        student = narrow(read(model), float(job.parameters["student.width"]), job.seed)
+        teach(student, teacher, job)
         student.save(job.workdir / _FILE)
         return replace(model, folder=job.workdir, metadata={**model.metadata, "model": _FILE})
 
