@@ -64,17 +64,17 @@ class LiteRtConfig(BackendConfig):
 
     def capabilities(self, source: SourceInfo, host: Host) -> tuple[Mask, ...]:  # noqa: ARG002
         families = set(source.op_families)
-        compressed = (*_INTEGER, "fp16")
+        values: tuple[str, ...] = (*_INTEGER, "fp16")
         if source.details.get("quantized"):
             reason = "the model is quantised already"
-            return (Mask(_QUANTIZATION, compressed, reason),)
-        if not families & _WEIGHTED:
+        elif not families & _WEIGHTED:
             reason = "the model has no weights that could take fewer bits"
-            return (Mask(_QUANTIZATION, compressed, reason),)
-        if not families & {"conv", "linear", "attention", "rnn"}:
+        elif not families & {"conv", "linear", "attention", "rnn"}:
+            values = ("static_int8",)
             reason = "static int8 needs a convolution or a matrix product; the model has none"
-            return (Mask(_QUANTIZATION, ("static_int8",), reason),)
-        return ()
+        else:
+            return ()
+        return (Mask(_QUANTIZATION, values, reason),)
 
     def known_recipes(self, source: SourceInfo) -> tuple[KnownRecipe, ...]:
         """The fp32 baseline, then int8; ratios were measured on one thread at batch 1."""
@@ -90,16 +90,8 @@ class LiteRtConfig(BackendConfig):
         recipes = [_recipe(fp32, 1.0, 0.0, quantization="none")]
         if source.details.get("quantized") or not families & _WEIGHTED:
             return tuple(recipes)
-        recipes.append(
-            _recipe(
-                fp32 * dynamic,
-                0.3,
-                0.1,
-                default_of="LiteRT dynamic int8",
-                quantization="dynamic_int8",
-                min_weights=1024,
-            )
-        )
+        default = partial(_recipe, fp32 * dynamic, 0.3, 0.1, "LiteRT dynamic int8")
+        recipes.append(default(quantization="dynamic_int8", min_weights=1024))
         if families & {"conv", "linear", "attention", "rnn"}:
             recipes.append(_recipe(fp32 * static, 0.3, 0.1, quantization="static_int8"))
         recipes.append(_recipe(fp32, 0.3, 0.05, quantization="weights_int8"))

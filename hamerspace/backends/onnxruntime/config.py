@@ -146,14 +146,10 @@ class OnnxRuntimeConfig(BackendConfig):
                 linear["optimization_level"] = "basic"
             recipes.append(_recipe(fp32 * dynamic, size, 0.2, **linear))
         if families & {"conv", "linear", "attention", "rnn", "embedding"}:
+            default = partial(_recipe, fp32 * (7.0 if "conv" in families else dynamic), 0.25, 0.3)
             everything = {"dynamic_op_types": "all", "weight_type": "qint8"}
-            slower = 7.0 if "conv" in families else dynamic
-            default = "ONNX Runtime dynamic int8"
-            recipes.append(
-                _recipe(
-                    fp32 * slower, 0.25, 0.3, default, quantization="dynamic_int8", **everything
-                )
-            )
+            dynamic_int8 = {"quantization": "dynamic_int8", **everything}
+            recipes.append(default("ONNX Runtime dynamic int8", **dynamic_int8))
         if "attention" in families:
             int4 = _recipe(fp32 * 0.9, 0.2, 0.5, quantization="weights_int4", block_size=32)
             recipes.append(int4)

@@ -131,53 +131,35 @@ class OpenVinoConfig(BackendConfig):
         """
         families = set(source.op_families)
         if "rnn" in families:
-            f32, bf16, int8, weights = 0.57, 0.7, 1.0, 1.0
+            f32, bf16, int8_ratio, weights = 0.57, 0.7, 1.0, 1.0
         elif "attention" in families:
-            f32, bf16, int8, weights = 0.39, 0.63, 0.5, 0.65
+            f32, bf16, int8_ratio, weights = 0.39, 0.63, 0.5, 0.65
         elif "conv" in families:
-            f32, bf16, int8, weights = 0.3, 0.57, 0.4, 0.97
+            f32, bf16, int8_ratio, weights = 0.3, 0.57, 0.4, 0.97
         else:
-            f32, bf16, int8, weights = 0.4, 0.63, 0.5, 0.7
+            f32, bf16, int8_ratio, weights = 0.4, 0.63, 0.5, 0.7
         recipes = [
             _recipe(f32, 1.0, 0.0, quantization="none", precision="f32"),
             _recipe(f32 * bf16, 1.0, 0.05, quantization="none", precision="bf16"),
         ]
         if source.details.get("quantized"):
             return tuple(recipes)
+        int8 = partial(_recipe, f32 * int8_ratio, 0.3, quantization="int8")
         if families & {"conv", "linear", "attention", "rnn"}:
-            drop = 10.0 if "rnn" in families else 0.3
+            default = partial(int8, 10.0 if "rnn" in families else 0.3, "NNCF int8")
             recipes += [
-                _recipe(
-                    f32 * int8,
-                    0.3,
-                    drop,
-                    "NNCF int8",
-                    quantization="int8",
-                    preset="performance",
-                    smooth_quant=False,
-                    precision=precision,
-                )
+                default(preset="performance", smooth_quant=False, precision=precision)
                 for precision in ("f32", "bf16")
             ]
         if "rnn" not in families and families & {"conv", "linear", "attention"}:
-            recipes.append(_recipe(f32 * int8, 0.3, 0.2, quantization="int8", preset="mixed"))
+            recipes.append(int8(0.2, preset="mixed"))
             if "conv" in families:
-                uncorrected = {"preset": "performance", "bias_correction": "none"}
-                recipes.append(_recipe(f32 * int8, 0.3, 0.15, quantization="int8", **uncorrected))
+                recipes.append(int8(0.15, preset="performance", bias_correction="none"))
         if families & {"conv", "linear", "attention", "embedding"}:
             recipes.append(_recipe(f32 * weights, 0.3, 0.05, quantization="weights_int8"))
         if "attention" in families:
-            recipes += [
-                _recipe(
-                    f32 * weights,
-                    0.15,
-                    drop,
-                    quantization="weights_int4",
-                    group_size=32,
-                    int4_method=method,
-                )
-                for method, drop in (("plain", 0.5), ("scale_estimation", 0.3))
-            ]
+            int4 = partial(_recipe, f32 * weights, 0.15, quantization="weights_int4", group_size=32)
+            recipes += [int4(0.5, int4_method="plain"), int4(0.3, int4_method="scale_estimation")]
         return tuple(recipes)
 
 

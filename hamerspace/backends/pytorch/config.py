@@ -94,22 +94,12 @@ class PytorchConfig(BackendConfig):
         if conv:
             recipes.append(_recipe(0.3, 0.28, 0.1, quantization="static_int8"))
         recipes.append(_recipe(0.7, 0.5, 0.0, quantization="bf16", execution="frozen"))
-        recipes.append(
-            _recipe(
-                0.6 if attention else 1.1,
-                0.9 if conv else 0.45,
-                0.1,
-                default_of="PyTorch dynamic int8",
-                quantization="dynamic_int8",
-            )
-        )
+        dynamic = partial(_recipe, 0.6 if attention else 1.1, 0.9 if conv else 0.45, 0.1)
+        recipes.append(dynamic("PyTorch dynamic int8", quantization="dynamic_int8"))
         if attention:
             recipes.append(_recipe(0.6, 0.65, 0.1, quantization="torchao_int8"))
-        for kind, latency in (("fp16", 0.5), ("bf16", 0.5)):
-            recipes.append(
-                _recipe(latency, 0.5, 0.0, device="cuda", quantization=kind, execution="inductor")
-            )
-        return tuple(recipes)
+        gpu = partial(_recipe, 0.5, 0.5, 0.0, device="cuda", execution="inductor")
+        return (*recipes, *(gpu(quantization=kind) for kind in ("fp16", "bf16")))
 
 
 def _names(*, ranked: bool | None = None, execution: str | None = None) -> tuple[str, ...]:

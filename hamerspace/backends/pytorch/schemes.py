@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
 from hamerspace.backends.base import Host
@@ -36,57 +37,38 @@ class Scheme:
     ranked: bool = False
 
 
-_LINEAR = frozenset({"linear"})
-_TORCH_AO_CPU_ONLY = "torch.ao.quantization has kernels for the CPU only"
-_BITSANDBYTES_CPU_ONLY = "bitsandbytes is offered on the CPU only"
+_torch_ao = partial(
+    Scheme,
+    not_on_gpu="torch.ao.quantization has kernels for the CPU only",
+    execution="frozen",
+    ranked=True,
+)
+_linear = partial(Scheme, frozenset({"linear"}), "a linear layer")
+_torchao = partial(_linear, package="torchao", execution="inductor")
+_bitsandbytes = partial(
+    _linear,
+    not_on_gpu="bitsandbytes is offered on the CPU only",
+    package="bitsandbytes",
+    execution="eager",
+)
 
 SCHEMES: dict[str, Scheme] = {
     "none": Scheme(),
     "fp16": Scheme(not_on_cpu="torch has no fast float16 arithmetic on the CPU"),
     "bf16": Scheme(capability=(8, 0)),
-    "dynamic_int8": Scheme(
-        frozenset({"linear", "rnn", "attention"}),
-        "a linear or a recurrent layer",
-        not_on_gpu=_TORCH_AO_CPU_ONLY,
-        execution="frozen",
-        ranked=True,
+    "dynamic_int8": _torch_ao(
+        frozenset({"linear", "rnn", "attention"}), "a linear or a recurrent layer"
     ),
-    "static_int8": Scheme(
-        frozenset({"conv", "linear", "attention"}),
-        "a convolution or a linear layer",
-        not_on_gpu=_TORCH_AO_CPU_ONLY,
-        execution="frozen",
-        ranked=True,
+    "static_int8": _torch_ao(
+        frozenset({"conv", "linear", "attention"}), "a convolution or a linear layer"
     ),
-    "torchao_int8": Scheme(
-        _LINEAR, "a linear layer", package="torchao", execution="inductor", ranked=True
+    "torchao_int8": _torchao(ranked=True),
+    "torchao_int8_weights": _torchao(),
+    "torchao_fp8": _torchao(
+        not_on_cpu="torch has no float8 arithmetic on the CPU", capability=(8, 9)
     ),
-    "torchao_int8_weights": Scheme(
-        _LINEAR, "a linear layer", package="torchao", execution="inductor"
-    ),
-    "torchao_fp8": Scheme(
-        _LINEAR,
-        "a linear layer",
-        not_on_cpu="torch has no float8 arithmetic on the CPU",
-        capability=(8, 9),
-        package="torchao",
-        execution="inductor",
-    ),
-    "bitsandbytes_int8": Scheme(
-        _LINEAR,
-        "a linear layer",
-        not_on_gpu=_BITSANDBYTES_CPU_ONLY,
-        package="bitsandbytes",
-        execution="eager",
-    ),
-    "bitsandbytes_nf4": Scheme(
-        _LINEAR,
-        "a linear layer",
-        not_on_gpu=_BITSANDBYTES_CPU_ONLY,
-        package="bitsandbytes",
-        execution="eager",
-        ranked=True,
-    ),
+    "bitsandbytes_int8": _bitsandbytes(),
+    "bitsandbytes_nf4": _bitsandbytes(ranked=True),
 }
 """Value of ``pytorch.quantization`` to what it needs."""
 
