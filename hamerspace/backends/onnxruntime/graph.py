@@ -4,18 +4,11 @@ import math
 from itertools import chain, count
 from typing import Any
 
-import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper, version_converter
+from onnx import TensorProto, checker, version_converter
 
 from hamerspace._text import first_line
+from hamerspace.backends._onnx_constants import constants_to_initializers
 from hamerspace.errors import BuildError
-
-_NUMBERS = {
-    "value_float": np.float32,
-    "value_floats": np.float32,
-    "value_int": np.int64,
-    "value_ints": np.int64,
-}
 
 
 def normalize(proto: Any) -> Any:
@@ -31,7 +24,7 @@ def normalize(proto: Any) -> Any:
         The same model.
     """
     graph = proto.graph
-    _constants_to_initializers(graph)
+    constants_to_initializers(graph)
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initializers]
     if len(inputs) < len(graph.input):
@@ -92,29 +85,3 @@ def raise_opset(proto: Any, minimum: int, what_for: str) -> Any:
             f"converted: {first_line(error)}; export it again with opset {minimum} or newer"
         ) from error
     return converted
-
-
-def _constants_to_initializers(graph: Any) -> None:
-    kept = []
-    for node in graph.node:
-        tensor = _constant(node)
-        if tensor is None:
-            kept.append(node)
-        else:
-            tensor.name = node.output[0]
-            graph.initializer.append(tensor)
-    if len(kept) < len(graph.node):
-        graph.ClearField("node")
-        graph.node.extend(kept)
-
-
-def _constant(node: Any) -> Any | None:
-    """The value of a ``Constant`` node; ``None`` of others, and of texts and sparse tensors."""
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
-        return None
-    attribute = node.attribute[0]
-    if attribute.name == "value":
-        return attribute.t
-    dtype = _NUMBERS.get(attribute.name)
-    value = helper.get_attribute_value(attribute)
-    return None if dtype is None else numpy_helper.from_array(np.array(value, dtype))
