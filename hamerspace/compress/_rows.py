@@ -51,7 +51,11 @@ class TrainingRows:
 
     def inputs(self, indices: npt.NDArray[Any]) -> tuple[Tensor, ...]:
         """The model's inputs for these rows."""
-        return tuple(self._input(spec.name, indices) for spec in self._inputs)
+        arrays, constants = self._data.arrays, self._constants
+        return tuple(
+            to_tensor(constants[s.name] if s.constant else np.asarray(arrays[s.name][indices]))
+            for s in self._inputs
+        )
 
     def labels(self, indices: npt.NDArray[Any]) -> Tensor:
         """The labels of these rows."""
@@ -60,8 +64,3 @@ class TrainingRows:
     def first(self, output: Tensor) -> Tensor:
         """The output that is trained, with its rows first."""
         return output.movedim(self._data.row_axis, 0)
-
-    def _input(self, name: str, indices: npt.NDArray[Any]) -> Tensor:
-        if name in self._constants:
-            return to_tensor(self._constants[name])
-        return to_tensor(np.asarray(self._data.arrays[name][indices]))

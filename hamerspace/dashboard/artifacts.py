@@ -90,12 +90,10 @@ class RunArtifacts:
         Raises:
             ArtifactNotFound: There is none, or its file is gone.
         """
-        content = self._content.get(artifact_id)
-        if isinstance(content, Path) and self._is_ours(content):
-            return content.open("rb")
-        if content is None or isinstance(content, Path):
+        if not self.has(artifact_id):
             raise ArtifactNotFound(artifact_id)
-        return io.BytesIO(content())
+        content = self._content[artifact_id]
+        return content.open("rb") if isinstance(content, Path) else io.BytesIO(content())
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> Never:  # noqa: ARG002 - the protocol's
         """Refuse: a run is only read here."""

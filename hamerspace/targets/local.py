@@ -66,11 +66,9 @@ class LocalTarget(Target):
 
     def environment(self) -> dict[str, str]:
         memory_gb = available_mb() / 1e3
-        gpu = {}
-        if self._gpu is not None:
-            gpu = {"gpu": self._gpu.name, "cuda": self._gpu.cuda}
+        gpu = self._gpu
         return {
-            **gpu,
+            **({"gpu": gpu.name, "cuda": gpu.cuda} if gpu else {}),
             "processor": _cpu_field("model name") or platform.processor() or platform.machine(),
             **_instructions(),
             "cores": str(psutil.cpu_count()),

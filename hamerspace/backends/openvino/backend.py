@@ -1,13 +1,12 @@
 """Build and run candidates with OpenVINO."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hamerspace.backends._predict import predict_text
-from hamerspace.backends._sensitivity import check_known
+from hamerspace.backends._sensitivity import Run, check_known, rank
 from hamerspace.backends.base import Backend, BuildJob, Session
 from hamerspace.backends.candidate import Candidate
 from hamerspace.backends.openvino.config import CONFIG
@@ -54,18 +53,21 @@ class OpenVinoBackend(Backend):
 
         model = reading.read_model(job.source, job.workdir, in_float32=True)
         outputs = [spec.name for spec in job.source.outputs]
-        if job.parameters["quantization"] != "int8":
+        if job.parameters["quantization"] == "int8":
+            whole = quantize.quantize_int8(model.clone(), job.parameters, batches, for_ranking=True)
+            layers = sensitivity.quantized_layers(model, whole)
+        else:
             layers = reading.weighted_layers(model)
 
-            def compress_only(layer: str) -> Any:
+        def quantize_only(layer: str) -> Run:
+            if job.parameters["quantization"] == "int8":
+                alone = sensitivity.isolate(whole, layer)
+            else:
                 others = [name for name in layers if name != layer]
-                return _compress(model.clone(), job, others)
+                alone = quantize.compress(model.clone(), job, others)
+            return sensitivity.runner(alone, outputs)
 
-            return sensitivity.rank_layers(model, layers, compress_only, outputs, batches)
-        quantized = quantize.quantize_int8(model.clone(), job.parameters, batches, for_ranking=True)
-        layers = sensitivity.quantized_layers(model, quantized)
-        isolate = partial(sensitivity.isolate, quantized)
-        return sensitivity.rank_layers(model, layers, isolate, outputs, batches)
+        return rank(layers, sensitivity.runner(model, outputs), batches, quantize_only)
 
     def load(self, candidate: Candidate, threads: int) -> Session:
         import openvino
@@ -144,24 +146,19 @@ def _runnable(model: Any, job: BuildJob) -> tuple[Any, dict[str, Any]]:
     NNCF quantises weights of recurrent layers that OpenVINO then does not run.
     """
     from hamerspace.backends.openvino import reading
+    from hamerspace.backends.openvino.quantize import compress
 
     if job.parameters["quantization"] != "int8":
-        return _compress(model, job, job.float_layers), {}
+        return compress(model, job, job.float_layers), {}
     try:
-        compressed = _compress(model.clone(), job, job.float_layers)
+        compressed = compress(model.clone(), job, job.float_layers)
         reading.compile_model(compressed)
     except Exception:
         kept = set(job.float_layers)
         left = [name for name in reading.recurrent_layers(model) if name not in kept]
         if not left:
             raise
-        compressed = _compress(model, job, [*job.float_layers, *left])
+        compressed = compress(model, job, [*job.float_layers, *left])
         reading.compile_model(compressed)
         return compressed, {"left_in_float": left}
     return compressed, {}
-
-
-def _compress(model: Any, job: BuildJob, float_layers: Sequence[str]) -> Any:
-    from hamerspace.backends.openvino.quantize import compress
-
-    return compress(model, job.parameters, job.calibration or (), float_layers)

@@ -7,25 +7,21 @@ from typing import Any
 import numpy as np
 from openvino import opset13
 
+from hamerspace.backends.base import BuildJob
 from hamerspace.recipe import Scalar
 from hamerspace.tasks.model import Arrays
 from hamerspace.tasks.quiet_nncf import quiet_nncf
 
 
-def compress(
-    model: Any,
-    chosen: Mapping[str, Scalar],
-    calibration: Sequence[Arrays],
-    float_layers: Sequence[str],
-) -> Any:
+def compress(model: Any, job: BuildJob, float_layers: Sequence[str]) -> Any:
     """Lower the precision of an ``openvino.Model``.
 
     Args:
         model: The f32 model.
-        chosen: The parameters of the build.
-        calibration: Batches of named inputs; each counts as one sample.
+        job: Says how; each batch of its calibration data counts as one sample.
         float_layers: Names of layers to leave as they are.
     """
+    chosen, calibration = job.parameters, job.calibration or ()
     if chosen["quantization"] == "none":
         return model
     if chosen["quantization"] == "int8":
@@ -68,9 +64,9 @@ def quantize_int8(
 
     Args:
         model: The f32 model.
-        chosen: As for :func:`compress`, and so are the calibration data and the layers.
-        calibration: Batches.
-        float_layers: Names.
+        chosen: The parameters of the build.
+        calibration: Batches of named inputs.
+        float_layers: Names of layers to leave as they are.
         for_ranking: Leave all floating-point values as they are beneath FakeQuantize operators:
             no correction of biases, no folding of weights.
     """

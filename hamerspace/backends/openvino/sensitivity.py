@@ -1,9 +1,9 @@
 """Rank the layers of an OpenVINO model under one scheme."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from hamerspace.backends._sensitivity import Run, rank
+from hamerspace.backends._sensitivity import Run
 from hamerspace.backends.openvino.reading import (
     MOVING,
     RECURRENT,
@@ -12,26 +12,6 @@ from hamerspace.backends.openvino.reading import (
     weight_count,
 )
 from hamerspace.tasks.model import Arrays
-
-
-def rank_layers(
-    model: Any,
-    layers: dict[str, int],
-    quantize_only: Callable[[str], Any],
-    outputs: Sequence[str],
-    batches: Sequence[Arrays],
-) -> list[tuple[str, float]]:
-    """Layer and error, the most sensitive layer first; see :func:`~._sensitivity.rank`.
-
-    Args:
-        model: The f32 model.
-        layers: Number of weights by layer.
-        quantize_only: Makes the model in which that layer alone is quantised.
-        outputs: Names.
-        batches: Inputs.
-    """
-    exact = _run(model, outputs)
-    return rank(layers, exact, batches, lambda name: _run(quantize_only(name), outputs))
 
 
 def quantized_layers(model: Any, quantized: Any) -> dict[str, int]:
@@ -98,7 +78,8 @@ def _behind(target: Any) -> tuple[set[str], set[str]]:
     return on_the_way, quantizers
 
 
-def _run(model: Any, outputs: Sequence[str]) -> Run:
+def runner(model: Any, outputs: Sequence[str]) -> Run:
+    """Run a model as it is timed, save for the number of threads."""
     request = compile_model(model).create_infer_request()
 
     def run(batch: Arrays) -> dict[str, Any]:

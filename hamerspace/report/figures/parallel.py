@@ -39,7 +39,10 @@ def parallel_figure(run: RunData) -> go.Figure:
                 _numeric(_numbers.axis_title(key, run.metric), known, log=key != "drop_points")
             )
     front = {t.number for t in pareto_front(run)}
-    dimensions.append(_front_axis([t.number in front for t in trials]))
+    on_front = _categories("on the front", ["yes" if t.number in front else "no" for t in trials])
+    if len(on_front["tickvals"]) > 1:
+        on_front["constraintrange"] = [0.9, 1.1]
+    dimensions.append(on_front)
     figure = style.base_figure(420)
     figure.update_layout(margin={"l": 100, "r": 70, "t": 64, "b": 20})
     styles = style.backend_styles(run.backends)
@@ -108,13 +111,6 @@ def _choice(name: str, values: Sequence[Scalar | None]) -> dict[str, Any]:
     if len(numbers) == len(values):
         return _numeric(name, numbers)
     return _categories(name, [_NO_CHOICE if value is None else str(value) for value in values])
-
-
-def _front_axis(on_front: Sequence[bool]) -> dict[str, Any]:
-    axis = _categories("on the front", ["yes" if on else "no" for on in on_front])
-    if len(axis["tickvals"]) > 1:
-        axis["constraintrange"] = [0.9, 1.1]
-    return axis
 
 
 def _categories(label: str, values: Sequence[str]) -> dict[str, Any]:
