@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +94,7 @@ class Tabulator:
         plan = bench.plan(recipe, "search", gated=True)
         row = Row(recipe, tuple(keys), Measurement(Gate.LOAD))
         bench.settle()
-        with bench.measurer.steps(built.candidate, plan, log) as steps:
+        with closing(bench.measurer.steps(built.candidate, plan, log)) as steps:
             return self._measured(steps, row, plan), ran
 
     def _measured(self, steps: LiveSteps, row: Row, plan: MeasurementPlan) -> Row:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psutil
 
@@ -118,12 +118,6 @@ class ChildProcess:
             self._connection.close()
         finally:
             self._kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _call(self, name: str, **arguments: Any) -> Any:
         try:

@@ -1,7 +1,7 @@
 """The order of measuring one candidate: the cheapest gate first, ended once its fate is clear."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -122,7 +122,7 @@ class Protocol:
     def measure(self) -> Measurement:
         """Return what was observed; a crash, a hang or bad output is an observation."""
         try:
-            with self._take:
+            with closing(self._take):
                 self._steps()
         except _Ended as end:
             self._found = replace(self._found, ended_at=end.gate, reason=str(end))

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import Self
 
 import numpy as np
 
@@ -68,12 +67,6 @@ class Steps(ABC):
     @abstractmethod
     def close(self) -> None:
         """End what :meth:`start` started."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

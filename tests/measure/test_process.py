@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from contextlib import closing
 
 import numpy as np
 import psutil
@@ -93,7 +94,7 @@ time.sleep(60)
 @pytest.mark.parametrize(("how", "why"), [("ends", "exited with code 3"), ("on", "went on")])
 def test_what_closes_its_connection_is_ended_with_all_that_it_started(tmp_path, how, why):
     command = [sys.executable, "-c", CLOSES, how]
-    with ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log") as process:
+    with closing(ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log")) as process:
         with pytest.raises(SessionError, match=f"ask: the process .*{why}"):
             process._call("ask")
         assert not process.alive
@@ -112,7 +113,7 @@ def test_what_closes_its_connection_is_ended_with_all_that_it_started(tmp_path, 
 def test_a_process_that_never_begins_is_a_fault_of_the_device(tmp_path, command, why):
     with (
         pytest.raises(DeviceError, match=rf"cannot be started \(.*{why}.*log has what"),
-        ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log") as process,
+        closing(ChildProcess(command, os.environ, 1.0, 8000.0, tmp_path / "log")) as process,
     ):
         process._call("ask")
 
