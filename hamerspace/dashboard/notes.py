@@ -116,10 +116,8 @@ def _measurements(run: RunData, values: Values, source: Values, verdicts: Mappin
         if values.get(key) is None:
             continue
         name = run.metric.name if key == "quality" else _numbers.title(key)
-        limit = "; ".join(_limits(run, key, verdicts))
-        rows.append(
-            (escape(name), _value(run, key, values), _against(run, key, values, source), limit)
-        )
+        told = _value(run, key, values), _against(run, key, values, source)
+        rows.append((escape(name), *told, _limit(run, key, verdicts)))
     heads = ("", "value", "against the source", "limit")
     columns = 4 if run.constraints else 3
     return table(heads[:columns], [row[:columns] for row in rows]).strip() if rows else ""
@@ -139,11 +137,12 @@ def _against(run: RunData, key: str, values: Values, source: Values) -> str:
     return _numbers.gain(key, _numbers.ratio_of(key, values, source))
 
 
-def _limits(run: RunData, key: str, verdicts: Mapping[str, str]) -> Iterator[str]:
+def _limit(run: RunData, key: str, verdicts: Mapping[str, str]) -> str:
     name, drop = BY_KEY[key].compared.limit, "drop " if BY_KEY[key].judged_by else ""
-    if name in run.constraints and name in verdicts:
-        text = _numbers.limit_value(name, run.constraints[name], run.metric)
-        yield f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
+    if name not in run.constraints or name not in verdicts:
+        return ""
+    text = _numbers.limit_value(name, run.constraints[name], run.metric)
+    return f"{drop}at most {escape(text)}: **{escape(verdicts[name])}**"
 
 
 def _origin(trial: Trial) -> str:

@@ -14,6 +14,7 @@ throughput     that of the source over the candidate's
 Where the source has no value of its own, the plain value stands for the ratio.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -159,9 +160,7 @@ def hypervolume(points: Sequence[Loss]) -> float:
     """
     total = 0.0
     for index, point in enumerate(points):
-        volume = 1.0
-        for value in point:
-            volume *= 1.0 - value
+        volume = math.prod(1.0 - value for value in point)
         limited = {tuple(map(max, point, other)) for other in points[index + 1 :]}
         rest = non_dominated({p: p for p in limited})
         total += volume - hypervolume(rest)

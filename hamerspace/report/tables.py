@@ -163,7 +163,8 @@ def _final_row(run: RunData, model: Model) -> dict[str, str]:
     values: Values = model.values  # noqa: PD011 - a mapping, not a frame
     base = model.source or {}
     drop = _numbers.ABSENT if model.source is None else _numbers.drop_of(values, run.metric)
-    values = values if base else _without_ratios(values)
+    if not base:  # its own ratio shows the noise of the machine
+        values = {key: value for key, value in values.items() if not key.endswith("_ratio")}
     return {
         "name": model.name,
         "quality": _numbers.quality(values.get("quality"), run.metric),
@@ -173,11 +174,6 @@ def _final_row(run: RunData, model: Model) -> dict[str, str]:
         "memory": _numbers.with_unit("memory_mb", values.get("memory_mb"), run.metric),
         "verdict": model.verdict,
     }
-
-
-def _without_ratios(values: Values) -> Values:
-    """The source model's own, whose ratio shows the noise of the machine."""
-    return {key: value for key, value in values.items() if not key.endswith("_ratio")}
 
 
 def final_markdown(run: RunData) -> str:

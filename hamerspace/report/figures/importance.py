@@ -22,10 +22,8 @@ def importance_figure(run: RunData) -> go.Figure:
     told = [one for one in found if one.shares]
     if not told:
         return style.empty_figure(why_nothing(found))
-    largest: dict[str, float] = {}
-    for one in told:
-        for name, share in one.shares.items():
-            largest[name] = max(largest.get(name, 0.0), share)
+    choices = dict.fromkeys(name for one in told for name in one.shares)
+    largest = {name: max(one.shares.get(name, 0.0) for one in told) for name in choices}
     names = sorted(largest, key=lambda name: -largest[name])[:MOST_CHOICES]
     figure = style.base_figure(90 + len(names) * (len(told) * _BAR_PX + _GAP_PX))
     colours = dict(zip((one.target for one in found), _COLOURS, strict=False))

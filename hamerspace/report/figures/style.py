@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 
 import plotly.graph_objects as go
 
@@ -44,15 +45,8 @@ _SPARE = (
 
 def backend_styles(backends: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Backend to (colour, marker symbol): fixed for the known ones, spare ones by name."""
-    spare = 0
-    styles = {}
-    for name in sorted(backends):
-        if name in _BACKENDS:
-            styles[name] = _BACKENDS[name]
-        else:
-            styles[name] = _SPARE[spare % len(_SPARE)]
-            spare += 1
-    return styles
+    spare = cycle(_SPARE)
+    return {name: _BACKENDS.get(name) or next(spare) for name in sorted(backends)}
 
 
 def base_figure(height_px: int) -> go.Figure:
