@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import socket
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -29,12 +30,10 @@ class DashboardServer(AbstractContextManager["DashboardServer"]):
     """
 
     def __init__(self, run: Path, host: str = "127.0.0.1", port: int = 8080) -> None:
-        try:
-            import optuna_dashboard  # noqa: F401
-        except ImportError as error:
+        if find_spec("optuna_dashboard") is None:
             raise ConfigError(
                 "the dashboard needs optuna-dashboard; pip install 'hamerspace[dashboard]'"
-            ) from error
+            )
         from hamerspace.dashboard.app import STUDY_PAGE, DashboardApp
 
         self.for_this_machine = _is_loopback(host)

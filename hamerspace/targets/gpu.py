@@ -50,14 +50,9 @@ def find_gpu() -> Gpu:
         HamerspaceError: There is none, or torch cannot use it.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, "-c", _PROBE],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_TIMEOUT_S,
-        )
-        found = json.loads(done.stdout.strip().splitlines()[-1])
+        command, quiet = [sys.executable, "-c", _PROBE], subprocess.DEVNULL
+        told = subprocess.check_output(command, text=True, stderr=quiet, timeout=_TIMEOUT_S)  # noqa: S603 - our own script
+        found = json.loads(told.strip().splitlines()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         raise HamerspaceError(f"no CUDA device: asking torch failed ({error}); use cpu") from error
     if "reason" in found:

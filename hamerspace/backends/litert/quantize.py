@@ -72,15 +72,14 @@ class FloatModel:
     def layers(self) -> dict[str, Layer]:
         """What is quantised of its weights, by the name of the first operator's output."""
         found: dict[int, list[str]] = {}
-        sizes: dict[int, int] = {}
         for graph in self._model.subgraphs:
             for operator in graph.operators:
                 buffer = _weights_of(operator, graph, self._model)
                 if buffer is not None:
                     scope = tfl_flatbuffer_utils.get_op_scope(operator, graph.tensors)
                     found.setdefault(buffer, []).append(scope)
-                    sizes[buffer] = len(self._model.buffers[buffer].data) // 4
-        layers = (Layer(tuple(scopes), sizes[buffer]) for buffer, scopes in found.items())
+        buffers = self._model.buffers
+        layers = (Layer(tuple(found[key]), len(buffers[key].data) // 4) for key in found)
         return {
             layer.scopes[0].rstrip(";"): layer
             for layer in layers

@@ -1,6 +1,6 @@
 """Build and run candidates with OpenVINO."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,7 @@ class OpenVinoBackend(Backend):
         options = {**_options(candidate), "INFERENCE_NUM_THREADS": threads}
         path = candidate.folder / candidate.metadata["model"]
         compiled = openvino.Core().compile_model(path, "CPU", options)
-        return _Session(
-            compiled.create_infer_request(),
-            openvino.Tensor,
-            {
-                spec.name: compiled.input(spec.name).get_element_type().to_dtype()
-                for spec in candidate.inputs
-            },
-            [spec.name for spec in candidate.outputs],
-            frozenset(spec.name for spec in candidate.outputs if spec.dtype == "float16"),
-        )
+        return _Session(compiled, openvino.Tensor, candidate)
 
     def predict_source(self, candidate: Candidate) -> str:
         load = _LOAD.format(options=_options(candidate))
@@ -98,19 +89,15 @@ class _Session(Session):
     microseconds a call on a tiny model.
     """
 
-    def __init__(
-        self,
-        request: Any,
-        tensor: Any,
-        dtypes: Mapping[str, Any],
-        outputs: list[str],
-        halves: frozenset[str],
-    ) -> None:
-        self._request = request
-        self._dtypes = dtypes
+    def __init__(self, compiled: Any, tensor: Any, candidate: Candidate) -> None:
+        self._request = compiled.create_infer_request()
         self._tensor = tensor
-        self._outputs = outputs
-        self._halves = halves
+        self._dtypes = {
+            spec.name: compiled.input(spec.name).get_element_type().to_dtype()
+            for spec in candidate.inputs
+        }
+        self._outputs = [spec.name for spec in candidate.outputs]
+        self._halves = [spec.name for spec in candidate.outputs if spec.dtype == "float16"]
 
     def run(self, batch: Arrays) -> Arrays:
         request = self._request
