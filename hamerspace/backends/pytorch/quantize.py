@@ -94,32 +94,32 @@ def weights_by_type(module: nn.Module) -> dict[str, int]:
     counts: Counter[str] = Counter()
     seen: set[int] = set()
     for layer in module.modules():
-        for kind, size, key in _stored(layer):
-            if key not in seen:
-                seen.add(key)
-                counts[kind] += size
+        held = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+        new = [tensor for tensor in held if id(tensor) not in seen]
+        seen.update(map(id, new))
+        nf4 = type(layer).__name__ == "Nf4Linear"
+        for tensor in (*new, *_unpacked(layer)):
+            # Tensors of torchao look like what they stand for.
+            inner = getattr(tensor, "qdata", tensor)
+            kind = str(inner.dtype).removeprefix("torch.").removeprefix("q")
+            if inner.ndim < 2:
+                continue
+            if nf4 and kind == "uint8":
+                counts["nf4"] += 2 * inner.numel()  # two in a byte
+            elif inner.is_floating_point() or inner.is_quantized or kind in ("int8", "uint8"):
+                counts[{"float": "float32"}.get(kind, kind)] += inner.numel()
     return dict(counts)
 
 
-def _stored(layer: nn.Module) -> Iterator[tuple[str, int, int]]:
-    """Type, number of elements and identity of the tensors that a layer itself holds."""
-    nf4 = "nf4" if type(layer).__name__ == "Nf4Linear" else ""
-    tensors = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
+def _unpacked(layer: nn.Module) -> list[Any]:
+    """Weights of a quantised layer, or of functions in a graph, which are made anew when asked for.
+
+    Their identity tells nothing, as that of one that is gone may be the next one's.
+    """
     if "quantized" in type(layer).__module__:
         get, weight = getattr(layer, "get_weight", None), getattr(layer, "weight", None)
-        tensors += get().values() if callable(get) else [weight()] if callable(weight) else []
-    packed: list[Any] = [v for v in vars(layer).values() if hasattr(v, "unpack")]
-    tensors += [parameters.unpack()[0] for parameters in packed]
-    for tensor in tensors:
-        # Tensors of torchao look like what they stand for.
-        inner = getattr(tensor, "qdata", tensor)
-        if inner.ndim < 2:
-            continue
-        kind = str(inner.dtype).removeprefix("torch.").removeprefix("q")
-        if nf4 and kind == "uint8":
-            yield nf4, 2 * inner.numel(), id(tensor)  # two in a byte
-        elif inner.is_floating_point() or inner.is_quantized or kind in ("int8", "uint8"):
-            yield {"float": "float32"}.get(kind, kind), inner.numel(), id(tensor)
+        return list(get().values()) if callable(get) else [weight()] if callable(weight) else []
+    return [packed.unpack()[0] for packed in vars(layer).values() if hasattr(packed, "unpack")]
 
 
 def _around(module: NamedModule, inner: nn.Module) -> NamedModule:

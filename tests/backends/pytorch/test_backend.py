@@ -229,6 +229,21 @@ def test_read_only_rows_are_taken(tmp_path):
     assert session.run(batch)["logits"].shape == (2, 5)
 
 
+def test_each_weight_of_quantised_layers_is_counted_once(tmp_path):
+    """Of attention, embedding and norms in float; of the LSTM and three linear layers in int8."""
+    tokens = {"tokens": np.ones((2, 5), np.int64)}
+    source, _ = opened(tmp_path, SEQUENCES, tokens)
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        job = BuildJob(source, {"quantization": "dynamic_int8"}, None, folder)
+        counts = PytorchBackend().build(job).metadata["weights"]
+        assert counts == {
+            "float32": 100 * 16 + 3 * 16 * 16 + 16 * 16,
+            "int8": 2 * 64 * 16 + 2 * 16 * 32 + 6 * 16,
+        }
+
+
 def test_static_int8_without_data_is_refused(tmp_path):
     source, _ = opened(tmp_path, CONVOLUTIONS, images())
     with pytest.raises(BuildError, match="calibration"):
