@@ -75,7 +75,7 @@ def _last_line(run: "RunData", judged: "Verdict") -> "Text":
     if winner is None:
         return Text(judged.headline, style=color)
     values = winner.measurement.values()
-    source = _figures(run, run.source.confirm_values or run.source.values)
+    source = _figures(run, run.source.latest)
     text = f"winner {run.labels[winner.number]} {_figures(run, values)} ({_confirmed(winner)})"
     return Text.assemble(f"source {source} -> ", (text, color))
 

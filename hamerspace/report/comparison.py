@@ -103,7 +103,7 @@ def _winner(key: str) -> Callable[[ComparedRun], str]:
             return _numbers.ABSENT
         values: Values = run.winner.measurement.values()
         if key in ("latency_ms", "size_mb"):
-            source: Values = run.source.values
+            source: Values = run.source.latest
             return _numbers.measured(key, values, source)
         return _numbers.figure(key, values, run.metric)
 
