@@ -96,19 +96,18 @@ def load_function(artifact: ModelArtifact) -> NamedFunction:
     if artifact.format == "keras":
         trusted = artifact.metadata.get("root")
         root = None if trusted is None else Path(trusted)
-        return keras_function(load_keras(path, root, label=path), path)
+        return keras_function(load_keras(path, root), path)
     if artifact.format == "saved_model":
-        return saved_function(path, label=path)
+        return saved_function(path)
     raise SourceError(f"format '{artifact.format}' is not a TensorFlow format")
 
 
-def load_keras(path: Path, trusted: Path | None, *, label: Path) -> Any:
+def load_keras(path: Path, trusted: Path | None) -> Any:
     """Load a Keras model for inference, on Keras's TensorFlow backend.
 
     Args:
         path: A ``.keras`` archive or a legacy ``.h5`` file.
         trusted: Folder of the user's own layers; code in the file is run only where it is given.
-        label: Names the model in messages.
 
     Raises:
         SourceError: The file is damaged, or holds code that was not trusted.
@@ -124,7 +123,7 @@ def load_keras(path: Path, trusted: Path | None, *, label: Path) -> Any:
             )
         except Exception as error:
             unknown = [name for key, (_, name) in own_classes(path).items() if key not in own]
-            raise SourceError(_load_failure(label, error, unknown, trusted)) from error
+            raise SourceError(_load_failure(path, error, unknown, trusted)) from error
 
 
 def _load_failure(path: Path, error: Exception, unknown: list[str], trusted: Path | None) -> str:
@@ -197,12 +196,11 @@ def _output_names(model: Any) -> list[str]:
     return [name.replace("_#", "_") for name in found]
 
 
-def saved_function(folder: Path, *, label: Path) -> NamedFunction:
+def saved_function(folder: Path) -> NamedFunction:
     """The serving signature of a SavedModel.
 
     Args:
         folder: Holds ``saved_model.pb``.
-        label: Names the model in messages.
 
     Raises:
         SourceError: It cannot be loaded, or has no single signature to serve.
@@ -216,13 +214,13 @@ def saved_function(folder: Path, *, label: Path) -> NamedFunction:
         except Exception as error:
             text = " ".join(str(error).split())
             raise SourceError(
-                f"{label} cannot be loaded by TensorFlow ({text[:200] or repr(error)}); "
+                f"{folder} cannot be loaded by TensorFlow ({text[:200] or repr(error)}); "
                 "export or copy it again"
             ) from error
     signatures = {n: s for n, s in loaded.signatures.items() if not n.startswith("__")}
     if SIGNATURE not in signatures and len(signatures) != 1:
         raise SourceError(
-            f"{label} has the signatures {sorted(signatures)}; "
+            f"{folder} has the signatures {sorted(signatures)}; "
             f"export it with one named '{SIGNATURE}'"
         )
     signature = signatures.get(SIGNATURE) or next(iter(signatures.values()))

@@ -22,23 +22,61 @@ _ROUNDING = 2.0**-8
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Variances of an output over the rows, by channel.
+class Channels:
+    """Variances of an output over the rows, by channel of one axis.
 
     The variance is about the mean of each place, so that a model that gives the same whatever it is
     shown has lost all of it, however much places differ.
 
     Attributes:
-        axes: Of the channels, see :func:`~hamerspace.tasks.channels.channel_axes`.
-        variance: For each axis that of each channel.
+        axis: Of the channels, see :func:`~hamerspace.tasks.channels.channel_axes`.
+        variance: Of each channel.
         low: The least value of each.
         high: The greatest.
     """
 
-    axes: tuple[int, ...]
-    variance: tuple[PerSample, ...]
-    low: tuple[PerSample, ...]
-    high: tuple[PerSample, ...]
+    axis: int
+    variance: PerSample
+    low: PerSample
+    high: PerSample
+
+    @cached_property
+    def magnitude(self) -> PerSample:
+        """The greatest of each, whatever its sign."""
+        return np.maximum(abs(self.low), abs(self.high))
+
+    @cached_property
+    def constant(self) -> Array:
+        """Whether each is the same in all rows, but for noise of float32."""
+        noise = FLOAT32_NOISE * np.maximum(self.magnitude, 0.1 * self.magnitude.max())
+        within: Array = self.variance <= np.square(noise)
+        return within
+
+    @cached_property
+    def scale(self) -> PerSample:
+        """What a mean squared difference of each is divided by.
+
+        That is its variance, and at least what half precision rounds to. Channels between 0 and 1
+        share a unit, so that of one that hardly varies is at least that of a tenth of their common
+        spread. A constant channel, which has none, is measured by its own magnitude, and zeros by
+        that of the output.
+        """
+        magnitude, greatest = self.magnitude, self.magnitude.max()
+        own = np.where(magnitude > FLOAT32_NOISE * greatest, magnitude, greatest)
+        rounding = np.square(_ROUNDING * magnitude)
+        scale = np.where(self.constant, np.square(own), np.maximum(self.variance, rounding))
+        shares = (self.low >= 0) & (self.high <= 1)
+        if (shares & ~self.constant).any():
+            common = self.variance[shares & ~self.constant].mean()
+            scale = np.where(shares, np.maximum(scale, _SHARED_FLOOR**2 * common), scale)
+        return scale
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much an output varies: its channels, by each axis that holds some."""
+
+    channels: tuple[Channels, ...]
 
     @classmethod
     def of(cls, outputs: Array) -> "Spread":
@@ -47,72 +85,25 @@ class Spread:
         moments.add(outputs)
         return moments.spread()
 
-    @cached_property
-    def constant(self) -> tuple[Array, ...]:
-        """Whether each channel is the same in all rows, but for noise of float32."""
-        noise = [
-            np.maximum(
-                FLOAT32_NOISE * np.maximum(abs(low), abs(high)),
-                0.1 * FLOAT32_NOISE * self._greatest,
-            )
-            for low, high in zip(self.low, self.high, strict=True)
-        ]
-        return tuple(v <= np.square(n) for v, n in zip(self.variance, noise, strict=True))
-
-    @cached_property
-    def scale(self) -> tuple[PerSample, ...]:
-        """What a mean squared difference of each channel is divided by.
-
-        That is its variance, and at least what half precision rounds to. Channels between 0 and 1
-        share a unit, so that of one that hardly varies is at least that of a tenth of their common
-        spread. A constant channel, which has none, is measured by its own magnitude, and zeros by
-        that of the output.
-
-        Raises:
-            MetricError: Every channel is constant.
-        """
-        if all(constant.all() for constant in self.constant):
-            raise MetricError(
-                "the source model gives the same in all rows, so there is no variance to measure a "
-                "difference by; give rows that differ, or write a metric (module:function)"
-            )
-        return tuple(
-            self._scale(*values)
-            for values in zip(self.variance, self.low, self.high, self.constant, strict=True)
-        )
-
-    def _scale(
-        self, variance: PerSample, low: PerSample, high: PerSample, constant: Array
-    ) -> PerSample:
-        magnitude = np.maximum(abs(low), abs(high))
-        own = np.where(magnitude > FLOAT32_NOISE * self._greatest, magnitude, self._greatest)
-        rounding = np.square(_ROUNDING * magnitude)
-        scale = np.where(constant, np.square(own), np.maximum(variance, rounding))
-        shares = (low >= 0) & (high <= 1)
-        if (shares & ~constant).any():
-            common = variance[shares & ~constant].mean()
-            scale = np.where(shares, np.maximum(scale, _SHARED_FLOOR**2 * common), scale)
-        return scale
-
-    @cached_property
-    def _greatest(self) -> float:
-        return float(max(abs(self.low[0]).max(), abs(self.high[0]).max()))
+    @property
+    def still(self) -> bool:
+        """Whether nothing varies."""
+        return all(channels.constant.all() for channels in self.channels)
 
     def dead_in(self, candidate: "Spread") -> list[str]:
         """The channels that vary here and not in a candidate, in words.
 
         One that varies too little to lose a tenth of the quality by its death is none of them.
         """
-        if all(constant.all() for constant in self.constant):
-            return []
         found = []
-        for number, axis in enumerate(self.axes):
-            mine, theirs = self.variance[number], candidate.variance[number]
-            counts = ~self.constant[number] & (mine >= _COUNTS * self.scale[number])
-            dead = np.flatnonzero(counts & (theirs <= _DEAD**2 * mine))
+        for mine, theirs in zip(self.channels, candidate.channels, strict=True):
+            counts = ~mine.constant & (mine.variance >= _COUNTS * mine.scale)
+            dead = np.flatnonzero(counts & (theirs.variance <= _DEAD**2 * mine.variance))
             if len(dead):
                 listed = ", ".join(map(str, dead[:8])) + (", ..." if len(dead) > 8 else "")
-                found.append(f"{len(dead)} of {len(mine)} channels of axis {axis} ({listed})")
+                found.append(
+                    f"{len(dead)} of {len(counts)} channels of axis {mine.axis} ({listed})"
+                )
         return found
 
 
@@ -153,15 +144,13 @@ class Moments:
     def spread(self) -> Spread:
         """By channel."""
         shape = (self._rows, *self._mean.shape)
-        axes = channel_axes(shape)
-        others = [tuple(a - 1 for a in range(1, len(shape)) if a != axis) for axis in axes]
-        variance = self._squares / self._rows
-        return Spread(
-            axes,
-            tuple(variance.mean(axis=other) for other in others),
-            tuple(self._low.min(axis=other) for other in others),
-            tuple(self._high.max(axis=other) for other in others),
-        )
+        found = []
+        for axis in channel_axes(shape):
+            others = tuple(a - 1 for a in range(1, len(shape)) if a != axis)
+            variance = (self._squares / self._rows).mean(axis=others)
+            low, high = self._low.min(axis=others), self._high.max(axis=others)
+            found.append(Channels(axis, variance, low, high))
+        return Spread(tuple(found))
 
 
 def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
@@ -169,16 +158,25 @@ def channel_errors(outputs: Array, wanted: Array, spread: Spread) -> PerSample:
 
     The channels of all axes stand one after the other. Of an axis of more than 1,024, neighbours
     are averaged.
+
+    Raises:
+        MetricError: Every channel is constant.
     """
+    if spread.still:
+        raise MetricError(
+            "the source model gives the same in all rows, so there is no variance to measure a "
+            "difference by; give rows that differ, or write a metric (module:function)"
+        )
     outputs, wanted = _two_dimensional(outputs), _two_dimensional(wanted)
     squares, found = np.square(outputs.astype(np.float64) - wanted), []
-    for axis, scale in zip(spread.axes, spread.scale, strict=True):
-        others = tuple(a for a in range(1, squares.ndim) if a != axis)
-        errors = squares.mean(axis=others) / scale
-        together = -(-len(scale) // MOST_GROUPS)
+    for channels in spread.channels:
+        others = tuple(a for a in range(1, squares.ndim) if a != channels.axis)
+        errors = squares.mean(axis=others) / channels.scale
+        size = errors.shape[1]
+        together = -(-size // MOST_GROUPS)
         if together > 1:
-            starts = np.arange(0, len(scale), together)
-            counts = np.diff(starts, append=len(scale))
+            starts = np.arange(0, size, together)
+            counts = np.diff(starts, append=size)
             errors = np.add.reduceat(errors, starts, axis=1) / counts
         found.append(errors)
     return np.concatenate(found, axis=1)

@@ -1,7 +1,7 @@
 """Which operators of TensorFlow only compute, and whether a graph has others."""
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def reaching_out(meta_graph: Any) -> list[str]:
     outputs = [t.name for s in meta_graph.signature_def.values() for t in s.outputs.values()]
     outputs += [name for c in meta_graph.collection_def.values() for name in c.node_list.value]
     called = meta_graph.object_graph_def.concrete_functions
-    elsewhere = graph.all() - saving - restoring
+    elsewhere = graph.nodes.keys() - saving - restoring
     run = graph.below(*map(_node, outputs), *((True, name) for name in called), *elsewhere)
     harmless = _computing() | graph.harmless(run) | _tables_of_assets(graph, run, meta_graph)
     found = graph.operators(run) | (graph.operators(restoring) - _RESTORE)
@@ -72,7 +72,7 @@ def _tables_of_assets(graph: "_Graph", run: Parts, meta_graph: Any) -> set[str]:
         if function and not graph.is_called_within(name):
             # What a function is given last are objects of the model, as its record tells.
             bound = list(objects.concrete_functions[name].bound_inputs)
-            given = dict(zip(reversed(graph.arguments(name)), reversed(bound), strict=False))
+            given = dict(zip(reversed(graph.arguments[name]), reversed(bound), strict=False))
             own &= file in given and objects.nodes[given[file]].HasField("asset")
         else:
             own &= not function and _node(file) in assets
@@ -80,14 +80,20 @@ def _tables_of_assets(graph: "_Graph", run: Parts, meta_graph: Any) -> set[str]:
 
 
 class _Graph:
-    """A ``GraphDef`` whose nodes and functions are found by name."""
+    """A ``GraphDef`` by its parts.
+
+    Attributes:
+        nodes: What each part is made of: a node of itself, a function of its nodes.
+        arguments: Names of those of each function, in order.
+    """
 
     def __init__(self, graph: Any) -> None:
-        self._nodes = {node.name: node for node in graph.node}
-        self._functions = {f.signature.name: f for f in graph.library.function}
-
-    def all(self) -> Parts:
-        return {(False, name) for name in self._nodes} | {(True, n) for n in self._functions}
+        functions = {f.signature.name: f for f in graph.library.function}
+        self.nodes: dict[tuple[bool, str], Sequence[Any]] = {
+            **{(False, node.name): [node] for node in graph.node},
+            **{(True, name): function.node_def for name, function in functions.items()},
+        }
+        self.arguments = {n: [a.name for a in f.signature.input_arg] for n, f in functions.items()}
 
     def below(self, *parts: tuple[bool, str]) -> Parts:
         """These parts, and all that they take and call."""
@@ -95,40 +101,34 @@ class _Graph:
         waiting = list(parts)
         while waiting:
             part = waiting.pop()
-            if part in found or part[1] not in (self._functions if part[0] else self._nodes):
+            if part in found or part not in self.nodes:
                 continue
             found.add(part)
-            if not part[0]:
-                waiting += map(_node, self._nodes[part[1]].input)
-            waiting += [(True, name) for node in self._within(part) for name in _calls(node)]
+            for node in self.nodes[part]:
+                waiting += [(True, name) for name in _calls(node)]
+                if not part[0]:
+                    waiting += map(_node, node.input)
         return found
 
     def operators(self, parts: Parts) -> set[str]:
         """Operators of parts; a call by a function's name is none."""
-        return {n.op for part in parts for n in self._within(part)} - self._functions.keys()
+        return {node.op for part in parts for node in self.nodes[part]} - self.arguments.keys()
 
     def placed(self, parts: Parts, operator: str) -> Iterator[tuple[bool, str, Any]]:
         """Nodes of an operator, each with the part that holds it."""
         for part in parts:
-            yield from ((*part, node) for node in self._within(part) if node.op == operator)
+            yield from ((*part, node) for node in self.nodes[part] if node.op == operator)
 
     def is_called_within(self, function: str) -> bool:
         """Whether another function calls it."""
-        return any(function in _calls(n) for f in self._functions.values() for n in f.node_def)
-
-    def arguments(self, function: str) -> list[str]:
-        """Names, in order."""
-        return [argument.name for argument in self._functions[function].signature.input_arg]
+        within = (node for part, nodes in self.nodes.items() if part[0] for node in nodes)
+        return any(function in _calls(node) for node in within)
 
     def harmless(self, parts: Parts) -> set[str]:
         """``PrintV2``, where all of these write to a stream or a log."""
         said = (node.attr["output_stream"].s for _, _, node in self.placed(parts, "PrintV2"))
         streams = {stream.decode("utf-8", "replace") for stream in said}
         return {"PrintV2"} if streams <= _SAID else set()
-
-    def _within(self, part: tuple[bool, str]) -> Iterable[Any]:
-        function, name = part
-        return self._functions[name].node_def if function else [self._nodes[name]]
 
 
 def _node(tensor: str) -> tuple[bool, str]:

@@ -88,7 +88,7 @@ class OnnxSource(SourceFormat):
             for name in external:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path.parent / name, folder / name)
-        session = _session(folder / _FILE, path)
+        session = _session(folder / _FILE)
         declared = _inputs(model.graph, path)
         names = [o.name for o in session.get_outputs()]
         arrays = fed(declared, example, spec)
@@ -233,12 +233,12 @@ def _free_negative_dimensions(graph: Any) -> bool:
     return changed
 
 
-def _session(file: Path, origin: Path) -> Any:
+def _session(file: Path) -> Any:
     try:
         return load_session(file)
     except Exception as error:
         raise SourceError(
-            f"{origin} cannot be run by ONNX Runtime {ort.__version__}: {first_line(error)}"
+            f"{file} cannot be run by ONNX Runtime {ort.__version__}: {first_line(error)}"
         ) from error
 
 

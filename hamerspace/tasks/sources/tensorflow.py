@@ -50,8 +50,8 @@ class KerasSource(SourceFormat):
         root = _code_folder(path.resolve(), spec.root.resolve()) if spec.trust_pickle else None
         if root is not None:
             metadata["root"] = str(root)
-        model = load_keras(folder / file, root, label=path)
-        function = keras_function(model, path)
+        model = load_keras(folder / file, root)
+        function = keras_function(model, folder / file)
         half = half_precision(model)
         note = (
             f"The model computes in {half}, by the dtype policy of its layers, and is measured so; "
@@ -93,7 +93,7 @@ class SavedModelSource(SourceFormat):
                 "it, allow it with --trust-pickle"
             )
         shutil.copytree(path, folder / _FOLDER)
-        function = saved_function(folder / _FOLDER, label=path)
+        function = saved_function(folder / _FOLDER)
         found = LoadedModel(
             label=str(path),
             run=function.run,

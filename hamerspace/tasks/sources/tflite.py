@@ -49,12 +49,12 @@ class TfliteSource(SourceFormat):
         path = spec.file
         file = folder / _FILE
         shutil.copyfile(path, file)
-        inputs, outputs = _interface(file, path)
+        inputs, outputs = _interface(file)
         model = flatbuffer_utils.read_model(str(file))
         try:
             loaded = TfliteModel(file, inputs, outputs)
         except BuildError as error:
-            raise SourceError(f"{path}: {error}") from error
+            raise SourceError(f"{file}: {error}") from error
         constants = list(_constants(model))
         found = LoadedModel(
             label=str(path),
@@ -74,14 +74,14 @@ class TfliteSource(SourceFormat):
         return artifact, replace(info, weight_dtypes=dtypes or info.weight_dtypes)
 
 
-def _interface(file: Path, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def _interface(file: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs as the file declares them."""
     try:
         inputs, outputs = details_of(Interpreter(model_path=str(file)))
     except (RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())
         raise SourceError(
-            f"{path} cannot be loaded by LiteRT ({text[:200]}); it is damaged, truncated, or needs "
+            f"{file} cannot be loaded by LiteRT ({text[:200]}); it is damaged, truncated, or needs "
             "operators that are not built in; convert it again"
         ) from error
     return _specs(inputs), _specs(outputs)
