@@ -23,7 +23,7 @@ def read(artifact: ModelArtifact) -> Any:
     """
     trusted = artifact.metadata.get("root")
     path = artifact.file("model")
-    model = load_keras(path, None if trusted is None else Path(trusted), label=path)
+    model = load_keras(path, None if trusted is None else Path(trusted))
     if not getattr(model, "outputs", None):
         raise BuildError(
             f"student.width: {type(model).__name__} is not a functional or sequential Keras "

@@ -60,9 +60,7 @@ class TensorSpec:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "TensorSpec":
-        constant = bool(value.get("constant", False))
-        row_axis = value.get("row_axis", 0)
-        return cls(value["name"], value["dtype"], tuple(value["shape"]), constant, row_axis)
+        return cls(**{**value, "shape": tuple(value["shape"])})
 
     @property
     def rows_first(self) -> "TensorSpec":
@@ -182,8 +180,7 @@ class SourceInfo:
     @property
     def weights_text(self) -> str:
         """``weights``, with their precision where it is not float32: ``bfloat16 weights``."""
-        floats = [dtype for dtype in self.weight_dtypes if "float" in dtype]
-        floats.sort()
+        floats = sorted(dtype for dtype in self.weight_dtypes if "float" in dtype)
         return "weights" if floats in ([], ["float32"]) else f"{' and '.join(floats)} weights"
 
     def to_dict(self) -> dict[str, Any]:
@@ -214,12 +211,8 @@ class ModelArtifact:
 
     def save(self) -> "ModelArtifact":
         """Write the manifest into the folder and return self."""
-        value = {
-            "format": self.format,
-            "inputs": [asdict(t) for t in self.inputs],
-            "outputs": [asdict(t) for t in self.outputs],
-            "metadata": dict(self.metadata),
-        }
+        value = asdict(self)
+        del value["folder"]
         (self.folder / MANIFEST).write_text(json.dumps(value, indent=1, sort_keys=True))
         return self
 

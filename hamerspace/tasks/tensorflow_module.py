@@ -5,6 +5,7 @@ TensorFlow and Keras are imported when a model is loaded.
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,11 +190,11 @@ def _output_names(model: Any) -> list[str]:
     if isinstance(model.output, Mapping):
         # Flattening a mapping goes by sorted keys.
         return sorted(model.output)
-    found: list[str] = []
+    found, copies = list[str](), Counter[str]()
     for name in model.output_names:
-        copies = sum(other == name or other.startswith(f"{name}_#") for other in found)
-        found.append(f"{name}_#{copies}" if copies else name)
-    return [name.replace("_#", "_") for name in found]
+        found.append(f"{name}_{copies[name]}" if copies[name] else name)
+        copies[name] += 1
+    return found
 
 
 def saved_function(folder: Path) -> NamedFunction:

@@ -49,7 +49,11 @@ def read_data(section: DataSection, root: Path) -> RawData:
         DataError: They cannot be read, or are not named arrays.
         ConfigError: The function is not there.
     """
-    raw = _read(section, root)
+    if section.path is not None:
+        raw = read_npz(root / os.path.expanduser(section.path))  # noqa: PTH111 - never raises
+    else:
+        assert section.load is not None
+        raw = _call(section.load, root)
     odd = [
         f"array '{name}': dtype {array.dtype} is not numeric; give numbers (tokenize text, encode "
         "categories, pad rows of different lengths)"
@@ -61,13 +65,6 @@ def read_data(section: DataSection, root: Path) -> RawData:
     if odd:
         raise DataError("\n".join(dict.fromkeys(odd)))
     return raw
-
-
-def _read(section: DataSection, root: Path) -> RawData:
-    if section.path is not None:
-        return read_npz(root / os.path.expanduser(section.path))  # noqa: PTH111 - never raises
-    assert section.load is not None
-    return _call(section.load, root)
 
 
 def read_npz(path: Path) -> RawData:

@@ -121,15 +121,10 @@ def training_loss(
     fitting = fitting_losses(labels, output_shape, dtype)
     if isinstance(metric, FunctionMetric):
         return fitting[0]
-    return next((loss for loss in fitting if loss in _LOSSES.get(metric.loss, ())), "none")
-
-
-_LOSSES: dict[Loss, tuple[Loss, ...]] = {
-    "cross_entropy": ("cross_entropy", "binary_cross_entropy"),
-    "binary_cross_entropy": ("binary_cross_entropy",),
-    "mse": ("mse",),
-}
-"""What a metric's own loss stands for: metrics of classes judge one score a row too."""
+    suiting = {metric.loss}
+    if metric.loss == "cross_entropy":  # metrics of classes judge one score a row too
+        suiting.add("binary_cross_entropy")
+    return next((loss for loss in fitting if loss in suiting), "none")
 
 
 def fitting_losses(labels: Array, output_shape: Shape, dtype: str = "float32") -> tuple[Loss, ...]:

@@ -162,21 +162,21 @@ def as_declared(
     """
     given = {spec.name: spec.shape for spec in named(declared, [spec.name for spec in specs])}
     return tuple(
-        replace(spec, shape=(*spec.shape[:1], *_sizes(spec.shape[1:], given[spec.name][1:])))
+        replace(spec, shape=(*spec.shape[:1], *map(_size, spec.shape[1:], given[spec.name][1:])))
         if len(given.get(spec.name, ())) == len(spec.shape)
         else spec
         for spec in specs
     )
 
 
-def _sizes(found: Sequence[int | None], declared: Sequence[int | None]) -> tuple[int | None, ...]:
-    return tuple(b if a is None else a for a, b in zip(found, declared, strict=True))
+def _size(found: int | None, declared: int | None) -> int | None:
+    return declared if found is None else found
 
 
-def sample(specs: Sequence[TensorSpec], rows: int = 1) -> Arrays:
-    """Seeded random inputs of the declared shapes; a fixed first dimension is kept."""
+def sample(specs: Sequence[TensorSpec]) -> Arrays:
+    """One row of seeded random inputs of the declared shapes, or as many as are fixed."""
     rng = np.random.default_rng(0)
-    return {t.name: t.sample((t.shape and t.shape[0]) or rows, rng) for t in specs}
+    return {t.name: t.sample((t.shape and t.shape[0]) or 1, rng) for t in specs}
 
 
 def sound(weights: npt.NDArray[Any]) -> bool:
