@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hamerspace.backends.base import Backend, BackendConfig, BuildJob, Host
 from hamerspace.backends.candidate import Candidate
 from hamerspace.errors import NothingToLowerError
 from hamerspace.recipe import Mask, Scalar
+from hamerspace.targets.local import LocalTarget
 from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.testing._comparison import Tolerance, random_batch
 from hamerspace.testing._enumeration import enumerate_parameters, of_each_pair
@@ -110,12 +110,7 @@ class BackendFixtures:
     @pytest.fixture(scope="class")
     def host(self) -> Host:
         """The machine that runs the tests."""
-        with contextlib.suppress(OSError):
-            for line in Path("/proc/cpuinfo").read_text().splitlines():
-                if line.startswith(("flags", "Features")):
-                    flags = frozenset(line.partition(":")[2].split())
-                    return Host(platform.machine(), flags)
-        return Host(platform.machine(), frozenset())
+        return LocalTarget(threads=1, timeout_s=60).host()
 
     @pytest.fixture(scope="class")
     def calibration(self, source: ModelArtifact) -> Sequence[Arrays]:

@@ -21,22 +21,14 @@ def divide(a: Any, b: Any) -> Any:
     return torch.div(a, b, rounding_mode="trunc") if whole else a / b
 
 
+_ALIKE = (
+    *("Abs", "Ceil", "Cos", "Erf", "Exp", "Floor", "IsNaN", "Log", "Neg", "Reciprocal", "Round"),
+    *("Sign", "Sin", "Sqrt", "Where"),
+)
+"""Operators that have PyTorch's names."""
 _OF_INPUTS: dict[str, Callable[..., Any]] = {
-    "Abs": torch.abs,
-    "Ceil": torch.ceil,
-    "Cos": torch.cos,
-    "Erf": torch.erf,
-    "Exp": torch.exp,
-    "Floor": torch.floor,
-    "IsNaN": torch.isnan,
-    "Log": torch.log,
-    "Neg": torch.neg,
-    "Not": torch.logical_not,
-    "Reciprocal": torch.reciprocal,
-    "Round": torch.round,
-    "Sign": torch.sign,
-    "Sin": torch.sin,
-    "Sqrt": torch.sqrt,
+    **{name: getattr(torch, name.lower()) for name in _ALIKE},
+    **{name: getattr(torch, f"logical_{name.lower()}") for name in ("Not", "And", "Or", "Xor")},
     "Add": operator.add,
     "Sub": operator.sub,
     "Mul": operator.mul,
@@ -47,10 +39,6 @@ _OF_INPUTS: dict[str, Callable[..., Any]] = {
     "LessOrEqual": operator.le,
     "Greater": operator.gt,
     "GreaterOrEqual": operator.ge,
-    "And": torch.logical_and,
-    "Or": torch.logical_or,
-    "Xor": torch.logical_xor,
-    "Where": torch.where,
 }
 _OF_MANY: dict[str, Callable[..., Any]] = {
     "Max": torch.maximum,

@@ -14,18 +14,12 @@ from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 _GLOBAL = {"GlobalAveragePool": "AdaptiveAvgPool", "GlobalMaxPool": "AdaptiveMaxPool"}
 _RECURRENT: dict[str, Any] = {"LSTM": (nn.LSTM, (0, 2, 3, 1)), "GRU": (nn.GRU, (1, 0, 2))}
 """The class, and which of ONNX's gates is each of PyTorch's."""
-_ACTIVATIONS: dict[str, Any] = {
-    "Relu": nn.ReLU,
-    "Sigmoid": nn.Sigmoid,
-    "Tanh": nn.Tanh,
-    "Elu": nn.ELU,
-    "Selu": nn.SELU,
-    "LeakyRelu": nn.LeakyReLU,
-    "Softplus": nn.Softplus,
-    "Softsign": nn.Softsign,
-    "HardSwish": nn.Hardswish,
-    "Gelu": nn.GELU,
-}
+_ACTIVATIONS = (
+    *("Relu", "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "HardSwish"),
+    "Gelu",
+)
+"""They have PyTorch's names, in other letters."""
+_CLASSES: dict[str, Any] = {name.lower(): kind for name, kind in vars(nn).items()}
 _OPTIONS: dict[str, tuple[str, Any]] = {
     "Elu": ("alpha", 1.0),
     "LeakyRelu": ("alpha", 0.01),
@@ -205,7 +199,7 @@ def _global_pool(t: Translation, node: Any) -> fx.Node:
 def _activation(t: Translation, node: Any) -> fx.Node:
     option = _OPTIONS.get(node.op_type)
     given = [] if option is None else [t.attribute(node, *option)]
-    return t.layer(node, _ACTIVATIONS[node.op_type](*given), t.tensor(node.input[0]))
+    return t.layer(node, _CLASSES[node.op_type.lower()](*given), t.tensor(node.input[0]))
 
 
 @handles("PRelu")

@@ -22,7 +22,7 @@ class Weights:
 
     parameter_count: int
     size_bytes: int
-    dtypes: tuple[str, ...]
+    weight_dtypes: tuple[str, ...]
     matrices: int
 
     @classmethod
@@ -103,14 +103,11 @@ def inspect_model(
         format=format_name,
         inputs=inputs,
         outputs=found.outputs,
-        parameter_count=model.weights.parameter_count,
-        size_bytes=model.weights.size_bytes,
         op_families=model.families,
-        weight_dtypes=model.weights.dtypes,
         dynamic_batch=found.dynamic_batch,
         findings=found.findings,
-        matrices=model.weights.matrices,
         details=model.details,
+        **vars(model.weights),
     )
 
 
