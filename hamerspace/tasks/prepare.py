@@ -20,12 +20,7 @@ from hamerspace.tasks.inputs import rows_not_finite
 from hamerspace.tasks.judged import judged_notes, judged_output, trusting
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.labels import without_ignored
-from hamerspace.tasks.metrics.resolve import (
-    METRIC_KEY,
-    fitting_losses,
-    resolve_metric,
-    training_loss,
-)
+from hamerspace.tasks.metrics.resolve import METRIC_KEY, resolve_metric, training_loss
 from hamerspace.tasks.model import SourceInfo, TensorSpec, shape_text
 from hamerspace.tasks.reads import digests, noted_reads
 from hamerspace.tasks.sources import SourceSpec, open_source
@@ -188,11 +183,7 @@ def _loss_notes(
     unused = metric is not None and not metric.needs_labels
     if labels is None or quality.loss is not None or unused:
         return
-    if metric is None:
-        loss = fitting_losses(labels, output.shape, output.dtype)[0]
-    else:
-        loss = training_loss(metric, labels, output.shape, output.dtype)
-    if loss == "none":
+    if training_loss(metric, labels, output.shape, output.dtype) == "none":
         given = f"{labels.dtype}{shape_text((None, *labels.shape[1:]))}"
         yield (
             f"No loss fits labels of {given} and the output {output}, so training learns from the "
@@ -220,7 +211,7 @@ def _source_spec(section: SourceSection, loaded: LoadedStudy) -> SourceSpec:
 
 def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> dict[str, Any]:
     """The first rows of the inputs of one split: a batch, and others to tell it from."""
-    split = next(raw[name] for name in ("search", "", *raw) if name in raw)
+    split = raw.get("search", next(iter(raw.values())))
     scalar = next((n for n, a in split.items() if a.ndim == 0 and n != labels), None)
     if scalar is not None:
         raise DataError(

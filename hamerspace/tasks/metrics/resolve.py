@@ -101,14 +101,14 @@ def resolve_metric(
 
 
 def training_loss(
-    metric: Metric, labels: Array | None, output_shape: Shape, dtype: str = "float32"
+    metric: Metric | None, labels: Array | None, output_shape: Shape, dtype: str = "float32"
 ) -> Loss:
     """The loss that recovery can train with: one that labels and output suit, and the metric.
 
     A user's function says nothing about training, so there the labels decide.
 
     Args:
-        metric: What :func:`resolve_metric` returned.
+        metric: What :func:`resolve_metric` returned; ``None`` for a user's function.
         labels: Of the train split, where there are any.
         output_shape: Of the output that is judged, batch first.
         dtype: Of that output.
@@ -116,10 +116,10 @@ def training_loss(
     Returns:
         ``none`` where only the source model can teach.
     """
-    if labels is None or not metric.needs_labels:
+    if labels is None or (metric is not None and not metric.needs_labels):
         return "none"
-    fitting = fitting_losses(labels, output_shape, dtype)
-    if isinstance(metric, FunctionMetric):
+    fitting = _fitting_losses(labels, output_shape, dtype)
+    if metric is None or isinstance(metric, FunctionMetric):
         return fitting[0]
     suiting = {metric.loss}
     if metric.loss == "cross_entropy":  # metrics of classes judge one score a row too
@@ -127,7 +127,7 @@ def training_loss(
     return next((loss for loss in fitting if loss in suiting), "none")
 
 
-def fitting_losses(labels: Array, output_shape: Shape, dtype: str = "float32") -> tuple[Loss, ...]:
+def _fitting_losses(labels: Array, output_shape: Shape, dtype: str) -> tuple[Loss, ...]:
     """The losses that labels and output suit, whatever the metric, the best first; never empty."""
     kind = kind_of(labels, output_shape, dtype)
     if kind == "numbers":
