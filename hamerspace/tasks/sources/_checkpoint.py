@@ -23,7 +23,7 @@ _USUAL = ("under ['state_dict']", "under ['model_state_dict']")
 
 
 def state_in(
-    checkpoint: Mapping[Any, Any], module: nn.Module, path: Path
+    checkpoint: Any, module: nn.Module, path: Path
 ) -> tuple[Mapping[str, Tensor], str | None]:
     """The state dict for ``module`` in a checkpoint, and a note where it had to be looked for.
 
@@ -31,7 +31,7 @@ def state_in(
     prefix in common, are tried without the names of wrappers.
 
     Args:
-        checkpoint: What the file holds.
+        checkpoint: What the file holds, which should be a dictionary.
         module: What the weights are for.
         path: Names the file in messages.
 

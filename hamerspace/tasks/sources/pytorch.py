@@ -75,13 +75,13 @@ class PytorchSource(SourceFormat):
         return artifact, info
 
 
-def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> Mapping[Any, Any]:
+def read_checkpoint(path: Path, *, trust_pickle: bool) -> Any:
     """Read what .safetensors hold, or what ``torch.save`` wrote.
 
     A pickled module gives its state only where pickles are trusted.
 
     Raises:
-        SourceError: The file is damaged or holds no dictionary.
+        SourceError: The file is damaged.
     """
     with path.open("rb") as file:
         is_safetensors = file.read(9)[8:9] == b"{"
@@ -105,13 +105,7 @@ def read_checkpoint(path: Path, *, trust_pickle: bool = False) -> Mapping[Any, A
             f"{path} cannot be read as weights ({error!r}); save them with "
             "torch.save(model.state_dict(), path) or as safetensors"
         ) from error
-    if isinstance(state, nn.Module):
-        return state.state_dict()
-    if not isinstance(state, dict):
-        raise SourceError(
-            f"{path} holds a {type(state).__name__} that is no state dict (tensor name to tensor)"
-        )
-    return state
+    return state.state_dict() if isinstance(state, nn.Module) else state
 
 
 def _refuse_pickle(path: Path, *, trusted: bool) -> None:
