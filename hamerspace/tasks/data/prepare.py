@@ -277,15 +277,10 @@ def _check_alike(source: RawData, labels_name: str) -> None:
 
 
 def _array_problem(array: Array, *, labels: bool) -> str | None:
-    if labels and array.dtype.kind in "OSU":
+    if labels and array.dtype.kind in "SU":
         return (
             "holds text; give each class by its number, from 0 in the order of the model's scores: "
             "numpy.unique(labels, return_inverse=True)[1] where that is the alphabet's"
-        )
-    if array.dtype.kind not in "biuf":
-        return (
-            f"dtype {array.dtype} is not numeric; give numbers (tokenize text, encode categories, "
-            "pad rows of different lengths)"
         )
     if array.ndim == 0:
         return "is a single number; the first dimension must be the rows"

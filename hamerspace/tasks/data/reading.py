@@ -19,8 +19,6 @@ RawData = dict[str, dict[str, Array]]
 """Split name to array name to array; the one split ``all`` where the user made none."""
 
 ALL = "all"
-_NO_NUMBERS = "OSUMmc"
-"""Kinds of dtype that no model takes: objects, text, dates and complex numbers."""
 _DAMAGED = (
     *(OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, OverflowError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
@@ -59,7 +57,7 @@ def read_data(section: DataSection, root: Path) -> RawData:
         "categories, pad rows of different lengths)"
         for arrays in raw.values()
         for name, array in arrays.items()
-        if (array.dtype.kind in _NO_NUMBERS or array.dtype.names)
+        if array.dtype.kind not in "biuf"
         and not (name == section.labels and array.dtype.kind in "US")  # told with what to do
     ]
     if odd:

@@ -131,6 +131,11 @@ def test_what_is_no_number_is_refused_with_what_to_do(tmp_path, kind):
         load(tmp_path, f"def load(): return {{'words': np.zeros(3, {kind!r})}}")
 
 
+def test_objects_are_refused_as_no_numbers(tmp_path):
+    with pytest.raises(DataError, match="array 'words': dtype object is not numeric"):
+        load(tmp_path, "def load(): return {'search': {'words': np.array([None, [1]], object)}}")
+
+
 def test_functions_return_splits_or_one_set(tmp_path):
     assert list(load(tmp_path, "def load(): return {'image': X}")[ALL]) == ["image"]
 
