@@ -91,16 +91,14 @@ def load_function(artifact: ModelArtifact) -> NamedFunction:
     """Load an artifact of format ``keras`` or ``saved_model``.
 
     Raises:
-        SourceError: It cannot be loaded, or the format is another.
+        SourceError: It cannot be loaded.
     """
     path = artifact.file("model")
     if artifact.format == "keras":
         trusted = artifact.metadata.get("root")
         root = None if trusted is None else Path(trusted)
         return keras_function(load_keras(path, root), path)
-    if artifact.format == "saved_model":
-        return saved_function(path)
-    raise SourceError(f"format '{artifact.format}' is not a TensorFlow format")
+    return saved_function(path)
 
 
 def load_keras(path: Path, trusted: Path | None) -> Any:

@@ -160,8 +160,6 @@ def with_signature(model: Any, inputs: Sequence[str], outputs: Sequence[str]) ->
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    if model.signatureDefs:
-        return model
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE.encode(), 0
     graph = model.subgraphs[0]
