@@ -141,8 +141,8 @@ def _take_out_others(graph: Any) -> dict[str, str]:
     refill(graph.output, [value for value in graph.output if value.name not in found])
     given, unused = {value.name for value in graph.output}, set(found)
     for node in reversed(list(graph.node)):
-        used = given | read_by(graph.node)
-        if not unused.isdisjoint(node.output) and used.isdisjoint(node.output):
+        made = unused.intersection(node.output)
+        if made and (given | read_by(graph.node)).isdisjoint(node.output):
             unused.update(node.input)
             graph.node.remove(node)
     return found
