@@ -220,18 +220,15 @@ def _example(raw: Mapping[str, Mapping[str, Any]], labels: str, rows: int) -> di
         )
     inputs = {name: array for name, array in split.items() if name != labels}
     # Rows with NaN or infinity come first: whether the model takes them, its answers tell.
-    odd = {row for array in inputs.values() for row in _odd_rows(array)[:_MORE_ROWS]}
+    odd = set[int]()
+    for array in inputs.values():
+        odd.update(np.flatnonzero(rows_not_finite(array))[:_MORE_ROWS].tolist())
     if not odd:
         return {name: array[: rows + _CONFIRMING_ROWS] for name, array in inputs.items()}
     first = list(dict.fromkeys([*sorted(odd), *range(rows)]))[:rows]
     return {
         name: array[[row for row in first if row < len(array)]] for name, array in inputs.items()
     }
-
-
-def _odd_rows(array: Array) -> list[int]:
-    """Those that hold NaN or infinity."""
-    return list(np.flatnonzero(rows_not_finite(array)))
 
 
 def _oddity_notes(splits: Splits, output: TensorSpec, info: SourceInfo) -> Iterator[str]:
@@ -241,7 +238,7 @@ def _oddity_notes(splits: Splits, output: TensorSpec, info: SourceInfo) -> Itera
         DataError: It answers with NaN.
     """
     for name in splits.inputs:
-        rows = sum(len(_odd_rows(splits.arrays(split)[name])) for split in splits.names)
+        rows = sum(rows_not_finite(splits.arrays(split)[name]).sum() for split in splits.names)
         if not rows:
             continue
         found = f"array '{name}' holds NaN or infinity in {rows:,} rows"

@@ -78,7 +78,8 @@ class NamedModule(nn.Module):
         pairs = list(zip(self.keywords, inputs, strict=True))
         positional = [x for keyword, x in pairs if keyword is None]
         named = {keyword: x for keyword, x in pairs if keyword is not None}
-        result = [(n, _full(t)) for n, t in flatten_outputs(self.inner(*positional, **named))]
+        found = flatten_outputs(self.inner(*positional, **named))
+        result = [(n, t.float() if t.dtype in _HALVES else t) for n, t in found]
         if not self.outputs:
             return result
         return [(name, t) for name, (_, t) in zip(self.outputs, result, strict=True)]
@@ -362,7 +363,3 @@ def _widen_casts(traced: fx.GraphModule) -> None:
         node.args = map_aggregate(node.args, widened)
         node.kwargs = map_aggregate(node.kwargs, widened)
     traced.recompile()
-
-
-def _full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in _HALVES else tensor

@@ -20,7 +20,7 @@ CONVERSIONS: Registry[type[Conversion]] = Registry(
         "keras->tflite": "hamerspace.tasks.conversions.tensorflow:KerasToTflite",
         "saved_model->onnx": "hamerspace.tasks.conversions.tensorflow:SavedModelToOnnx",
         "saved_model->tflite": "hamerspace.tasks.conversions.tensorflow:SavedModelToTflite",
-        "onnx->pytorch": "hamerspace.tasks.conversions.onnx_torch:OnnxToPytorch",
+        "onnx->pytorch": "hamerspace.tasks.conversions.torch:OnnxToPytorch",
         "tflite->onnx": "hamerspace.tasks.conversions.tensorflow:TfliteToOnnx",
     },
 )

@@ -1,4 +1,4 @@
-"""PyTorch's formats: to ONNX by torch's exporters, to TFLite by litert-torch."""
+"""PyTorch's formats: to ONNX by its exporters and back, to TFLite by litert-torch."""
 
 import contextlib
 import io
@@ -19,9 +19,11 @@ from hamerspace.tasks.conversions.onnx_file import (
     is_large,
     metadata_of,
     rename,
+    run_onnx,
+    save_onnx,
 )
 from hamerspace.tasks.example import example_batch
-from hamerspace.tasks.model import Arrays, ModelArtifact, TensorSpec
+from hamerspace.tasks.model import Arrays, ModelArtifact, SourceInfo, TensorSpec
 from hamerspace.tasks.quiet import errors_only
 from hamerspace.tasks.tflite import TfliteModel, name_signature
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FILE = "model.onnx"
+_GRAPH = "graph.onnx"
 _TFLITE = "model.tflite"
 _ENVIRONMENT = "litert-torch"
 
@@ -87,6 +90,50 @@ class TorchExportToOnnx(_ToOnnx):
 
 class TorchScriptToOnnx(_ToOnnx):
     origin = "torchscript"
+
+
+class OnnxToPytorch(Conversion):
+    """Exact, or refused. The artifact keeps the ONNX file, from which the module is made."""
+
+    origin = "onnx"
+    target = "pytorch"
+    modules = ("torch", "onnx", "onnxruntime", "safetensors")
+    extra = "full"
+    distributions = ("torch", "onnx", "onnxruntime")
+    build_modules = ("torch.fx", "onnx.reference", "hamerspace.tasks.onnx_module")
+
+    def refuses(self, source: SourceInfo) -> str | None:
+        if source.format != "onnx":
+            return None
+        if source.details.get("quantized"):
+            return "the model is quantised already, and its integers cannot be trained"
+        if source.details.get("has_subgraphs"):
+            return "it has If, Loop or Scan, which a PyTorch module made of layers has not"
+        return None
+
+    def convert(self, model: ModelArtifact, example: Arrays, workdir: Path) -> ModelArtifact:
+        from hamerspace.tasks.onnx_graph import read_onnx
+        from hamerspace.tasks.onnx_module import build_module
+        from hamerspace.tasks.torch_module import WEIGHTS, NamedModule, write_weights
+
+        if model.metadata.get("external"):
+            raise BuildError("a model of more than one ONNX file is not translated to PyTorch")
+        path = workdir / _GRAPH
+        save_onnx(read_onnx(model), path)
+        inner = build_module(path)
+        names = [spec.name for spec in model.inputs]
+        named = NamedModule(inner, names, [spec.name for spec in model.outputs])
+        batch = example_batch(model.inputs, example)
+        try:
+            found = named.run(batch)
+        except Exception as error:
+            raise BuildError(f"the model does not run in PyTorch: {one_line(error)}") from error
+        check_agreement(
+            model.outputs, run_onnx(model.file("model"), model, batch), found, "PyTorch"
+        )
+        write_weights(inner, workdir / WEIGHTS)
+        metadata = {"onnx": _GRAPH, "weights": WEIGHTS}
+        return ModelArtifact(workdir, "pytorch", model.inputs, model.outputs, metadata).save()
 
 
 class _ToTflite(Conversion):

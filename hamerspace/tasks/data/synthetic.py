@@ -1,6 +1,5 @@
 """Random inputs for a model that comes without data."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,8 @@ def random_data(inputs: tuple[TensorSpec, ...], folder: Path, seed: int, batch_s
         if not spec.shape:
             raise DataError(f"input '{spec.name}' has no batch dimension; random data need one")
     rng = np.random.default_rng(seed)
-    fit = max(MOST_BYTES // max(_row_bytes(inputs), 1), _LEAST_ROWS)
+    row_bytes = sum(spec.sample(1, np.random.default_rng(0)).nbytes for spec in inputs)
+    fit = max(MOST_BYTES // max(row_bytes, 1), _LEAST_ROWS)
     rows, notes = ROWS, tuple[str, ...]()
     if fit < rows:
         rows = fit // batch_size * batch_size or fit
@@ -51,8 +51,3 @@ def random_data(inputs: tuple[TensorSpec, ...], folder: Path, seed: int, batch_s
     }
     made = write_splits(folder, splits, None, notes, batch_size, synthetic=True)
     return made.with_notes((), (WARNING,))
-
-
-def _row_bytes(inputs: Sequence[TensorSpec]) -> int:
-    """Bytes of one row of all inputs."""
-    return sum(spec.sample(1, np.random.default_rng(0)).nbytes for spec in inputs)

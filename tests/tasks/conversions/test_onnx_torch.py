@@ -12,8 +12,8 @@ from hamerspace.compress import TechniqueJob
 from hamerspace.compress.pruning import TECHNIQUE as PRUNING
 from hamerspace.errors import BuildError
 from hamerspace.tasks.conversions import convert
-from hamerspace.tasks.conversions.onnx_torch import OnnxToPytorch
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
+from hamerspace.tasks.conversions.torch import OnnxToPytorch
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module
