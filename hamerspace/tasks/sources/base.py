@@ -48,9 +48,17 @@ class SourceSpec:
         Raises:
             SourceError: It is missing, empty or a folder.
         """
+        return checked_file(self.located("a model file"), "task.source.path")
+
+    def located(self, what: str) -> Path:
+        """The path, resolved against the root, of what a format needs.
+
+        Raises:
+            SourceError: The study names none.
+        """
         if self.path is None:
-            raise SourceError("task.source: this format needs 'path', a model file")
-        return checked_file(self.root / self.path, "task.source.path")
+            raise SourceError(f"task.source: this format needs 'path', {what}")
+        return self.root / self.path
 
 
 class SourceFormat(ABC):

@@ -133,9 +133,7 @@ def _quantized(layer: Any) -> bool:
 
 
 def _checked_folder(spec: SourceSpec) -> Path:
-    if spec.path is None:
-        raise SourceError("task.source: this format needs 'path', the folder of the SavedModel")
-    path = spec.root / spec.path
+    path = spec.located("the folder of the SavedModel")
     checked_file(path / "saved_model.pb", "task.source.path")
     if not (path / "variables").is_dir() and not (path / "fingerprint.pb").is_file():
         raise SourceError(

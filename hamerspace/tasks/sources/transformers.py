@@ -55,9 +55,7 @@ def checked_folder(spec: SourceSpec) -> Path:
     Raises:
         SourceError: It is no folder, or has no ``config.json``.
     """
-    if spec.path is None:
-        raise SourceError("task.source: this format needs 'path', the folder of the model")
-    path = spec.root / spec.path
+    path = spec.located("the folder of the model")
     if not path.is_dir():
         raise SourceError(
             f"task.source.path: {path} is not a folder; name the one with {CONFIG_FILE}"
