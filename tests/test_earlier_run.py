@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hamerspace import Study
-from hamerspace.cli.outcome import outcome_document
+from hamerspace.cli.outcome import print_outcome
 from hamerspace.errors import HamerspaceError
 from hamerspace.outcome.measurement import Measurement
 from hamerspace.report.verdict import verdict
@@ -45,9 +45,10 @@ def test_it_opens_with_all_that_was_found(run):
     assert study.source.size_mb == pytest.approx(0.012019)
 
 
-def test_it_is_shown_as_it_was(run):
+def test_it_is_shown_as_it_was(run, capsys):
     study = Study.load(run)
-    shown = json.loads(json.dumps(outcome_document(study)))
+    print_outcome(study, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
     kept = json.loads((KEPT.parent / "earlier_run.json").read_text())
     assert _as_it_was(shown, kept) == kept
     assert verdict(study.run_data()).headline == (

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hamerspace import _numbers
+from hamerspace._numbers import amount, limit_title
 from hamerspace.cli import completion, options
+from hamerspace.cli.console import console, print_json, print_notes, say
+from hamerspace.quantities import Metric
 
 if TYPE_CHECKING:
     from hamerspace.search.apply import Applied
@@ -40,7 +44,6 @@ def apply(
     With the same model, data and seed as in the search, the files are the same.
     """
     from hamerspace.build.store import Store, default_store_folder
-    from hamerspace.cli.console import print_json, say
     from hamerspace.cli.target import study_of
     from hamerspace.search.apply import apply_recipe, read_recipe
 
@@ -59,9 +62,6 @@ def apply(
 
 
 def _print(applied: "Applied") -> None:
-    from hamerspace._numbers import amount
-    from hamerspace.cli.console import console, print_notes
-
     out = console()
     print_notes(out, applied.warnings, applied.notes)
     out.print(f"{applied.label}: {amount('size_mb', applied.size_mb)}")
@@ -73,10 +73,6 @@ def _print(applied: "Applied") -> None:
 
 def _figures(applied: "Applied") -> list[str]:
     """What was measured, and how each limit fares."""
-    from hamerspace import _numbers
-    from hamerspace._numbers import limit_title
-    from hamerspace.quantities import Metric
-
     measurement = applied.measurement
     assert measurement is not None
     latency, quality = measurement.latency, measurement.quality
@@ -84,32 +80,16 @@ def _figures(applied: "Applied") -> list[str]:
     if latency is not None:
         speed = _numbers.gain("latency_ms", latency.ratio.estimate)
         speed += "" if speed == "same" else " than the source"
-        p50 = _numbers.amount("latency_ms", latency.latency_ms.estimate)
-        lines.append(f"latency {p50} ({speed})")
+        lines.append(f"latency {amount('latency_ms', latency.latency_ms.estimate)} ({speed})")
     if quality is not None:
-        metric = Metric("quality", drop_unit=_numbers.drop_unit(applied.drop_unit))
-        text = _numbers.quality(quality.value, metric)
-        loss = quality.drop
-        drop = _numbers.drop(loss.estimate, loss.low, loss.high, applied.drop_unit)
-        lines.append(f"{applied.metric} {text} (drop {drop})")
+        metric = Metric("quality", drop_unit=applied.drop_unit)
+        drop = _numbers.drop_of(measurement.values(), metric)
+        lines.append(f"{applied.metric} {_numbers.quality(quality.value, metric)} (drop {drop})")
     lines += [f"{limit_title(n)} limit: {v}" for n, v in applied.verdicts.items()]
     return lines
 
 
 def _document(applied: "Applied") -> dict[str, Any]:
-    measured = applied.measurement
-    return {
-        "folder": str(applied.folder),
-        "files": list(applied.files),
-        "label": applied.label,
-        "recipe_id": applied.recipe.id,
-        "parameters": dict(applied.recipe.parameters),
-        "size_mb": applied.size_mb,
-        "measurement": None if measured is None else measured.to_dict(),
-        "source": None if applied.source is None else applied.source.to_dict(),
-        "metric": applied.metric or None,
-        "verdicts": dict(applied.verdicts),
-        "environment": dict(applied.environment),
-        "warnings": list(applied.warnings),
-        "notes": list(applied.notes),
-    }
+    told = {k: v for k, v in vars(applied).items() if k not in ("recipe", "drop_unit")}
+    recipe = {"recipe_id": applied.recipe.id, "parameters": applied.recipe.parameters}
+    return {**told, **recipe, "metric": applied.metric or None}

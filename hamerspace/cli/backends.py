@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamerspace.cli import completion, options
+from hamerspace.cli.console import console, plain_table, print_json, stanzas
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,8 +25,6 @@ def list_backends(context: typer.Context, json: options.Json = False) -> None:
     """List the backends: what is installed, what is not, and how to get it."""
     if context.invoked_subcommand is not None:
         return
-    from hamerspace.cli.console import console, print_json
-
     runtimes, tools = _runtimes(), _tools()
     if json:
         print_json({"backends": runtimes, "environments": tools})
@@ -52,7 +51,6 @@ def install(
     It gets a virtual environment in the user's data folder, or in $HAMERSPACE_DATA, and pip
     installs into it as it is configured.
     """
-    from hamerspace.cli.console import console, print_json
     from hamerspace.environments.install import install as install_environment
 
     install_environment(name, console(stderr=json).print)
@@ -108,8 +106,6 @@ def _tools() -> list[dict[str, Any]]:
 
 def _shown(kind: str, what: str, rows: list[dict[str, Any]], width: int) -> "RenderableType":
     from rich.text import Text
-
-    from hamerspace.cli.console import plain_table, stanzas
 
     if width < _COLUMNS:
         title = (Text(f"{kind}: {what}", style="bold"), ())

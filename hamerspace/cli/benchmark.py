@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamerspace._numbers import amount, number, quality
 from hamerspace.cli import options
+from hamerspace.cli.console import console, plain_table, print_json, print_notes
 
 if TYPE_CHECKING:
     from hamerspace.outcome.measurement import Measurement
@@ -18,13 +20,8 @@ if TYPE_CHECKING:
 )
 def benchmark(target: options.Target, *, json: options.Json = False, **given: Any) -> None:
     """Measure one model, or an exported candidate's folder, as a search would."""
-    from hamerspace.cli.console import console, plain_table, print_json, print_notes
     from hamerspace.cli.target import study_of
-    from hamerspace.search.benchmark import (
-        benchmark_candidate,
-        benchmark_study,
-        is_candidate,
-    )
+    from hamerspace.search.benchmark import benchmark_candidate, benchmark_study, is_candidate
 
     folder = Path(target)
     if is_candidate(folder):
@@ -41,18 +38,8 @@ def benchmark(target: options.Target, *, json: options.Json = False, **given: An
     else:
         result = benchmark_study(study_of(target, given).loaded)
     if json:
-        print_json(
-            {
-                "backend": result.backend,
-                "batch_size": result.deployment.batch_size,
-                "threads": result.deployment.threads,
-                "measurement": result.measurement.to_dict(),
-                "metric": result.metric,
-                "environment": result.environment,
-                "notes": list(result.notes),
-                "warnings": list(result.warnings),
-            }
-        )
+        told = {name: value for name, value in vars(result).items() if name != "deployment"}
+        print_json({**told, **vars(result.deployment)})
         return
     table = plain_table([], show_header=False)
     for name, value in _rows(result.measurement, result.metric):
@@ -72,8 +59,6 @@ def _how(result: "BenchmarkResult") -> str:
 
 
 def _rows(measurement: "Measurement", metric: str | None) -> list[tuple[str, str]]:
-    from hamerspace._numbers import amount, number, quality
-
     latency, judged = measurement.latency, measurement.quality
     rows = [
         ("size", amount("size_mb", measurement.size_mb)),

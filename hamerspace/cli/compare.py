@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamerspace.cli import completion, options
+from hamerspace.cli.console import console, print_json
+from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,8 +31,6 @@ def compare(
     A warning names figures that do not compare, such as latencies of two machines.
     """
     from hamerspace._summary import compared_run
-    from hamerspace.cli.console import print_json
-    from hamerspace.errors import ConfigError
     from hamerspace.report.comparison import compare as side_by_side
     from hamerspace.search.run import Run
 
@@ -44,8 +44,6 @@ def compare(
 
 
 def _print(found: "Comparison") -> None:
-    from hamerspace.cli.console import console
-
     out = console()
     names = [compared.folder for compared in found.runs]
     for warning in found.warnings:
@@ -82,35 +80,23 @@ def _text(value: Any) -> str:
 
 
 def _document(found: "Comparison") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from hamerspace.cli.outcome import confirmed_document
+    from hamerspace.cli.outcome import winner_document
     from hamerspace.report.pareto import pareto_front
 
-    return {
-        "runs": [
+    runs = []
+    for compared, hypervolume in zip(found.runs, found.hypervolumes, strict=True):
+        run = compared.run
+        alike = ("name", "source", "metric", "constraints", "objectives", "environment")
+        own = ("folder", "state", "finished", "search_s", "confirm_s")
+        runs.append(
             {
-                "folder": compared.folder,
-                "name": compared.run.name,
-                "state": compared.state,
-                "finished": compared.finished,
-                "source": asdict(compared.run.source),
-                "metric": asdict(compared.run.metric),
-                "constraints": dict(compared.run.constraints),
-                "objectives": list(compared.run.objectives),
-                "winner": None
-                if compared.run.winner is None
-                else confirmed_document(compared.run, compared.run.winner),
-                "trials": len(compared.run.trials),
-                "feasible": sum(trial.feasible for trial in compared.run.trials),
-                "front": [trial.number for trial in pareto_front(compared.run)],
+                **{name: getattr(compared, name) for name in own},
+                **{name: getattr(run, name) for name in alike},
+                "winner": winner_document(run),
+                "trials": len(run.trials),
+                "feasible": sum(trial.feasible for trial in run.trials),
+                "front": [trial.number for trial in pareto_front(run)],
                 "hypervolume": hypervolume,
-                "search_s": compared.search_s,
-                "confirm_s": compared.confirm_s,
-                "environment": dict(compared.run.environment),
             }
-            for compared, hypervolume in zip(found.runs, found.hypervolumes, strict=True)
-        ],
-        "differences": [asdict(difference) for difference in found.differences],
-        "warnings": list(found.warnings),
-    }
+        )
+    return {"runs": runs, "differences": found.differences, "warnings": found.warnings}

@@ -2,18 +2,15 @@
 
 import json
 import logging
-import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hamerspace._text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
     from rich.table import Table
@@ -45,7 +42,7 @@ def _console_type() -> "type[Console]":
     class VisibleConsole(Console):
         def render(
             self, renderable: "RenderableType", options: "ConsoleOptions | None" = None
-        ) -> "Iterable[Segment]":
+        ) -> Iterable["Segment"]:
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else visible(text), style, control)
 
@@ -101,7 +98,7 @@ def plain_table(whole: Sequence[str], folded: Sequence[str] = (), **style: Any) 
 
 
 def stanzas(
-    rows: "Iterable[tuple[str | Text, Iterable[str | Text]]]", *, indent: int = 0, below: int
+    rows: Iterable[tuple["str | Text", Iterable["str | Text"]]], *, indent: int = 0, below: int
 ) -> "RenderableType":
     """Rows of a table below each other, for terminals where columns would cut their words.
 
@@ -121,15 +118,15 @@ def stanzas(
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=1, default=str) + "\n")
+    """Print one JSON document; numbers that JSON lacks become null.
 
+    Dataclasses and mappings are objects, whatever has no counterpart stands as its text.
+    """
+    from pydantic_core import to_jsonable_python
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    plain = to_jsonable_python(
+        value,
+        inf_nan_mode="null",
+        fallback=lambda other: dict(other) if isinstance(other, Mapping) else str(other),
+    )
+    sys.stdout.write(json.dumps(plain, indent=1) + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import options
-from hamerspace.cli.console import say
+from hamerspace.cli.console import print_json, say
 from hamerspace.cli.ending import heed_interrupt
 
 
@@ -26,7 +26,6 @@ def dashboard(
     It reads the run and never writes to it. With --json one document with the address is printed
     before it serves. Exit codes: 0 ended by Ctrl-C, 2 something given was wrong, 143 terminated.
     """
-    from hamerspace.cli.console import print_json
     from hamerspace.dashboard.server import DashboardServer
 
     try:
@@ -40,7 +39,7 @@ def dashboard(
                         "host": host,
                         "port": server.port,
                         "study": server.study.loaded.config.name,
-                        "run": str(server.study.folder.path),
+                        "run": server.study.folder.path,
                     }
                 )
             else:

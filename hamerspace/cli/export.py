@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import options
+from hamerspace.cli.console import print_json, say
 
 
 def export(
@@ -17,12 +18,11 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a trial's model files, recipe, measurement and predict.py into a folder."""
-    from hamerspace.cli.console import print_json, say
     from hamerspace.study import Study
 
     folder = Study.load(run).export(output, trial)
     files = sorted(path.name for path in folder.iterdir())
     if json:
-        print_json({"folder": str(folder), "files": files})
+        print_json({"folder": folder, "files": files})
     else:
         say(f"{folder}: {', '.join(files)}")

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hamerspace._numbers import amount
 from hamerspace.cli import completion, options
+from hamerspace.cli.console import console, print_json, say
+from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
     from hamerspace.search.starter import Starter
@@ -47,14 +50,11 @@ def init(
 
     The study runs as it stands. Without --data, random data stand in until you load yours.
     """
-    from hamerspace.errors import ConfigError
-
     if (model is None) == (example is None):
         raise ConfigError("init: name a model, or a study that comes along with --example")
     if example is not None:
         _example(example, folder, force=force, as_json=json)
         return
-    from hamerspace.cli.console import print_json
     from hamerspace.cli.target import flags_of
     from hamerspace.config.flags import study_from_flags
     from hamerspace.search.starter import search_command, write_starter
@@ -74,23 +74,19 @@ def init(
 
 
 def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> None:
-    from hamerspace.cli.console import print_json, say
     from hamerspace.search.starter import copy_example, search_command
 
     study = copy_example(name, output, force=force)
     command = search_command(study)
     if as_json:
         files = sorted(path.name for path in study.parent.iterdir())
-        print_json({"folder": str(study.parent), "files": files, "command": command})
+        print_json({"folder": study.parent, "files": files, "command": command})
         return
     say(f"{study.parent}: a copy of the study {name}; run it with")
     say(f"    {command}")
 
 
 def _print(starter: "Starter", command: str) -> None:
-    from hamerspace._numbers import amount
-    from hamerspace.cli.console import console
-
     info, out = starter.info, console()
     made_of = ", ".join(info.op_families) or "no layers with weights"
     out.print(
@@ -110,8 +106,8 @@ def _print(starter: "Starter", command: str) -> None:
 
 def _document(starter: "Starter", command: str) -> dict[str, Any]:
     return {
-        "folder": str(starter.folder),
-        "files": list(starter.files),
+        "folder": starter.folder,
+        "files": starter.files,
         "source": starter.info.to_dict(),
         "space": {"name": starter.space, "why": starter.space_reason},
         "random_data": starter.random_data,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamerspace.cli import options
+from hamerspace.cli.console import console, print_json
 from hamerspace.cli.search import end_without_winner, searching
+from hamerspace.constraints import Constraints
 from hamerspace.errors import HamerspaceError
 
 if TYPE_CHECKING:
@@ -52,7 +54,6 @@ def optimize(
     from hamerspace.cli.target import study_of
     from hamerspace.config.flags import merged
     from hamerspace.config.settings import limits
-    from hamerspace.constraints import Constraints
     from hamerspace.optimizer import OptimizationResult
     from hamerspace.optimizer.optimizer import MODEL_FLAGS, study_flags
     from hamerspace.search.export import new_folder, refuse_unwritable
@@ -94,11 +95,10 @@ def optimize(
 
 
 def _print(result: "OptimizationResult", saved: "SavedModel | None", *, as_json: bool) -> None:
-    from hamerspace.cli.console import console, print_json
     from hamerspace.cli.outcome import outcome_document
 
     if as_json:
-        files = [] if saved is None else [str(path) for path in saved.files]
+        files = () if saved is None else saved.files
         print_json({**outcome_document(result.study), "saved": files})
         return
     out = console()

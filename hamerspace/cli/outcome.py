@@ -1,34 +1,27 @@
 """What a search came to, on a terminal or as JSON."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.text import Text
+
+from hamerspace import _numbers
+from hamerspace._summary import summarize
 from hamerspace.cli.console import console, print_json, print_notes
 from hamerspace.cli.table import final_table
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from hamerspace.outcome.confirmed import Confirmed
-    from hamerspace.outcome.trial import Trial
-    from hamerspace.report.run_data import RunData, Values
-    from hamerspace.report.verdict import Verdict
-    from hamerspace.search.run import Run
+from hamerspace.outcome.confirmed import Confirmed
+from hamerspace.outcome.trial import Trial
+from hamerspace.report.run_data import RunData, Values
+from hamerspace.report.verdict import Verdict, misses, verdict
+from hamerspace.search.run import Run
 
 _COLORS = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "neutral": "bold"}
 
 
-def print_outcome(study: "Run", *, as_json: bool) -> None:
+def print_outcome(study: Run, *, as_json: bool) -> None:
     """Print the table of baselines and winners, how each limit fared, and the verdict."""
     if as_json:
         print_json(outcome_document(study))
         return
-    from rich.text import Text
-
-    from hamerspace._summary import summarize
-    from hamerspace.report.verdict import verdict
-
     run = summarize(study)
     out = console()
     print_notes(out, run.warnings, run.notes)
@@ -46,10 +39,8 @@ def print_outcome(study: "Run", *, as_json: bool) -> None:
     out.print(_last_line(run, judged), soft_wrap=not out.is_terminal)
 
 
-def _findings(run: "RunData", judged: "Verdict") -> list[str]:
+def _findings(run: RunData, judged: Verdict) -> list[str]:
     """How many trials there were, how the winner fares with each limit, or what comes nearest."""
-    from hamerspace.report.verdict import misses
-
     lines = []
     if run.trials:
         kept = sum(trial.feasible for trial in run.trials)
@@ -66,10 +57,8 @@ def _findings(run: "RunData", judged: "Verdict") -> list[str]:
     return lines
 
 
-def _last_line(run: "RunData", judged: "Verdict") -> "Text":
+def _last_line(run: RunData, judged: Verdict) -> Text:
     """The source beside the winner; the verdict in words where there is no winner."""
-    from rich.text import Text
-
     color = _COLORS[judged.tone]
     winner = run.winner
     if winner is None:
@@ -80,9 +69,7 @@ def _last_line(run: "RunData", judged: "Verdict") -> "Text":
     return Text.assemble(f"source {source} -> ", (text, color))
 
 
-def _figures(run: "RunData", values: "Values") -> str:
-    from hamerspace import _numbers
-
+def _figures(run: RunData, values: Values) -> str:
     parts = [
         _numbers.with_unit(key, values.get(key), run.metric) for key in ("size_mb", "latency_ms")
     ]
@@ -91,10 +78,8 @@ def _figures(run: "RunData", values: "Values") -> str:
     return ", ".join(parts)
 
 
-def _confirmed(winner: "Confirmed") -> str:
+def _confirmed(winner: Confirmed) -> str:
     """Whether fresh processes and unseen data bear the winner out."""
-    from hamerspace import _numbers
-
     for fate in ("missed", "not shown"):
         limits = [_numbers.limit_title(n) for n, v in winner.verdicts.items() if v == fate]
         if limits:
@@ -102,47 +87,40 @@ def _confirmed(winner: "Confirmed") -> str:
     return "confirmed"
 
 
-def outcome_document(study: "Run") -> dict[str, Any]:
-    """Everything that a run has found, as one JSON value."""
-    from hamerspace._summary import summarize
-
+def outcome_document(study: Run) -> dict[str, Any]:
+    """Everything that a run has found, for :func:`~hamerspace.cli.console.print_json`."""
     run = summarize(study)
-    winner = run.winner
+    alike = "name source metric constraints objectives source_is_best nearest stopped_because"
+    alike += " warnings notes"
     return {
-        "name": run.name,
-        "folder": str(study.folder.path),
-        "source": asdict(run.source),
-        "metric": asdict(run.metric),
-        "constraints": dict(run.constraints),
-        "objectives": list(run.objectives),
-        "winner": None if winner is None else confirmed_document(run, winner),
-        "confirmed": [confirmed_document(run, c) for c in run.confirmed],
+        **{name: getattr(run, name) for name in alike.split()},
+        "folder": study.folder.path,
+        "winner": winner_document(run),
+        "confirmed": [_confirmed_document(run, c) for c in run.confirmed],
         "front": list(study.front()),
-        "source_is_best": run.source_is_best,
-        "nearest": [asdict(n) for n in run.nearest],
         "trials": [_trial_document(trial) for trial in run.trials],
-        "stopped_because": run.stopped_because,
-        "warnings": list(run.warnings),
-        "notes": list(run.notes),
-        "report": str(study.folder.report) if study.folder.report.exists() else None,
-        "best": None if winner is None else str(study.folder.best),
+        "report": study.folder.report if study.folder.report.exists() else None,
+        "best": None if run.winner is None else study.folder.best,
     }
 
 
-def confirmed_document(run: "RunData", confirmed: "Confirmed") -> dict[str, Any]:
-    """A candidate that was confirmed, as one JSON value."""
+def winner_document(run: RunData) -> dict[str, Any] | None:
+    """What a run's winner was confirmed with, for :func:`~hamerspace.cli.console.print_json`."""
+    return None if run.winner is None else _confirmed_document(run, run.winner)
+
+
+def _confirmed_document(run: RunData, confirmed: Confirmed) -> dict[str, Any]:
     return {
         "number": confirmed.number,
         "label": run.labels[confirmed.number],
         "recipe_id": confirmed.recipe_id,
         "values": confirmed.measurement.values(),
-        "verdicts": dict(confirmed.verdicts),
+        "verdicts": confirmed.verdicts,
         "winner": confirmed.number == run.chosen,
     }
 
 
-def _trial_document(trial: "Trial") -> dict[str, Any]:
+def _trial_document(trial: Trial) -> dict[str, Any]:
     told = "number recipe_id label parameters ended_at reason feasible origin values violations"
     told += " seconds started_s finished_s default_of choices"
-    found = {name: getattr(trial, name) for name in told.split()}
-    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in found.items()}
+    return {name: getattr(trial, name) for name in told.split()}

@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from hamerspace._numbers import amount, limit_title, limit_value, number
 from hamerspace.cli import options
+from hamerspace.cli.console import console, print_json, print_notes, stanzas
+from hamerspace.quantities import Metric
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +31,6 @@ def plan(target: options.Target, *, json: options.Json = False, **given: Any) ->
     trials and promise nothing.
     """
     from hamerspace.build.store import Store, default_store_folder
-    from hamerspace.cli.console import print_json
     from hamerspace.cli.target import study_of
     from hamerspace.search.plan import plan_search
 
@@ -42,8 +44,6 @@ def plan(target: options.Target, *, json: options.Json = False, **given: Any) ->
 
 
 def _print(found: "Plan") -> None:
-    from hamerspace._numbers import amount
-    from hamerspace.cli.console import console, print_notes
     from hamerspace.space.describe import mask_text
 
     out = console()
@@ -73,8 +73,6 @@ def _print(found: "Plan") -> None:
 def _table(found: "Plan", width: int) -> "RenderableType":
     from rich.table import Table
 
-    from hamerspace._numbers import number
-
     if width < _COLUMNS:
         return _stanzas(found)
     wide = width >= _ONE_LINE
@@ -102,9 +100,6 @@ def _table(found: "Plan", width: int) -> "RenderableType":
 def _stanzas(found: "Plan") -> "RenderableType":
     from rich.text import Text
 
-    from hamerspace._numbers import number
-    from hamerspace.cli.console import stanzas
-
     def row(position: int, entry: "Planned") -> tuple[Text, list[Text]]:
         figures = (
             f"latency x{entry.latency_ratio:.2f}, size x{entry.size_ratio:.2f}, "
@@ -127,42 +122,19 @@ def _what(entry: "Planned") -> str:
 
 
 def _misses(entry: "Planned") -> list[str]:
-    from hamerspace._numbers import limit_title, limit_value
-    from hamerspace.quantities import Metric
-
     points = Metric("quality")
     return [f"{limit_title(n)} {limit_value(n, v, points)}" for n, v in entry.misses.items()]
 
 
 def _document(found: "Plan") -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "source": found.source.to_dict(),
-        "space": {
-            "name": found.space,
-            "why": found.space_reason,
-            "recipes": found.recipes,
-        },
+        "space": {"name": found.space, "why": found.space_reason, "recipes": found.recipes},
         "constraints": found.constraints.limits(),
-        "judged": list(found.judged),
-        "first": [
-            {
-                "label": entry.label,
-                "recipe_id": entry.recipe.id,
-                "parameters": dict(entry.recipe.parameters),
-                "origin": entry.origin,
-                "default_of": entry.default_of,
-                "learned_from": entry.learned_from,
-                "latency_ratio": entry.latency_ratio,
-                "size_ratio": entry.size_ratio,
-                "drop_points": entry.drop_points,
-                "misses": dict(entry.misses),
-            }
-            for entry in found.first
-        ],
-        "masked": [asdict(mask) for mask in found.masks],
+        "judged": found.judged,
+        "first": found.first,
+        "masked": found.masks,
         "judged_by": found.judged_by,
-        "warnings": list(found.warnings),
-        "notes": list(found.notes),
+        "warnings": found.warnings,
+        "notes": found.notes,
     }

@@ -1,7 +1,13 @@
 """How a search goes on: a live display on a terminal, plain lines elsewhere."""
 
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from hamerspace.cli.console import console, say
 from hamerspace.cli.ending import refuse_signalled
@@ -9,15 +15,11 @@ from hamerspace.outcome.record import Record
 from hamerspace.progress import Progress
 from hamerspace.progress.count import cells, fate
 from hamerspace.recipe import Recipe
+from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
-    from hamerspace.search.run import Run
-
-
-def progress_display(run: "Run") -> "TerminalProgress":
+def progress_display(run: Run) -> "TerminalProgress":
     """The display that suits standard error: standard output is for the outcome alone."""
     return LiveProgress(run) if sys.stderr.isatty() else PlainProgress(run)
 
@@ -65,10 +67,8 @@ class PlainProgress(TerminalProgress):
 class LiveProgress(TerminalProgress):
     """A table of the latest trials under a bar, renewed in place."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__(run)
-        from rich.live import Live
-
         self._console = console(stderr=True)
         self._live = Live(
             console=self._console,
@@ -90,12 +90,7 @@ class LiveProgress(TerminalProgress):
         self._live.stop()
         super()._say(text)
 
-    def _render(self) -> "RenderableType":
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
+    def _render(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=self.trials, completed=self.done, width=self._console.width // 4)
         head.add_row(bar, f"{self.done}/{self.trials} trials", f"{self.time_left()} left")
@@ -108,11 +103,8 @@ class LiveProgress(TerminalProgress):
             parts.append(Text(f"front  {count} candidate{'' if count == 1 else 's'}"))
         return Group(*parts)
 
-    def _trials(self) -> "RenderableType":
+    def _trials(self) -> RenderableType:
         """The latest trials, a line for each."""
-        from rich.table import Table
-        from rich.text import Text
-
         table = Table(box=None, header_style="dim", pad_edge=False, expand=True)
         table.add_column("trial", no_wrap=True)
         table.add_column("recipe", no_wrap=True, ratio=2)
@@ -124,8 +116,6 @@ class LiveProgress(TerminalProgress):
         return table
 
 
-def _line(name: str, text: str, style: str) -> "RenderableType":
+def _line(name: str, text: str, style: str) -> RenderableType:
     """One line, cut where the terminal ends."""
-    from rich.text import Text
-
     return Text(f"{name}  {text}".rstrip(), style=style, no_wrap=True, overflow="ellipsis")

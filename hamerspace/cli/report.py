@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hamerspace.cli import options
+from hamerspace.cli.console import print_json, say
 
 
 def report(
@@ -21,15 +22,14 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Write the report of a run, finished or not, as HTML, Markdown and PNG figures."""
-    from hamerspace.cli.console import print_json, say
     from hamerspace.study import Study
 
     study = Study.load(run)
     pictures = [] if figures is None else study.save_figures(figures)
     written = {
-        "report": str(study.report(output)),
-        "markdown": None if markdown is None else str(study.report_markdown(markdown, pictures)),
-        "figures": [str(path) for path in pictures],
+        "report": study.report(output),
+        "markdown": None if markdown is None else study.report_markdown(markdown, pictures),
+        "figures": pictures,
     }
     if json:
         print_json(written)

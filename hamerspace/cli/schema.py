@@ -1,12 +1,15 @@
 """``hamerspace schema``."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hamerspace._files import write_text
 from hamerspace.cli import completion
 from hamerspace.cli.console import say
+from hamerspace.errors import ConfigError, did_you_mean
 
 _KINDS = ("study", "space")
 
@@ -29,12 +32,8 @@ def schema(
     An editor with a YAML language server takes it where the first line of the YAML file is
     '# yaml-language-server: $schema=study.schema.json', the name being that of the written file.
     """
-    import json
-
-    from hamerspace._files import write_text
     from hamerspace.config.space import space_schema
     from hamerspace.config.study import study_schema
-    from hamerspace.errors import ConfigError, did_you_mean
 
     if kind not in _KINDS:
         raise ConfigError(f"schema: there is no schema of '{kind}'{did_you_mean(kind, _KINDS)}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hamerspace.cli import completion, options
+from hamerspace.cli.console import console, plain_table, print_json, stanzas
+from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
     from hamerspace.config.space import SpaceConfig
@@ -33,10 +35,8 @@ def spaces(
     **given: Any,
 ) -> None:
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
-    from hamerspace.cli.console import console, print_json
     from hamerspace.config.loading import parse_space_file
     from hamerspace.config.study import AUTO_SPACE
-    from hamerspace.errors import ConfigError
     from hamerspace.space import find_space_file, list_space_files
 
     if space == AUTO_SPACE and model is None:
@@ -65,10 +65,7 @@ def _document(config: "SpaceConfig", built: "Space | None") -> dict[str, Any]:
     told["parameters"] = list(config.parameters)
     if built is not None:
         told["recipes"] = built.count()
-        told["masked"] = [
-            {"parameter": m.parameter, "values": list(m.values), "reason": m.reason}
-            for m in built.masks
-        ]
+        told["masked"] = built.masks
     return told
 
 
@@ -77,7 +74,6 @@ def _count(recipes: int | None) -> str:
 
 
 def _explain(config: "SpaceConfig", built: "Space | None") -> None:
-    from hamerspace.cli.console import console, plain_table, stanzas
     from hamerspace.space.describe import declared_text, mask_text, offered_parameters
 
     out = console()
@@ -102,11 +98,7 @@ def _explain(config: "SpaceConfig", built: "Space | None") -> None:
         out.print(f"  left out: {mask_text(mask)}")
 
 
-def _for_model(
-    names: list[str],
-    model: str,
-    given: Mapping[str, Any],
-) -> dict[str, "Space"]:
+def _for_model(names: list[str], model: str, given: Mapping[str, Any]) -> dict[str, "Space"]:
     """The spaces as they come out for one model."""
     from hamerspace.build.store import Store, default_store_folder
     from hamerspace.cli.target import study_of

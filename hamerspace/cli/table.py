@@ -1,17 +1,15 @@
 """The final table, fitted to the width of the terminal."""
 
-from typing import TYPE_CHECKING
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from hamerspace import _numbers
 from hamerspace._numbers import ABSENT
+from hamerspace.cli.console import stanzas
 from hamerspace.quantities import BY_NAME
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
-
-    from hamerspace.report.run_data import RunData
-    from hamerspace.report.tables import Model
+from hamerspace.report.run_data import RunData
+from hamerspace.report.tables import Model, final_models, final_rows
 
 # Of these widths in characters, the figures of a row fit beside its names without wrapping.
 _WITH_MEMORY = 90
@@ -21,7 +19,7 @@ _WITH_COLUMNS = 56
 _FIGURES_ON_ONE_LINE = 96
 
 
-def final_table(run: "RunData", width: int) -> "RenderableType":
+def final_table(run: RunData, width: int) -> RenderableType:
     """The source, the baselines and the confirmed candidates; figures never wrap.
 
     Where every name and verdict fits beside the figures, a model takes one line. Otherwise it
@@ -33,10 +31,6 @@ def final_table(run: "RunData", width: int) -> "RenderableType":
         run: What to show.
         width: Of the terminal, in characters.
     """
-    from rich.table import Table
-
-    from hamerspace.report.tables import final_models
-
     models = final_models(run)
     if width < _WITH_COLUMNS:
         return _stanzas(run, models)
@@ -58,12 +52,8 @@ def final_table(run: "RunData", width: int) -> "RenderableType":
     return table
 
 
-def _stanzas(run: "RunData", models: "list[Model]") -> "RenderableType":
+def _stanzas(run: RunData, models: list[Model]) -> RenderableType:
     """A model's name, its verdict and its figures below each other."""
-    from rich.text import Text
-
-    from hamerspace.cli.console import stanzas
-    from hamerspace.report.tables import final_rows
 
     def figures(row: dict[str, str]) -> list[str]:
         return [f"{k} {row[k]}" for k in ("drop", "latency", "size") if row[k] != ABSENT]
@@ -73,16 +63,16 @@ def _stanzas(run: "RunData", models: "list[Model]") -> "RenderableType":
     return stanzas(lines, below=2)
 
 
-def _style(model: "Model") -> str:
+def _style(model: Model) -> str:
     return "green" if model.winner else ""
 
 
-def _verdict(model: "Model") -> str:
+def _verdict(model: Model) -> str:
     """The verdict; the source's would only repeat its name."""
     return model.verdict if model.verdict != "source" else ""
 
 
-def _heads(run: "RunData", width: int) -> dict[str, str]:
+def _heads(run: RunData, width: int) -> dict[str, str]:
     """Key of a figure to the head of its column."""
     heads = {
         "quality": run.metric.name,
@@ -98,10 +88,8 @@ def _heads(run: "RunData", width: int) -> dict[str, str]:
     return heads
 
 
-def _figure(key: str, run: "RunData", model: "Model", *, one_line: bool) -> "Text":
+def _figure(key: str, run: RunData, model: Model, *, one_line: bool) -> Text:
     """A figure and, where there is one, its ratio or interval; the drop's unit is in its head."""
-    from rich.text import Text
-
     values, extra = model.values, ""
     if key == "quality":
         main = _numbers.quality(values.get("quality"), run.metric)
@@ -118,7 +106,5 @@ def _figure(key: str, run: "RunData", model: "Model", *, one_line: bool) -> "Tex
     return Text(f"{main} {extra}".rstrip()) if one_line else _two_lines(main, extra)
 
 
-def _two_lines(main: str, extra: str) -> "Text":
-    from rich.text import Text
-
+def _two_lines(main: str, extra: str) -> Text:
     return Text.assemble(main, "\n", (extra, "dim")) if extra else Text(main)

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamerspace.cli import options
+from hamerspace.config.flags import StudyFlags, merged
+from hamerspace.config.hardware import hardware_flags
+from hamerspace.config.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from hamerspace.config.flags import StudyFlags
     from hamerspace.study import Study
 
 
-def flags_of(given: Mapping[str, Any]) -> "StudyFlags":
+def flags_of(given: Mapping[str, Any]) -> StudyFlags:
     """The flags of a study among the arguments of a command; what is not given is left out.
 
     A target hardware stands for several flags, which others go over.
@@ -22,10 +24,6 @@ def flags_of(given: Mapping[str, Any]) -> "StudyFlags":
     Raises:
         ConfigError: The hardware is unknown, or a list of objectives is empty.
     """
-    from hamerspace.config.flags import merged
-    from hamerspace.config.hardware import hardware_flags
-    from hamerspace.config.settings import SETTINGS
-
     own = {name: value for name, value in given.items() if name in SETTINGS}
     own["objectives"] = options.words("--objectives", given.get("objectives"))
     if given.get("no_history"):
@@ -39,7 +37,7 @@ def study_of(
     *,
     out: Path | None = None,
     storage: str | None = None,
-    before: "StudyFlags | None" = None,
+    before: StudyFlags | None = None,
 ) -> "Study":
     """The study of a file, with flags over it, or one made of a model and flags.
 
@@ -54,7 +52,6 @@ def study_of(
         ConfigError: The file or a flag is wrong.
         BackendUnavailableError: There is no such backend.
     """
-    from hamerspace.config.flags import merged
     from hamerspace.study import Study
 
     inputs = given["inputs"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from hamerspace import _numbers
 from hamerspace.build.store import Store
@@ -56,7 +57,7 @@ class Applied:
     measurement: Measurement | None = None
     source: Measurement | None = None
     metric: str = ""
-    drop_unit: str = ""
+    drop_unit: Literal["points", "%"] = "points"
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from hamerspace.build.store import Store
 from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints, violation
-from hamerspace.recipe import KnownRecipe, Mask, Recipe
+from hamerspace.recipe import KnownRecipe, Mask, Scalar
 from hamerspace.search.caution import smallest_of_hits, too_few_rows
 from hamerspace.search.history import history_of, recall_for
 from hamerspace.search.prepared import Prepared
@@ -23,8 +23,9 @@ class Planned:
     """One of the first recipes, and what to expect of it.
 
     Attributes:
-        recipe: What would be tried.
-        label: Its short name.
+        label: Short name of the recipe that would be tried.
+        recipe_id: Its id.
+        parameters: Its parameters.
         origin: ``baseline``, ``default``, ``history`` or ``known``.
         default_of: The single tool whose own default it is; empty where it is none.
         learned_from: The earlier study that found it; empty where none did.
@@ -34,8 +35,9 @@ class Planned:
         misses: Limit to the value that is expected to miss it, in the limit's unit.
     """
 
-    recipe: Recipe
     label: str
+    recipe_id: str
+    parameters: Mapping[str, Scalar]
     origin: str
     default_of: str
     learned_from: str
@@ -151,8 +153,9 @@ def _planned(
         if name in limits and violation(foreseen[name], limits[name]) > 0
     }
     return Planned(
-        entry.recipe,
         recipe_label(entry.recipe, stored_precisions(source)),
+        entry.recipe.id,
+        entry.recipe.parameters,
         entry.origin,
         entry.default_of,
         entry.learned_from,
