@@ -52,9 +52,14 @@ def study_from_flags(
     source: dict[str, Any] = {"builder" if builds else "path": model}
     if inputs:
         source["inputs"] = dict(_parse_input(text) for text in inputs)
-    stem = model.partition(":")[0] if builds else Path(model).stem
-    name = re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip("-._") or "study"
-    return _apply({"name": name, "task": {"source": source}}, Path.cwd(), None, trust_pickle, flags)
+    values = {"name": study_name(model), "task": {"source": source}}
+    return _apply(values, Path.cwd(), None, trust_pickle, flags)
+
+
+def study_name(model: str) -> str:
+    """Name of a study of a model file, or of what ``module:function`` builds."""
+    stem = model.partition(":")[0] if _is_reference(model) else Path(model).stem
+    return re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip("-._") or "study"
 
 
 def override(loaded: LoadedStudy, *, trust_pickle: bool | None = None, **flags: Any) -> LoadedStudy:

@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self, TypedDict
+from typing import Any, TypedDict
 
 import numpy.typing as npt
 
@@ -56,64 +55,52 @@ class Options(TypedDict, total=False):
     store: Store
 
 
-@dataclass(frozen=True)
-class Given:
-    """The same with defaults, checked."""
+def refuse_wrong(options: Options) -> None:
+    """Refuse options that say nothing, or two things at once.
 
-    data: str | Path | Data | None = None
-    validate: Validate | None = None
-    direction: str | None = None
-    metric: str | None = None
-    output: str | None = None
-    batch_size: int | None = None
-    dtype: str = "float32"
-    name: str | None = None
-    out: str | Path | None = None
-    store: Store | None = None
+    Raises:
+        ConfigError: One is unknown, or two contradict each other.
+    """
+    names = Options.__annotations__
+    for name in options:
+        if name not in names:
+            raise ConfigError(f"unknown option '{name}'{did_you_mean(name, names)}")
+    validate = options.get("validate")
+    if validate is not None and options.get("metric") is not None:
+        raise ConfigError("validate and metric both say what quality means; give one of them")
+    if validate is not None and not callable(validate):
+        raise ConfigError("validate: give a function of outputs and labels")
 
-    @classmethod
-    def of(cls, options: Options) -> Self:
-        """Check the options.
 
-        Raises:
-            ConfigError: One is unknown, or two contradict each other.
-        """
-        names = {f.name for f in fields(cls)}
-        for name in options:
-            if name not in names:
-                raise ConfigError(f"unknown option '{name}'{did_you_mean(name, names)}")
-        given = cls(**options)
-        if given.validate is not None and given.metric is not None:
-            raise ConfigError("validate and metric both say what quality means; give one of them")
-        if given.validate is not None and not callable(given.validate):
-            raise ConfigError("validate: give a function of outputs and labels")
-        return given
+def task_flags(
+    options: Options, names: Sequence[str], specs: Sequence[TensorSpec], folder: Path
+) -> StudyFlags:
+    """How a model is judged, as flags of a study.
 
-    def flags(self, names: Sequence[str], specs: Sequence[TensorSpec], folder: Path) -> StudyFlags:
-        """The flags of a study.
+    Args:
+        options: What the user gave.
+        names: Of the model's inputs, where they are known.
+        specs: Its inputs, as far as they are declared.
+        folder: Data in memory are written into it.
 
-        Args:
-            names: Of the model's inputs, where they are known.
-            specs: Its inputs, as far as they are declared.
-            folder: Data in memory are written into it.
-
-        Raises:
-            ConfigError: The data are no arrays.
-        """
-        metric, direction, data = self.metric, self.direction, self.data
-        if self.validate is not None:
-            metric, direction = keep_function(self.validate), direction or "maximize"
-        if data is not None and not isinstance(data, str | Path):
-            data = save_data(data, names, folder)
-        rows = specs[0].shape[0] if specs else None
-        return {
-            "data": None if data is None else str(data),
-            "metric": metric,
-            "direction": direction,
-            "output": self.output,
-            "batch_size": self.batch_size or rows,
-            "name": self.name,
+    Raises:
+        ConfigError: The data are no arrays.
+    """
+    flags: StudyFlags = {name: options.get(name) for name in ("metric", "direction", "output")}
+    validate, data = options.get("validate"), options.get("data")
+    if validate is not None:
+        flags |= {
+            "metric": keep_function(validate),
+            "direction": flags["direction"] or "maximize",
         }
+    if data is not None and not isinstance(data, str | Path):
+        data = save_data(data, names, folder)
+    rows = specs[0].shape[0] if specs else None
+    return {
+        **flags,
+        "data": None if data is None else str(data),
+        "batch_size": options.get("batch_size") or rows,
+    }
 
 
 def declared_inputs(

@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import re
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +16,7 @@ from hamerspace.config.flags import (
     merged,
     override,
     study_from_flags,
+    study_name,
 )
 from hamerspace.config.hardware import hardware_flags
 from hamerspace.config.loading import load_study
@@ -25,11 +25,12 @@ from hamerspace.constraints import Constraints
 from hamerspace.errors import ConfigError
 from hamerspace.optimizer import in_memory
 from hamerspace.optimizer.given import (
-    Given,
     InputShapes,
     Options,
     declared_inputs,
     flag_of,
+    refuse_wrong,
+    task_flags,
 )
 from hamerspace.optimizer.result import OptimizationResult
 from hamerspace.optimizer.study_file import write_study_file
@@ -37,6 +38,7 @@ from hamerspace.progress import StudyListener
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.suffixes import able_backends, refuse_suffix
 from hamerspace.study import Study
+from hamerspace.tasks.model import TensorSpec
 
 MakeStudy = Callable[[Path, StudyFlags], LoadedStudy]
 """Makes a study from a folder for what lies in memory, and flags."""
@@ -113,11 +115,10 @@ class Optimizer:
             raise ConfigError(f"model: a {type(model).__name__} is no torch.nn.Module and no path")
         if hasattr(model, "save_pretrained") and hasattr(model, "config"):
             return cls._of(model, input_shape, options, (), in_memory.save_pretrained)
-        given = Given.of(options)
-        names = _arguments(model.forward, _held(input_shape, given))
+        names = _arguments(model.forward, _held(input_shape, options))
 
         def write(module: Any, folder: Path) -> Path:
-            example = _example(names, input_shape, given)
+            example = _example(names, input_shape, options)
             return in_memory.save_torch_module(module, example, folder)
 
         return cls._of(model, input_shape, options, names, write)
@@ -277,12 +278,13 @@ class Optimizer:
         trust_pickle: bool = False,
     ) -> Self:
         """Of a model in memory that ``write`` writes to a file; without it, of a file."""
-        given = Given.of(options)
-        specs = declared_inputs(input_shape, names, given.dtype)
-        name = given.name or _plain(_stem(str(model)) if write is None else type(model).__name__)
+        refuse_wrong(options)
+        specs = _specs(input_shape, names, options)
+        place = str(model) if write is None else type(model).__name__
+        name = options.get("name") or study_name(place)
 
         def make(folder: Path, flags: StudyFlags) -> LoadedStudy:
-            task = given.flags(names, specs, folder)
+            task = task_flags(options, names, specs, folder)
             own = {"name": name, "weights": None if weights is None else str(weights)}
             return study_from_flags(
                 str(model if write is None else write(model, folder)),
@@ -291,9 +293,8 @@ class Optimizer:
                 **merged(MODEL_FLAGS, task, own, flags),
             )
 
-        in_memory_data = given.data is not None and not isinstance(given.data, str | Path)
-        writes = write is not None or in_memory_data
-        return cls(make, name, given.out, given.store, writes=writes)
+        writes = write is not None or not isinstance(options.get("data"), str | Path | None)
+        return cls(make, name, options.get("out"), options.get("store"), writes=writes)
 
 
 def study_flags(goal: OptimizationGoal | str | None, constraints: Constraints | None) -> StudyFlags:
@@ -330,21 +331,26 @@ def _arguments(forward: Callable[..., Any], held: Collection[str]) -> tuple[str,
     )
 
 
-def _held(input_shape: InputShapes | None, given: Given) -> set[str]:
+def _held(input_shape: InputShapes | None, options: Options) -> set[str]:
     """Names of what the data in memory, or the declared shapes, hold."""
     shapes = set(input_shape) if isinstance(input_shape, Mapping) else set()
-    return (shapes | in_memory.names_of(given.data)) - {"labels"}
+    return (shapes | in_memory.names_of(options.get("data"))) - {"labels"}
+
+
+def _specs(
+    input_shape: InputShapes | None, names: tuple[str, ...], options: Options
+) -> tuple[TensorSpec, ...]:
+    return declared_inputs(input_shape, names, options.get("dtype", "float32"))
 
 
 def _example(
-    names: tuple[str, ...], input_shape: InputShapes | None, given: Given
+    names: tuple[str, ...], input_shape: InputShapes | None, options: Options
 ) -> dict[str, Any]:
     """Two rows of every input, from the data in memory or of the declared shapes."""
-    specs = {spec.name: spec for spec in declared_inputs(input_shape, names, given.dtype)}
-    rng = np.random.default_rng(0)
-    example = {name: spec.sample(2, rng) for name, spec in specs.items()}
-    if isinstance(given.data, Mapping | tuple):
-        example |= in_memory.example_of(given.data, names, 2)
+    rng, data = np.random.default_rng(0), options.get("data")
+    example = {spec.name: spec.sample(2, rng) for spec in _specs(input_shape, names, options)}
+    if isinstance(data, Mapping | tuple):
+        example |= in_memory.example_of(data, names, 2)
     missing = [name for name in names if name not in example]
     if missing:
         raise ConfigError(
@@ -352,11 +358,3 @@ def _example(
             f"{', '.join(missing)}; give it, or data in memory under that name"
         )
     return {name: example[name] for name in names}
-
-
-def _stem(place: str) -> str:
-    return place.partition(":")[0] if ":" in place else Path(place).stem
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._") or "study"

@@ -14,6 +14,7 @@ from hamerspace.outcome.confirmed import Confirmed, Verdict
 from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import cost
+from hamerspace.search.export import new_folder
 from hamerspace.search.saving import copy_model, model_file, refuse_sources, save_candidate
 from hamerspace.search.suffixes import backends_for, technique_formats
 from hamerspace.study import Study
@@ -137,9 +138,7 @@ class OptimizationResult:
         Raises:
             RunFolderError: The folder is taken or cannot be written.
         """
-        target = Path(folder).resolve()
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise RunFolderError(f"{target} is there already; name a new folder")
+        target = new_folder(folder)
         try:
             shutil.copytree(self.study.folder.path, target, dirs_exist_ok=True)
         except OSError as error:

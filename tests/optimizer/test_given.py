@@ -3,7 +3,7 @@ import pytest
 
 from hamerspace.config.study import QualitySection
 from hamerspace.errors import ConfigError
-from hamerspace.optimizer.given import Given, declared_inputs, flag_of, keep_function
+from hamerspace.optimizer.given import declared_inputs, flag_of, keep_function, refuse_wrong
 from hamerspace.tasks.metrics.resolve import resolve_metric
 
 
@@ -35,11 +35,11 @@ def test_what_is_no_shape_is_refused(shapes, names, message):
 
 def test_options_that_contradict_or_are_unknown_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="unknown option 'dta'; did you mean 'data'"):
-        Given.of({"dta": 1})
+        refuse_wrong({"dta": 1})
     with pytest.raises(ConfigError, match="validate and metric both"):
-        Given.of({"validate": max, "metric": "accuracy"})
+        refuse_wrong({"validate": max, "metric": "accuracy"})
     with pytest.raises(ConfigError, match="a function of outputs and labels"):
-        Given.of({"validate": "accuracy"})
+        refuse_wrong({"validate": "accuracy"})
 
 
 def test_a_function_is_found_again_and_shows_its_name(tmp_path):
