@@ -254,19 +254,19 @@ def test_space_of_search_spaces_is_valid(tmp_path: Path) -> None:
 
 
 def test_parameters_are_all_listed() -> None:
-    from hamerspace.space import list_space_files
+    from hamerspace.config.packaged import packaged_spaces
     from hamerspace.space.describe import offered_parameters
 
     text = (ROOT / "docs" / "search-spaces.md").read_text()
     listed = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", text, re.MULTILINE))
-    assert listed - set(list_space_files()) == set(offered_parameters())
+    assert listed - set(packaged_spaces()) == set(offered_parameters())
 
 
 def test_packaged_spaces_are_all_listed() -> None:
-    from hamerspace.space import list_space_files
+    from hamerspace.config.packaged import packaged_spaces
 
     text = (ROOT / "docs" / "search-spaces.md").read_text()
-    for name in list_space_files():
+    for name in packaged_spaces():
         assert f"| `{name}` |" in text
 
 

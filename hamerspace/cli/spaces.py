@@ -8,6 +8,7 @@ import typer
 
 from hamerspace.cli import completion, options
 from hamerspace.cli.console import console, plain_table, print_json, stanzas
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def spaces(
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
     from hamerspace.config.loading import parse_space_file
     from hamerspace.config.study import AUTO_SPACE
-    from hamerspace.space import find_space_file, list_space_files
+    from hamerspace.space import find_space_file
 
     if space == AUTO_SPACE and model is None:
         raise ConfigError("which space auto takes follows from the model; give --model")
-    names = [space] if space else list(list_space_files())
+    names = [space] if space else list(packaged_spaces())
     built: dict[str, Space] = {}
     if model is not None:
         built = _for_model(names, model, given)

@@ -5,7 +5,6 @@ from hamerspace.space.catalog import (
     ARM_MACHINES,
     choose_space,
     find_space_file,
-    list_space_files,
     space_texts,
 )
 from hamerspace.space.goals import narrow, refuse_idle_goal
@@ -17,7 +16,6 @@ __all__ = [
     "assemble_space",
     "choose_space",
     "find_space_file",
-    "list_space_files",
     "narrow",
     "refuse_idle_goal",
     "space_texts",

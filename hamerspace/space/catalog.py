@@ -11,11 +11,6 @@ ARM_MACHINES = ("aarch64", "arm64")
 """What ``platform.machine()`` says on ARM."""
 
 
-def list_space_files() -> dict[str, Path]:
-    """Name to path of every space that comes with Hamerspace."""
-    return packaged_spaces()
-
-
 def find_space_file(name: str, root: Path) -> Path:
     """The file of a space given by name, or by a path relative to ``root``.
 
@@ -27,7 +22,7 @@ def find_space_file(name: str, root: Path) -> Path:
         if not path.is_file():
             raise ConfigError(f"space: no file {path}")
         return path
-    known = list_space_files()
+    known = packaged_spaces()
     if name not in known:
         raise ConfigError(f"space: unknown space '{name}'{did_you_mean(name, known)}")
     return known[name]
@@ -57,5 +52,5 @@ def choose_space(source: SourceInfo, hardware: str, machine: str) -> tuple[str, 
 def space_texts(name: str, root: Path) -> list[str]:
     """The text behind a space; for ``auto``, of all that it may take."""
     if name == AUTO_SPACE:
-        return [path.read_text() for path in list_space_files().values()]
+        return [path.read_text() for path in packaged_spaces().values()]
     return [find_space_file(name, root).read_text()]

@@ -45,8 +45,7 @@ def check_recipe(
         problems += _problems(name, value, complete, offers, masks, config)
     if problems:
         raise ConfigError("this recipe cannot be built here:\n  " + "\n  ".join(problems))
-    idle = {p.name: p.default for p in techniques.offers if p.optional}
-    idle |= {p.name: p.default for p in own.offers if p.optional}
+    idle = {p.name: p.default for p in offers.values() if p.optional}
     return Recipe({n: v for n, v in complete.items() if n not in idle or v != idle[n]})
 
 
@@ -87,15 +86,12 @@ def _with_defaults(
     masks: Iterable[Mask],
 ) -> dict[str, Scalar]:
     """What is given, and for each other parameter that is active its default, or what is left."""
-    chosen = dict(given)
-    masks = tuple(masks)
-    changed = True
-    while changed:
-        changed = False
+    chosen, masks, before = dict(given), tuple(masks), -1
+    while len(chosen) > before:
+        before = len(chosen)
         for name, offer in offers.items():
             if name not in chosen and offer.active({"backend": backend, **chosen}):
                 chosen[name] = _default(offer, masks)
-                changed = True
     return chosen
 
 

@@ -1,6 +1,6 @@
 """Which techniques and backends can take which model, and which of them go together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hamerspace.backends.base import FLOAT_LAYERS, BackendConfig, Host
@@ -26,7 +26,11 @@ def judge_techniques(
     masks: list[Mask] = []
     for name in TECHNIQUES:
         technique = TECHNIQUES.load(name)
-        own = tuple(_optional(p, technique.parameters()) for p in technique.parameters())
+        own = technique.parameters()
+        names = {p.name for p in own}
+        # What depends on none of the others switches the technique on; its default does nothing.
+        switches = {p.name for p in own if not any(names & {*c.parameters} for c in p.when)}
+        own = tuple(replace(p, optional=True) if p.name in switches else p for p in own)
         refusal = _refusal(technique, source)
         if refusal is None:
             masks += technique.capabilities(source, loss)
@@ -34,7 +38,7 @@ def judge_techniques(
             offers += [_only_without(p, clash) for p in own]
         else:
             offers += own
-            masks += [_all_but_default(p, refusal) for p in own if not _depends(p, own)]
+            masks += [Mask(p.name, (), refusal, (p.default,)) for p in own if p.name in switches]
     return Judged(tuple(offers), tuple(masks))
 
 
@@ -93,23 +97,16 @@ def _clash(
     technique: Technique, source: SourceInfo, backends: Mapping[str, BackendConfig]
 ) -> tuple[str, ...]:
     """Names of the backends that can take the source, but not what the technique makes of it."""
-    return tuple(_cannot_take(_result_format(technique, source), source, backends))
-
-
-def _result_format(technique: Technique, source: SourceInfo) -> str:
-    if technique.result_format is not None:
-        return technique.result_format
-    route = find_route(source.format, technique.formats, source)
-    assert not isinstance(route, NoRoute)
-    return route.steps[-1].target if route.steps else source.format
-
-
-def _cannot_take(
-    model_format: str, source: SourceInfo, backends: Mapping[str, BackendConfig]
-) -> Iterator[str]:
-    for name, config in backends.items():
-        if isinstance(find_route(model_format, config.model_formats, source), NoRoute):
-            yield name
+    made = technique.result_format
+    if made is None:
+        route = find_route(source.format, technique.formats, source)
+        assert not isinstance(route, NoRoute)
+        made = route.steps[-1].target if route.steps else source.format
+    return tuple(
+        name
+        for name, config in backends.items()
+        if isinstance(find_route(made, config.model_formats, source), NoRoute)
+    )
 
 
 def _only_without(parameter: Parameter, backends: tuple[str, ...]) -> Parameter:
@@ -121,18 +118,3 @@ def _only_without(parameter: Parameter, backends: tuple[str, ...]) -> Parameter:
 
 def _with(parameter: Parameter, condition: Condition) -> Parameter:
     return replace(parameter, when=(condition, *parameter.when))
-
-
-def _optional(parameter: Parameter, own: tuple[Parameter, ...]) -> Parameter:
-    """A technique's first parameter switches it on; its default does nothing."""
-    return parameter if _depends(parameter, own) else replace(parameter, optional=True)
-
-
-def _depends(parameter: Parameter, own: tuple[Parameter, ...]) -> bool:
-    """Whether a parameter is active only with certain values of others of the same owner."""
-    names = {p.name for p in own}
-    return any(name in names for c in parameter.when for name in c.parameters)
-
-
-def _all_but_default(parameter: Parameter, reason: str) -> Mask:
-    return Mask(parameter.name, (), reason, excluded=(parameter.default,))

@@ -1,7 +1,7 @@
 """The space of one study, as suggestions and as recipes."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from optuna.trial import BaseTrial
@@ -42,11 +42,7 @@ class Space:
 
     def suggest(self, trial: BaseTrial) -> Recipe:
         """The recipe that a trial's sampler chooses."""
-        chosen: dict[str, Scalar] = {}
-        for choice in self.choices:
-            if choice.active(chosen):
-                chosen[choice.name] = choice.suggest(trial)
-        return self._recipe(chosen)
+        return self._recipe(self._chosen(lambda choice: choice.suggest(trial)))
 
     def recipes(self) -> Iterator[Recipe]:
         """Every distinct recipe; continuous ranges contribute their ends only."""
@@ -95,25 +91,14 @@ class Space:
 
         ``None`` where the space rules one of the values out, or it would be inert.
         """
-        chosen: dict[str, Scalar] = {}
-        for choice in self.choices:
-            if not choice.active(chosen):
-                continue
-            value = partial.get(choice.name, choice.parameter.default)
-            if not choice.contains(value):
-                if choice.name in partial or choice.empty:
-                    return None
-                value = choice.low if choice.continuous else choice.values[0]
-            chosen[choice.name] = value
-        return self._recipe(chosen) if partial.keys() <= chosen.keys() else None
+        chosen = self._filled(partial)
+        if chosen is None or not partial.items() <= chosen.items():
+            return None
+        return self._recipe(chosen)
 
     def draw(self, source: random.Random) -> Recipe:
         """A recipe whose choices are drawn one by one, each evenly."""
-        chosen: dict[str, Scalar] = {}
-        for choice in self.choices:
-            if choice.active(chosen):
-                chosen[choice.name] = choice.draw(source)
-        return self._recipe(chosen)
+        return self._recipe(self._chosen(lambda choice: choice.draw(source)))
 
     def neighbours(self, recipe: Recipe) -> Iterator[Recipe]:
         """The recipes that differ in one choice, and in what that switches on or off.
@@ -127,35 +112,38 @@ class Space:
                 continue
             for value in choice.listed:
                 if value != own[choice.name]:
-                    changed = self._with({**own, choice.name: value})
+                    changed = self._filled({**own, choice.name: value})
                     if changed is not None:
-                        yield changed
-
-    def _with(self, wanted: Mapping[str, Scalar]) -> Recipe | None:
-        """The recipe with these values, where they are active and legal."""
-        chosen: dict[str, Scalar] = {}
-        for choice in self.choices:
-            if not choice.active(chosen):
-                continue
-            value = wanted.get(choice.name, choice.parameter.default)
-            if not choice.contains(value):
-                if choice.empty:
-                    return None
-                value = choice.listed[0]
-            chosen[choice.name] = value
-        return self._recipe(chosen)
+                        yield self._recipe(changed)
 
     def suggestions(self, recipe: Recipe) -> dict[str, Scalar]:
         """The part of a recipe that is asked of a trial: where there is a choice."""
-        asked: dict[str, Scalar] = {}
+        parameters = recipe.parameters
+        chosen = self._chosen(lambda c: parameters.get(c.name, c.parameter.default))
+        return {c.name: chosen[c.name] for c in self.choices if c.asked and c.name in chosen}
+
+    def _chosen(self, choose: Callable[[Choice], Scalar]) -> dict[str, Scalar]:
+        """A value for each parameter that those before it make active."""
         chosen: dict[str, Scalar] = {}
         for choice in self.choices:
             if choice.active(chosen):
-                value = recipe.parameters.get(choice.name, choice.parameter.default)
-                chosen[choice.name] = value
-                if choice.asked:
-                    asked[choice.name] = value
-        return asked
+                chosen[choice.name] = choose(choice)
+        return chosen
+
+    def _filled(self, wanted: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
+        """These values where they are active and left, else defaults or the first value left.
+
+        ``None`` where nothing is left of what is active.
+        """
+
+        def choose(choice: Choice) -> Scalar:
+            value = wanted.get(choice.name, choice.parameter.default)
+            return value if choice.contains(value) else choice.listed[0]
+
+        try:
+            return self._chosen(choose)
+        except IndexError:
+            return None
 
     def _recipe(self, chosen: Mapping[str, Scalar]) -> Recipe:
         """What was chosen, less the values that do nothing."""

@@ -4,6 +4,7 @@ import pytest
 
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.constraints import Constraints
 from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
@@ -12,7 +13,7 @@ from hamerspace.search.loop import SearchLoop
 from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
-from hamerspace.space import assemble_space, list_space_files
+from hamerspace.space import assemble_space
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 
@@ -54,7 +55,7 @@ def spaces():
     """``spaces(name)`` assembles a space that comes along for a convolutional PyTorch module."""
 
     def assemble(name):
-        config = parse_space_file(list_space_files()[name])
+        config = parse_space_file(packaged_spaces()[name])
         return assemble_space(config, SOURCE, HOST, "cross_entropy")
 
     return assemble

@@ -5,9 +5,10 @@ import pytest
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import Host
 from hamerspace.config.loading import parse_space_file
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import BackendUnavailableError, ConfigError
 from hamerspace.recipe import Condition
-from hamerspace.space import assemble_space, list_space_files
+from hamerspace.space import assemble_space
 
 PLAIN_HOST = Host("x86_64", frozenset())
 
@@ -20,13 +21,13 @@ def _recipes(space):
     return [dict(recipe.parameters) for recipe in space.recipes()]
 
 
-@pytest.mark.parametrize("name", sorted(list_space_files()))
+@pytest.mark.parametrize("name", sorted(packaged_spaces()))
 @pytest.mark.parametrize("kind", ["conv", "transformer", "onnx"])
 @pytest.mark.parametrize("host", [PLAIN_HOST, Host("aarch64", frozenset())])
 def test_every_space_that_comes_along_holds_baselines_for_every_kind_of_model(
     name, kind, host, sources
 ):
-    config = parse_space_file(list_space_files()[name])
+    config = parse_space_file(packaged_spaces()[name])
     space = assemble_space(config, getattr(sources, kind), host, "cross_entropy")
     for backend in _values(space, "backend"):
         baseline = space.complete({"backend": backend, f"{backend}.quantization": "none"})

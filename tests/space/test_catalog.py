@@ -1,17 +1,18 @@
 import pytest
 
 from hamerspace.config.loading import parse_space_file
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import ConfigError
-from hamerspace.space import find_space_file, list_space_files
+from hamerspace.space import find_space_file
 
 
 def test_every_file_is_named_as_the_space_in_it():
-    for name, path in list_space_files().items():
+    for name, path in packaged_spaces().items():
         assert parse_space_file(path).name == name
 
 
 def test_a_space_is_found_by_name_from_anywhere(tmp_path):
-    assert find_space_file("quick", tmp_path) == list_space_files()["quick"]
+    assert find_space_file("quick", tmp_path) == packaged_spaces()["quick"]
 
 
 def test_a_path_starts_at_the_study(tmp_path):

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from hamerspace.space import choose_space, list_space_files, space_texts
+from hamerspace.config.packaged import packaged_spaces
+from hamerspace.space import choose_space, space_texts
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,9 @@ def test_the_space_follows_from_the_model_and_the_target(
     chosen, reason = choose_space(source, hardware, machine)
     assert chosen == name
     assert why in reason
-    assert chosen in list_space_files()
+    assert chosen in packaged_spaces()
 
 
 def test_any_space_that_auto_may_take_is_part_of_its_identity(tmp_path):
-    assert len(space_texts("auto", tmp_path)) == len(list_space_files())
+    assert len(space_texts("auto", tmp_path)) == len(packaged_spaces())
     assert len(space_texts("quick", tmp_path)) == 1

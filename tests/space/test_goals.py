@@ -3,8 +3,9 @@
 import pytest
 
 from hamerspace.config.loading import parse_space_file
+from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import ConfigError
-from hamerspace.space import assemble_space, list_space_files, narrow, refuse_idle_goal
+from hamerspace.space import assemble_space, narrow, refuse_idle_goal
 from tests.space.conftest import HOST
 
 
@@ -13,7 +14,7 @@ def space_for(sources):
     """``space_for(name, goal, kind="conv", loss=...)`` gives the narrowed space."""
 
     def make(name, goal, kind="conv", loss="cross_entropy"):
-        config = narrow(parse_space_file(list_space_files()[name]), goal)
+        config = narrow(parse_space_file(packaged_spaces()[name]), goal)
         space = assemble_space(config, getattr(sources, kind), HOST, loss)
         refuse_idle_goal(space, goal)
         return space
@@ -30,7 +31,7 @@ def _shrinks(recipe):
 
 
 def test_auto_leaves_a_space_as_it_is():
-    config = parse_space_file(list_space_files()["cpu"])
+    config = parse_space_file(packaged_spaces()["cpu"])
     assert narrow(config, "auto") is config
 
 
