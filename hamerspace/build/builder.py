@@ -44,7 +44,7 @@ class BuildResult:
     """What became of a build.
 
     Attributes:
-        candidate: The built candidate, or ``None`` where it failed.
+        candidate: The built candidate, or ``None`` where it failed or only techniques were run.
         status: ``ok``, or how it failed: see :class:`Outcome`.
         error: One line for people, where it failed; it names the stage.
         seconds: Wall seconds by stage; stages from the store are left out.
@@ -60,15 +60,6 @@ class BuildResult:
     reused: tuple[str, ...] = ()
     key: str = ""
     ranking: Ranking | None = None
-
-
-@dataclass(frozen=True)
-class _Ran:
-    """Stages that were run: seconds of each, what the store had, status and text of a failure."""
-
-    seconds: dict[str, float]
-    reused: tuple[str, ...] = ()
-    failed: tuple[str, str] | None = None
 
 
 def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path, holds: Holds) -> Task:
@@ -189,6 +180,7 @@ class Builder:
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
 
     Attributes:
+        store: As given.
         failed: Status and reason of each stage that failed, by its key.
     """
 
@@ -202,8 +194,8 @@ class Builder:
         timeout_s: float,
         memory_mb: float | None = None,
     ) -> None:
+        self.store = store
         self._task = task
-        self._store = store
         self._workers = workers
         self._seed = seed
         self._host = host
@@ -211,6 +203,14 @@ class Builder:
         self._memory_mb = memory_mb
         self._holds = Holds()
         self.failed: dict[str, tuple[str, str]] = {}
+
+    def plan(self, recipe: Recipe) -> BuildPlan:
+        """The stages of ``recipe``.
+
+        Raises:
+            HamerspaceError: It cannot be built.
+        """
+        return plan_build(self._task, recipe, self._seed, self._host)
 
     def build(self, recipe: Recipe, log: Path) -> BuildResult:
         """Build ``recipe``; a failure is a result, with the job's output in ``log``.
@@ -221,7 +221,7 @@ class Builder:
         """
         self._holds.release()
         try:
-            plan = plan_build(self._task, recipe, self._seed, self._host)
+            plan = self.plan(recipe)
         except HamerspaceError as error:
             log.write_text(f"{error}\n")
             return BuildResult(None, "refused", str(error))
@@ -229,19 +229,19 @@ class Builder:
 
     def _follow(self, plan: BuildPlan, log: Path) -> BuildResult:
         key = plan.stages[-1].key
-        if self._store.get(key, self._holds) is not None:
+        if self.store.get(key, self._holds) is not None:
             reused = tuple(stage.label for stage in plan.stages)
             if not log.exists():
                 log.write_text(f"from the store: {', '.join(reused)}\n")
-            return BuildResult(self._load(key, plan.runtime), "ok", reused=reused, key=key)
-        ran = self._run(plan.stages, log)
-        if ran.failed is not None:
-            status, reason = ran.failed
-            return BuildResult(None, status, reason, ran.seconds, key=key)
-        _held(self._store, key, self._holds)
-        return BuildResult(
-            self._load(key, plan.runtime), "ok", seconds=ran.seconds, reused=ran.reused, key=key
-        )
+            found = BuildResult(None, "ok", reused=reused)
+        else:
+            found = self._run(plan.stages, log)
+        if found.status == "ok":
+            entry = _held(self.store, key, self._holds)
+            with _whole(entry):
+                candidate = Candidate.load(entry).with_runtime(plan.runtime)
+            found = replace(found, candidate=candidate)
+        return replace(found, key=key)
 
     def technique_model(self, recipe: Recipe, model_format: str, log: Path) -> ModelArtifact | None:
         """The model that the techniques of a recipe leave, before its backend converts it.
@@ -254,23 +254,23 @@ class Builder:
         Raises:
             BuildError: It cannot be built again.
         """
-        plan = plan_build(self._task, recipe, self._seed, self._host)
+        plan = self.plan(recipe)
         if plan.technique_format != model_format:
             return None
         self._holds.release()
         key = plan.techniques[-1].key
-        if self._store.get(key, self._holds) is None:
+        if self.store.get(key, self._holds) is None:
             ran = self._run(plan.techniques, log)
-            if ran.failed is not None:
-                raise BuildError(ran.failed[1])
-        with _whole(self._store.path(key)):
-            return ModelArtifact.load(_held(self._store, key, self._holds))
+            if ran.status != "ok":
+                raise BuildError(ran.error)
+        with _whole(self.store.path(key)):
+            return ModelArtifact.load(_held(self.store, key, self._holds))
 
     def close(self) -> None:
         """Let go of what the latest build made."""
         self._holds.release()
 
-    def _run(self, stages: Sequence[Stage], log: Path) -> "_Ran":
+    def _run(self, stages: Sequence[Stage], log: Path) -> BuildResult:
         folder = self._task.source.folder
         records: list[dict[str, Any]] = []
         left_s = self._timeout_s
@@ -279,10 +279,10 @@ class Builder:
             known = next((self.failed[s.key] for s in group if s.key in self.failed), None)
             if known is not None:
                 log.write_text(f"failed in an earlier trial of this search: {known[1]}\n")
-                return _Ran(_seconds(records), failed=known)
+                return BuildResult(None, *known, _seconds(records))
             started, first = time.monotonic(), self._first_missing(group)
             arguments = {
-                "context": context_of(self._task, self._store, self._seed),
+                "context": context_of(self._task, self.store, self._seed),
                 "model": str(folder),
                 "stages": [stage.to_dict() for stage in group],
             }
@@ -302,12 +302,13 @@ class Builder:
                 if whole if outcome.status == "timeout" else not outcome.killed:
                     self.failed[stage.key] = failure
                 seconds = {**_seconds(records), stage.label: time.monotonic() - started}
-                return _Ran(seconds, failed=failure)
+                return BuildResult(None, *failure, seconds)
             records += outcome.value
             if not all(record["cached"] for record in outcome.value):
                 left_s = max(left_s - (time.monotonic() - started), 1.0)
-            folder = _held(self._store, group[-1].key, self._holds)
-        return _Ran(_seconds(records), tuple(r["label"] for r in records if r["cached"]))
+            folder = _held(self.store, group[-1].key, self._holds)
+        reused = tuple(record["label"] for record in records if record["cached"])
+        return BuildResult(None, "ok", seconds=_seconds(records), reused=reused)
 
     def _refuse_fault(self, outcome: Outcome, model: Path) -> None:
         """Raise what made a build fail and says nothing of the candidate."""
@@ -317,18 +318,14 @@ class Builder:
 
     def _ranking(self, plan: BuildPlan, recipe: Recipe) -> Ranking | None:
         stage = next((s for s in plan.stages if s.kind == "sensitivity"), None)
-        entry = None if stage is None else self._store.get(stage.key)
+        entry = None if stage is None else self.store.get(stage.key)
         if stage is None or entry is None:
             return None
         with _whole(entry), naming_damage(entry):
             return read_ranking(entry, stage.key, recipe, stage.parameters)
 
-    def _load(self, key: str, runtime: dict[str, str | int | float | bool]) -> Candidate:
-        with _whole(self._store.path(key)):
-            return Candidate.load(self._store.path(key)).with_runtime(runtime)
-
     def _first_missing(self, stages: Sequence[Stage]) -> Stage:
-        return next((s for s in stages if self._store.get(s.key) is None), stages[-1])
+        return next((s for s in stages if self.store.get(s.key) is None), stages[-1])
 
 
 def _seconds(records: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -131,7 +131,7 @@ def _run_child(request: dict[str, Any], write_fd: int) -> None:
         answer = {"status": "ok", "value": value}
     except HamerspaceError as error:
         traceback.print_exc()
-        answer = {"status": "refused", "error": str(error), "type": type(error).__name__}
+        answer = {"status": "refused", "error": str(error), "error_type": type(error).__name__}
     except MemoryError as error:
         traceback.print_exc()
         answer = {"status": "memory", "error": f"out of memory: {error}"}

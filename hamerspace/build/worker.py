@@ -159,11 +159,11 @@ class Worker:
     def _run(self, request: Mapping[str, Any]) -> Outcome:
         self.start()
         try:
-            return _outcome(self._ask(request))
+            return Outcome(**self._ask(request))
         except SessionError:
             self._start_again()
             try:
-                return _outcome(self._ask(request))
+                return Outcome(**self._ask(request))
             except SessionError as error:
                 return Outcome("crashed", error=f"twice, {error}")
 
@@ -216,8 +216,3 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _outcome(reply: Mapping[str, Any]) -> Outcome:
-    error_type = reply.get("type", "")
-    return Outcome(reply["status"], reply.get("value"), reply.get("error", ""), error_type)

@@ -93,9 +93,7 @@ class Workbench:
     @cached_property
     def stages(self) -> StoredStages:
         """Which build stages of a recipe are built already."""
-        known, seed = self.prepared, self.config.search.seed
-        failed = self._builder.failed
-        return StoredStages(known.task, self._store, seed, lambda: known.host, failed)
+        return StoredStages(self._builder)
 
     def settle(self) -> None:
         """Wait until no worker imports anything any more, so that something can be timed."""

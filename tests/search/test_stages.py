@@ -1,5 +1,6 @@
 import pytest
 
+from hamerspace.build.builder import Builder
 from hamerspace.build.store import Store
 from hamerspace.config.loading import load_study
 from hamerspace.recipe import Recipe
@@ -21,6 +22,12 @@ def bench(write_study, tmp_path):
         yield bench
 
 
+def another_builder(bench, tmp_path):
+    """As another process has it."""
+    task, host, seed = bench.prepared.task, bench.prepared.host, bench.config.search.seed
+    return Builder(task, Store(tmp_path / "store"), lambda _: None, seed, lambda: host, 60.0)
+
+
 def test_what_was_built_is_missing_no_more(bench, tmp_path):
     stages = bench.stages
     recipe = bench.prepared.space.complete(WEIGHTS)
@@ -29,8 +36,7 @@ def test_what_was_built_is_missing_no_more(bench, tmp_path):
     built = bench.build(recipe)
     assert set(before) == set(built.seconds)
     assert stages.missing(recipe) == []
-    seed, host = bench.config.search.seed, lambda: bench.prepared.host
-    other = StoredStages(bench.prepared.task, Store(tmp_path / "store"), seed, host)
+    other = StoredStages(another_builder(bench, tmp_path))
     assert other.missing(recipe) == [], "what another process built is seen too"
 
 
@@ -68,8 +74,8 @@ def test_what_needs_a_stage_that_failed_is_known_to_fail(bench, tmp_path):
     broken, whole = (
         bench.prepared.space.complete(part) for part in (WEIGHTS, {"backend": "openvino"})
     )
-    failed = {bench.build(broken).key}
-    seed, host = bench.config.search.seed, lambda: bench.prepared.host
-    stages = StoredStages(bench.prepared.task, Store(tmp_path / "store"), seed, host, failed)
+    builder = another_builder(bench, tmp_path)
+    builder.failed[bench.build(broken).key] = ("timeout", "took too long")
+    stages = StoredStages(builder)
     assert stages.known_to_fail(broken)
     assert not stages.known_to_fail(whole)
