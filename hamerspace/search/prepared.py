@@ -1,10 +1,9 @@
 """What is known of a study before anything is built or measured."""
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 from hamerspace.backends import wrap_source
 from hamerspace.backends.base import Host
@@ -29,10 +28,11 @@ from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.task import Task
 
 
-class Prepared:
+class Prepared(ExitStack):
     """A study's task and device, and what its space comes to for them; close it when done.
 
-    Each is found out when it is first asked for. No run folder is needed.
+    Each is found out when it is first asked for. No run folder is needed. Closing it ends every
+    process and keeps the store within its bound, each whatever the others raise.
 
     Args:
         loaded: The study.
@@ -52,12 +52,14 @@ class Prepared:
         backends: tuple[str, ...] | None = None,
         log: Path = Path(os.devnull),
     ) -> None:
+        super().__init__()
         self.loaded = loaded
         self.config = loaded.config
         self.constraints = loaded.config.constraints.constraints()
         self.store = store
-        self.worker = Worker()
-        self.holds = Holds()
+        self.callback(store.evict)
+        self.holds = self.enter_context(Holds())
+        self.worker = self.enter_context(Worker())
         self._backends = backends
         self._log = log
 
@@ -72,9 +74,9 @@ class Prepared:
     def target(self) -> Target:
         """Where candidates are measured."""
         budget, target = self.config.budget, self.config.target
-        return TARGETS.load(target.name)(
-            target.threads, budget.measure_timeout_s, hardware=target.hardware
-        )
+        make = TARGETS.load(target.name)
+        made = make(target.threads, budget.measure_timeout_s, hardware=target.hardware)
+        return self.enter_context(closing(made))
 
     @cached_property
     def host(self) -> Host:
@@ -119,18 +121,3 @@ class Prepared:
     def source(self) -> Candidate:
         """The source model as its user runs it."""
         return wrap_source(self.task.source)
-
-    def close(self) -> None:
-        """End every process and keep the store within its bound, each whatever the others raise."""
-        with ExitStack() as last:
-            last.callback(self.store.evict)
-            last.callback(self.holds.release)
-            if "target" in self.__dict__:
-                last.callback(self.target.close)
-            last.callback(self.worker.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

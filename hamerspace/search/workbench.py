@@ -2,11 +2,11 @@
 
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +47,10 @@ from hamerspace.tasks.metrics.rows import blocks
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
 
-class Workbench:
+class Workbench(ExitStack):
     """Builds and measures the recipes of one study; close it when done.
+
+    Closing it ends what was started here, each whatever the others raise.
 
     Args:
         prepared: The study; it is closed after the bench, by who made it.
@@ -57,9 +59,9 @@ class Workbench:
     """
 
     def __init__(self, prepared: Prepared, folder: RunFolder | None = None) -> None:
+        super().__init__()
         self.prepared = prepared
         self.config = prepared.config
-        self._closing = ExitStack()
         self._logs = folder if folder is not None and folder.is_writable else self._own_folder()
         self._folder = folder or self._logs
         self._store = prepared.store
@@ -68,19 +70,20 @@ class Workbench:
         self._sets: dict[str, EvaluationSet] = {}
 
     def _own_folder(self) -> RunFolder:
-        return RunFolder(Path(self._closing.enter_context(tempfile.TemporaryDirectory())))
+        return RunFolder(Path(self.enter_context(tempfile.TemporaryDirectory())))
 
     @cached_property
     def measurer(self) -> Measurer:
         """Measures on the target, beside the source model."""
         known, log = self.prepared, self._logs.log("source.log")
         inputs, batch_size = self._inputs("search"), known.task.batch_size
-        return Measurer(known.target, known.source, inputs, batch_size, log)
+        measurer = Measurer(known.target, known.source, inputs, batch_size, log)
+        return self.enter_context(closing(measurer))
 
     @cached_property
     def _builder(self) -> Builder:
         budget = self.config.budget
-        return Builder(
+        builder = Builder(
             self.prepared.task,
             self._store,
             self._worker_of,
@@ -89,6 +92,7 @@ class Workbench:
             budget.build_timeout_s,
             budget.build_memory_mb,
         )
+        return self.enter_context(closing(builder))
 
     @cached_property
     def stages(self) -> StoredStages:
@@ -108,7 +112,7 @@ class Workbench:
             python = environment_python(environment)
             if python is None:
                 raise BuildError(f"{environment} is not installed; {install_hint(environment)}")
-            worker, known = Worker(python), self.prepared
+            worker, known = self.enter_context(Worker(python)), self.prepared
             worker.preload(preload.building(known.task.info, known.space.backends, environment))
             self._tool_workers[environment] = worker
         return self._tool_workers[environment]
@@ -257,24 +261,6 @@ class Workbench:
         plan = LatencyPlan(0.02, max_s, max_s / 4)
         return self.measurer.time_afresh(built, plan, pair)
 
-    def close(self) -> None:
-        """End what was started here, each whatever the others raise."""
-        with self._closing as last:
-            if "_builder" in self.__dict__:
-                last.callback(self._builder.close)
-            if "measurer" in self.__dict__:
-                last.callback(self.measurer.close)
-            for data in self._sets.values():
-                last.callback(data.judge.close)
-            for worker in self._tool_workers.values():
-                last.callback(worker.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
         log = self._logs.recipe_log(recipe, "measure.log")
         self.settle()
@@ -358,6 +344,7 @@ class Workbench:
             log = self._logs.log("metric.log")
             limits = JudgeLimits(self.config.budget.measure_timeout_s, default_limit_mb(), log)
             judge = RemoteJudge(self.metric, labels, outputs, together, limits=limits)
+        self.callback(judge.close)
         return EvaluationSet(self._inputs(split), task.splits.rows[split], judge, tuple(read))
 
     def _inputs(self, split: str) -> dict[str, str]:

@@ -158,7 +158,7 @@ def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, store, monkeyp
 
     for owner, name in (
         (bench._builder, "close"),
-        (store, "evict"),
+        (store, "_drop_abandoned"),
         (bench.measurer, "expect"),
     ):
         monkeypatch.setattr(owner, name, fail)
