@@ -98,16 +98,3 @@ def tradeoff(ratios: Iterable[float], drop_points: float, allowance: float | Non
         allowance: The limit on it; without one, one point.
     """
     return sum(math.log2(ratio) for ratio in ratios) + max(drop_points, 0.0) / (allowance or 1.0)
-
-
-def penalized(value: float, total: float, scale: float, *, maximize: bool) -> float:
-    """An objective's value with the penalty on top, for samplers that know no constraints.
-
-    Args:
-        value: The plain measurement.
-        total: What :func:`penalty` returned; 0 for a feasible trial, which leaves ``value`` plain.
-        scale: Magnitude of the source model's own value.
-        maximize: Whether more is better.
-    """
-    worse = total * (abs(scale) or 1.0)
-    return value - worse if maximize else value + worse

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hamerspace.constraints import Constraints, penalized, penalty, violation
+from hamerspace.constraints import Constraints, penalty, violation
 from hamerspace.errors import ConfigError
 
 
@@ -29,15 +29,3 @@ def test_a_penalty_sums_what_is_violated_and_no_limit_drowns_the_others():
     assert penalty({"a": -0.5, "b": 0.0}) == 0.0
     assert penalty({"a": -5.0, "b": 0.25, "c": 1.0}) == 1.25
     assert penalty({"a": 1000.0, "b": 0.5}) == 10.5
-
-
-def test_a_feasible_value_stays_plain():
-    assert penalized(3.5, 0.0, 2.0, maximize=True) == 3.5
-    assert penalized(3.5, 0.0, 2.0, maximize=False) == 3.5
-
-
-def test_a_penalty_is_for_the_worse_in_either_direction():
-    assert penalized(3.0, 0.5, 2.0, maximize=True) == 2.0
-    assert penalized(3.0, 0.5, 2.0, maximize=False) == 4.0
-    assert penalized(3.0, 0.5, -2.0, maximize=False) == 4.0
-    assert penalized(3.0, 0.5, 0.0, maximize=False) == 3.5

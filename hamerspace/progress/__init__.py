@@ -4,6 +4,7 @@ The displays for terminals are a part of the command line.
 """
 
 from hamerspace.progress.count import Progress
-from hamerspace.progress.listener import StudyListener, listening
+from hamerspace.progress.listener import listening
+from hamerspace.search.loop import StudyListener
 
 __all__ = ["Progress", "StudyListener", "listening"]

@@ -3,23 +3,15 @@
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 from hamerspace.outcome.record import Record
 from hamerspace.progress.notebook import NotebookProgress, in_notebook
 from hamerspace.recipe import Recipe
-from hamerspace.search.loop import Listener
+from hamerspace.search.loop import StudyListener
 from hamerspace.search.run import Run
 from hamerspace.space.describe import recipe_label
 
 logger = logging.getLogger(__name__)
-
-
-class StudyListener(Listener, Protocol):
-    """Is told how a study goes on, for progress displays."""
-
-    def phase(self, text: str) -> None:
-        """A new part of the work has begun."""
 
 
 class LogListener:

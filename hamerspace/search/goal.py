@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hamerspace.constraints import Constraints, penalized
+from hamerspace.constraints import Constraints
 from hamerspace.quantities import Objective
 from hamerspace.search.ledger import Direction
 
@@ -31,20 +31,17 @@ class Goal:
         return objective is Objective.THROUGHPUT
 
     def told(self, values: Mapping[str, float], total: float) -> list[float]:
-        """What a sampler is told of a trial, in the order of the objectives.
+        """What a sampler that knows no constraints is told of a trial, objective by objective.
 
         Args:
             values: Of each objective, as measured.
-            total: The penalty, on top where the trial is infeasible; else 0.
+            total: The penalty, on top in the magnitude of the source model's value; 0 for a
+                feasible trial, which leaves its values plain.
         """
+        worse = {o: total * (abs(self.source[o.value]) or 1.0) for o in self.objectives}
         return [
-            penalized(
-                values[objective.value],
-                total,
-                self.source[objective.value],
-                maximize=self.maximizes(objective),
-            )
-            for objective in self.objectives
+            values[o.value] - by if self.maximizes(o) else values[o.value] + by
+            for o, by in worse.items()
         ]
 
     @property

@@ -149,36 +149,13 @@ def _kept(
     }
 
 
-def refuse_other_choices(
+def refuse_other_facts(
     before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: RunFolder
 ) -> None:
-    """Refuse to go on where the same space has come to mean other choices.
+    """Refuse to go on with other choices, on another machine, or with other runtimes.
 
-    Samplers do not take choices that change, and the number of recipes would be another.
-
-    Args:
-        before: The facts of the study as it began; ``None`` where it begins now.
-        now: The facts of today.
-        folder: Of the study.
-
-    Raises:
-        ChangedStudyError: A runtime was installed or removed, say, since the study began.
-    """
-    if before is None or before.get("choices") == now["choices"]:
-        return
-    raise refusal(
-        f"{folder.path}: what can be chosen has changed since the study began: a runtime was "
-        "installed or removed, or this is another processor",
-        changes_of_choices(before.get("choices", {}), now["choices"]),
-    )
-
-
-def refuse_other_conditions(
-    before: Mapping[str, Any] | None, now: Mapping[str, Any], folder: RunFolder
-) -> None:
-    """Refuse to go on on another machine, or with other versions of what runs the models.
-
-    New latencies are ratios to the source model's, which was measured once, as the study began.
+    Samplers do not take choices that change, and the number of recipes would be another. New
+    latencies are ratios to the source model's, which was measured once, as the study began.
 
     Args:
         before: The facts of the study as it began; ``None`` where it begins now.
@@ -190,6 +167,12 @@ def refuse_other_conditions(
     """
     if before is None:
         return
+    if before.get("choices") != now["choices"]:
+        raise refusal(
+            f"{folder.path}: what can be chosen has changed since the study began: a runtime was "
+            "installed or removed, or this is another processor",
+            changes_of_choices(before.get("choices", {}), now["choices"]),
+        )
     if before.get("content", now["content"]) != now["content"]:
         raise refusal(
             f"{folder.path} holds another study",

@@ -8,7 +8,8 @@ once.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import optuna
@@ -68,24 +69,18 @@ class Ledger:
         shared: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        shown = "in memory" if url is None else without_passwords(url)
-        try:
+        with _readable(url):
             self.kept = open_study(url, name, directions)
-        except Exception as error:
-            lacks = "" if url is None else what_it_lacks(url)
-            if lacks:
-                raise RunFolderError(f"storage {shown} cannot be opened: {lacks}") from error
-            raise _unreadable(shown, error) from error
         other = self._told_apart(directions, identity, choices)
         if other:
             raise RunFolderError(
-                f"storage {shown} holds a study '{name}' {other} give this study another name"
+                f"storage {_shown(url)} holds a study '{name}' {other} give this study another name"
             )
         self._shared = shared
         self._records: dict[int, Record] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            try:
+            with _readable(url):
                 # Reading a run must not write to it.
                 if self.kept.metric_names != list(metric_names):
                     self.kept.set_metric_names(list(metric_names))
@@ -94,18 +89,13 @@ class Ledger:
                 self._take_in()
                 if choices and _CHOICES not in self.kept.user_attrs and not self._records:
                     self.kept.set_user_attr(_CHOICES, choices)
-            except Exception as error:
-                raise _unreadable(shown, error) from error
             self._work = optuna.create_study(
                 directions=list(directions), sampler=sampler(len(self._records))
             )
-        beside = url is not None and not shared
-        try:
+        with _readable(url):
             self._work.add_trials(self._teaching(self._finished()))
             there = len(self.kept.get_trials(deepcopy=False))
-        except Exception as error:
-            raise _unreadable(shown, error) from error
-        self._writer = Writer(self.kept, there) if beside else None
+        self._writer = None if url is None or shared else Writer(self.kept, there)
 
     def _told_apart(self, directions: Sequence[Direction], identity: str, choices: str) -> str:
         """What makes the study that the storage holds another one; empty where it is this one."""
@@ -203,15 +193,26 @@ class Ledger:
         return new
 
 
-def _unreadable(shown: str, error: Exception) -> RunFolderError:
-    """What is wrong with a storage, without the SQL that met it."""
-    cause = getattr(error, "orig", None) or error.__cause__ or error
-    cause = getattr(cause, "orig", None) or cause
-    return RunFolderError(
-        f"storage {shown} cannot be read, it is damaged or no Optuna "
-        f"storage: {cause}; restore it, or start over in another folder (--out) "
-        "or storage (--storage)"
-    )
+@contextmanager
+def _readable(url: str | None) -> Iterator[None]:
+    """Tell what is wrong with a storage, without the SQL that met it."""
+    try:
+        yield
+    except Exception as error:
+        lacks = "" if url is None else what_it_lacks(url)
+        if lacks:
+            raise RunFolderError(f"storage {_shown(url)} cannot be opened: {lacks}") from error
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        cause = getattr(cause, "orig", None) or cause
+        raise RunFolderError(
+            f"storage {_shown(url)} cannot be read, it is damaged or no Optuna "
+            f"storage: {cause}; restore it, or start over in another folder (--out) "
+            "or storage (--storage)"
+        ) from error
+
+
+def _shown(url: str | None) -> str:
+    return "in memory" if url is None else without_passwords(url)
 
 
 def _record_of(trial: FrozenTrial) -> Record:

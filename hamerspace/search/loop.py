@@ -34,8 +34,8 @@ class Evaluator(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Is told what the loop does.
+class StudyListener(Protocol):
+    """Is told how a study goes on, for progress displays.
 
     A trial has no number yet as it starts where other processes add trials meanwhile; nor has a
     recipe that starts to be confirmed, which no trial finishes.
@@ -44,6 +44,9 @@ class Listener(Protocol):
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None: ...
 
     def trial_finished(self, number: int, record: Record) -> None: ...
+
+    def phase(self, text: str) -> None:
+        """A new part of the work has begun."""
 
 
 class SearchLoop:
@@ -67,7 +70,7 @@ class SearchLoop:
         evaluate: Evaluator,
         goal: Goal,
         first: Sequence[FirstTrial],
-        listener: Listener,
+        listener: StudyListener,
         seed: int,
         proposer: Proposer | None = None,
     ) -> None:

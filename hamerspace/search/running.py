@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from hamerspace.errors import ConfigError
 from hamerspace.outcome.measurement import Latency, Measurement
@@ -14,22 +13,15 @@ from hamerspace.search.conclude import confirm_front
 from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
 from hamerspace.search.history import entry_of, history_of, recall_for
-from hamerspace.search.identity import keep_reads, refuse_other_choices, refuse_other_conditions
+from hamerspace.search.identity import keep_reads, refuse_other_facts
 from hamerspace.search.ledger import Ledger
-from hamerspace.search.loop import Listener, SearchLoop
+from hamerspace.search.loop import SearchLoop, StudyListener
 from hamerspace.search.run import Run
 from hamerspace.search.run_folder import FACTS_FILE, RESULT_FILE
 from hamerspace.search.samplers import make_proposer, own_seed
 from hamerspace.search.stop import Budget, Stop
 from hamerspace.search.warmstart import FirstTrial, apart, first_trials
 from hamerspace.search.workbench import Workbench
-
-
-class PhaseListener(Listener, Protocol):
-    """Is told of the parts of a search too."""
-
-    def phase(self, text: str) -> None: ...
-
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +31,7 @@ class _WatchedBench:
     """Tells of each recipe before it is measured again, where a display may end the search."""
 
     bench: Workbench
-    watch: PhaseListener
+    watch: StudyListener
 
     def confirm(self, recipe: Recipe, confidence: float) -> Measurement:
         self.watch.trial_started(None, recipe, "confirming")
@@ -62,7 +54,7 @@ class Search:
 
     bench: Workbench
     study: Run
-    watch: PhaseListener
+    watch: StudyListener
 
     def run(self, budget: Budget) -> None:
         """Search, confirm the front, choose the winner, and note the result.
@@ -113,9 +105,7 @@ class Search:
         _ = self.bench.prepared.space
         self.watch.phase("measuring the source model")
         facts = facts_of(self.bench)
-        before = folder.read(FACTS_FILE)
-        refuse_other_choices(before, facts, folder)
-        refuse_other_conditions(before, facts, folder)
+        refuse_other_facts(folder.read(FACTS_FILE), facts, folder)
         folder.write(FACTS_FILE, facts)
         keep_reads(folder, self.bench.reads())
         for warning in facts["warnings"]:

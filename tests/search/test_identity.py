@@ -7,7 +7,7 @@ import yaml
 from hamerspace.config.flags import override
 from hamerspace.config.loading import load_study
 from hamerspace.errors import ChangedStudyError, RunFolderError
-from hamerspace.search.identity import begin, make_room, refuse_other_choices
+from hamerspace.search.identity import begin, make_room, refuse_other_facts
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.study import Study
 
@@ -147,11 +147,11 @@ def test_code_that_is_new_is_no_change(folder, write_study, tmp_path):
 
 
 def test_other_choices_for_the_same_space_are_told(folder):
-    before, now = {"choices": {"backend": "a, b"}}, {"choices": {"backend": "a"}}
-    refuse_other_choices(None, now, folder)
-    refuse_other_choices(now, now, folder)
+    before, now = {"choices": {"backend": "a, b"}}, {"choices": {"backend": "a"}, "content": ""}
+    refuse_other_facts(None, now, folder)
+    refuse_other_facts(now, now, folder)
     with pytest.raises(ChangedStudyError, match=r"a runtime was installed.*\n  backend: a, b -> a"):
-        refuse_other_choices(before, now, folder)
+        refuse_other_facts(before, now, folder)
 
 
 def test_a_run_in_a_shared_storage_is_not_set_aside(folder, study):
