@@ -1,5 +1,7 @@
 """JSON that is read through a schema: what is wrong with it is told by its key, at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,12 +21,8 @@ def from_json(kind: type[T], text: str | bytes) -> T:
         ValueError: It is no JSON, is nested too deeply, or does not fit ``kind``; the message
             names the first key that is wrong, such as ``'confirmed[0].number'``.
     """
-    from pydantic import ValidationError
-
-    try:
+    with _told():
         value: T = _adapter(cast("Any", kind)).validate_json(text, strict=True)
-    except ValidationError as error:
-        raise ValueError(first_problem(error)) from error
     return value
 
 
@@ -34,13 +32,19 @@ def from_plain(kind: type[T], value: Any) -> T:
     Raises:
         ValueError: As :func:`from_json`.
     """
+    with _told():
+        made: T = _adapter(cast("Any", kind)).validate_python(value)
+    return made
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     from pydantic import ValidationError
 
     try:
-        made: T = _adapter(cast("Any", kind)).validate_python(value)
+        yield
     except ValidationError as error:
         raise ValueError(first_problem(error)) from error
-    return made
 
 
 def first_problem(error: "ValidationError") -> str:

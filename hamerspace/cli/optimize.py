@@ -72,14 +72,12 @@ def optimize(
         else:
             refuse_unwritable(saved_to)
     asked = options.backend_names(given["backends"])
-    if suffix is not None:
-        refuse_suffix(suffix, asked)
+    refuse_suffix(suffix, asked)
     study = study_of(model, given, out=out, before=before)
     if saved_to is not None:
         refuse_sources(saved_to, study.loaded)
-    if suffix is not None:
-        able = able_backends(study.loaded, suffix, asked)
-        study = Study(study.loaded, study.folder.path, backends=able)
+    able = able_backends(study.loaded, suffix, asked)
+    study = Study(study.loaded, study.folder.path, backends=able)
     searching(study, force=force)
     result = OptimizationResult(study)
     saved, failure = None, None

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamerspace.cli import options
-from hamerspace.config.flags import StudyFlags, merged
-from hamerspace.config.hardware import hardware_flags
+from hamerspace.config.flags import StudyFlags, hardware_flags, merged
 from hamerspace.config.settings import SETTINGS
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from hamerspace.config.problems import Problem, problems_of
 from hamerspace.config.settings import SETTINGS
 from hamerspace.config.study import ONLY_INPUT, REFERENCE_PATTERN, LoadedStudy, StudyConfig, is_path
 from hamerspace.config.yaml_file import Location
+from hamerspace.constraints import check_hardware
 from hamerspace.errors import ConfigError, did_you_mean
 
 StudyFlags = dict[str, Any]
@@ -24,6 +25,28 @@ StudyFlags = dict[str, Any]
 def merged(*parts: StudyFlags) -> StudyFlags:
     """The flags together; later ones go over earlier ones, and what is not given over nothing."""
     return {name: value for part in parts for name, value in part.items() if value is not None}
+
+
+_OF_HARDWARE: dict[str | None, StudyFlags] = {
+    None: {},
+    "cpu": {"hardware": "cpu"},
+    "arm": {"space": "arm"},
+    "edge": {"space": "edge", "threads": 1, "objectives": ("size", "quality", "latency")},
+    "gpu": {"hardware": "gpu"},
+}
+
+
+def hardware_flags(hardware: str | None) -> StudyFlags:
+    """The flags that a kind of hardware stands for; ``None`` leaves a study as it is.
+
+    Args:
+        hardware: ``cpu``, ``arm``, ``edge`` (one thread, bytes first) or ``gpu`` (CUDA).
+
+    Raises:
+        ConfigError: There is no such kind.
+    """
+    check_hardware(hardware)
+    return _OF_HARDWARE[hardware]
 
 
 _SHAPE = re.compile(r"^(?:(?P<name>.+)=)?(?P<dims>[^=:]+)(?::(?P<dtype>[^=:]+))?$")

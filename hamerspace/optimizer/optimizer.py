@@ -13,12 +13,12 @@ from hamerspace.build.store import Store
 from hamerspace.config.flags import (
     StudyFlags,
     backend_names,
+    hardware_flags,
     merged,
     override,
     study_from_flags,
     study_name,
 )
-from hamerspace.config.hardware import hardware_flags
 from hamerspace.config.loading import load_study
 from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints
@@ -234,13 +234,11 @@ class Optimizer:
         }
         flags = merged(study_flags(goal, constraints), chosen)
         backends = backend_names(backends)
-        if output is not None:
-            refuse_suffix(output, backends)
+        refuse_suffix(output, backends)
         folder = RunFolder(self.out)
         with in_memory.inputs_of(folder) if self._writes else contextlib.nullcontext():
             loaded = self._make_study(folder.inputs, flags)
-            if output is not None:
-                backends = able_backends(loaded, output, backends, self._store)
+            backends = able_backends(loaded, output, backends, self._store)
             study = Study(loaded, self.out, backends=backends, store=self._store)
             study.optimize(listener=listener, force=force)
         return OptimizationResult(study)

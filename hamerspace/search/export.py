@@ -5,6 +5,9 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from hamerspace._files import replacing
 from hamerspace.backends import BACKENDS
@@ -116,8 +119,8 @@ class Deployment:
         threads: Threads of one inference.
     """
 
-    batch_size: int
-    threads: int
+    batch_size: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] = 1
 
 
 def new_folder(output: str | Path) -> Path:

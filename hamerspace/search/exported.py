@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel
 
 from hamerspace._files import read_regular
 from hamerspace._schema import from_json
@@ -40,11 +40,6 @@ def _numeric(spec: TensorSpec) -> TensorSpec:
 _Spec = Annotated[TensorSpec, AfterValidator(_numeric)]
 
 
-class _Deployment(BaseModel):
-    batch_size: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1)]
-
-
 class _Manifest(BaseModel):
     backend: str
     files: tuple[Annotated[str, AfterValidator(_within)], ...]
@@ -52,7 +47,7 @@ class _Manifest(BaseModel):
     outputs: tuple[TensorSpec, ...]
     runtime: dict[str, Scalar]
     metadata: dict[str, Any]
-    deployment: _Deployment | None = None
+    deployment: Deployment = Deployment()
 
 
 def read_exported(folder: Path) -> tuple[Candidate, Deployment]:
@@ -73,6 +68,5 @@ def read_exported(folder: Path) -> tuple[Candidate, Deployment]:
     missing = [name for name in found.files if not (folder / name).is_file()]
     if missing:
         raise SourceError(f"{folder}: a file of the candidate is missing: {folder / missing[0]}")
-    given = found.deployment
     candidate = Candidate.from_dict({**found.model_dump(), "folder": folder.resolve()})
-    return candidate, Deployment(given.batch_size, given.threads) if given else Deployment(1, 1)
+    return candidate, found.deployment

@@ -1,6 +1,5 @@
 """What is saved of a study so that showing it again needs no framework and no model."""
 
-from dataclasses import asdict
 from typing import Any
 
 from hamerspace._version import __version__
@@ -47,13 +46,13 @@ def facts_of(bench: Workbench) -> dict[str, Any]:
         "source": {
             "format": info.format,
             "parameters": info.parameter_count,
-            "op_families": list(info.op_families),
+            "op_families": info.op_families,
             "inputs": [str(spec) for spec in info.inputs],
             "outputs": [str(spec) for spec in info.outputs],
         },
         "precisions": stored_precisions(info),
         "space": {"name": space.name, "recipes": space.count(), "why": prepared.space_reason},
-        "masks": [asdict(mask) for mask in space.masks],
+        "masks": space.masks,
         "versions": versions(),
         "conditions": _conditions(prepared),
         "content": task.content,

@@ -7,12 +7,12 @@ from hamerspace.backends import BACKENDS
 from hamerspace.build.store import Store
 from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import LoadedStudy
-from hamerspace.constraints import Constraints, violation
-from hamerspace.recipe import KnownRecipe, Mask, Scalar
+from hamerspace.constraints import Constraints
+from hamerspace.recipe import Mask, Scalar
 from hamerspace.search.caution import smallest_of_hits, too_few_rows
 from hamerspace.search.history import history_of, recall_for
 from hamerspace.search.prepared import Prepared
-from hamerspace.search.warmstart import FirstTrial, first_trials
+from hamerspace.search.warmstart import FORESEEN, FirstTrial, expected_misses, first_trials
 from hamerspace.space.describe import recipe_label, stored_precisions
 from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.task import Task
@@ -102,7 +102,7 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
             tuple(_planned(entry, info, limits, own_ratio) for entry in first),
             tuple(m for m in space.masks if _is_listed(m, prepared.space_config)),
             limits,
-            tuple(name for name in limits.limits() if name in _FORESEEN),
+            tuple(name for name in limits.limits() if name in FORESEEN),
             (*task.splits.warnings, *_cautions(task, limits.max_accuracy_drop)),
             task.splits.notes,
             f"{task.metric.name} of output '{task.output}'",
@@ -120,10 +120,6 @@ def _cautions(task: Task, limit: float | None) -> list[str]:
     if limit is None or least is None or least <= limit:
         return []
     return [too_few_rows(task.splits.rows["confirm"], limit, least)]
-
-
-_FORESEEN = ("max_size_mb", "max_accuracy_drop")
-"""Limits that can be held against an expectation; the source's latency is not known yet."""
 
 
 def _own_ratio(first: Sequence[FirstTrial], backend: str) -> float:
@@ -145,13 +141,7 @@ def _planned(
     assert expected is not None
     # What a study found was a ratio to its own source.
     latency_ratio = expected.latency_ratio / (1.0 if entry.learned_from else own_ratio)
-    foreseen = _foreseen(expected, source)
-    limits = constraints.limits()
-    misses = {
-        name: foreseen[name]
-        for name in _FORESEEN
-        if name in limits and violation(foreseen[name], limits[name]) > 0
-    }
+    size_mb = expected.size_ratio * source.size_bytes / 1e6
     return Planned(
         recipe_label(entry.recipe, stored_precisions(source)),
         entry.recipe.id,
@@ -162,15 +152,8 @@ def _planned(
         latency_ratio,
         expected.size_ratio,
         expected.drop_points,
-        misses,
+        expected_misses(size_mb, expected.drop_points, constraints.limits()),
     )
-
-
-def _foreseen(expected: KnownRecipe, source: SourceInfo) -> dict[str, float]:
-    return {
-        "max_size_mb": expected.size_ratio * source.size_bytes / 1e6,
-        "max_accuracy_drop": expected.drop_points,
-    }
 
 
 def _is_listed(mask: Mask, config: SpaceConfig) -> bool:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, RootModel
 from hamerspace.config.study import LoadedStudy
 from hamerspace.outcome.confirmed import Confirmed
 from hamerspace.outcome.measurement import Measurement
-from hamerspace.recipe import Scalar
+from hamerspace.recipe import Mask, Scalar
 
 
 class _Identity(BaseModel):
@@ -61,12 +61,6 @@ class _Space(BaseModel):
     why: str = ""
 
 
-class _Mask(BaseModel):
-    parameter: str
-    values: list[Scalar]
-    reason: str
-
-
 class Facts(BaseModel):
     """``facts.json``: what a report tells of the task and the space."""
 
@@ -77,7 +71,7 @@ class Facts(BaseModel):
     rows: dict[str, int] = {}
     source: _Model
     space: _Space
-    masks: list[_Mask] = []
+    masks: list[Mask] = []
     versions: dict[str, str] = {}
     choices: dict[str, str] = {}
     conditions: dict[str, str] = {}

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from pydantic_core import to_jsonable_python
+
 from hamerspace._files import free_name, read_regular, remove, write_text
 from hamerspace._optuna import sqlite_url
 from hamerspace._schema import from_json
@@ -114,12 +116,12 @@ class RunFolder:
         )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file, whole or not at all.
+        """Write a JSON file, whole or not at all; dataclasses in it become objects.
 
         Raises:
             RunFolderError: It cannot be written.
         """
-        write_text(self.path / name, json.dumps(value, indent=1))
+        write_text(self.path / name, json.dumps(to_jsonable_python(value), indent=1))
 
     def refuse_strangers(self) -> None:
         """Refuse a folder without a run that holds anything but what a run may find there.

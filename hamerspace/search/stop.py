@@ -1,7 +1,7 @@
 """When a search stops, and why it did."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -30,10 +30,6 @@ class Stop:
     reason: Reason
     text: str
     min_gain_percent: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-representable."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,14 @@ def backends_for(suffix: str) -> tuple[str, ...]:
     )
 
 
-def refuse_suffix(suffix: str, asked: tuple[str, ...] | None) -> None:
+def refuse_suffix(suffix: str | None, asked: tuple[str, ...] | None) -> None:
     """Refuse, before anything is read, a suffix that no backend of those asked for makes.
 
     Raises:
         ConfigError: There is none; or nothing makes such files at all.
     """
+    if suffix is None:
+        return
     able = backends_for(suffix)
     if asked is not None and not set(asked) & set(able):
         raise ConfigError(
@@ -57,7 +59,7 @@ def refuse_suffix(suffix: str, asked: tuple[str, ...] | None) -> None:
 
 def able_backends(
     loaded: LoadedStudy,
-    suffix: str,
+    suffix: str | None,
     asked: tuple[str, ...] | None = None,
     store: Store | None = None,
 ) -> tuple[str, ...] | None:
@@ -67,18 +69,21 @@ def able_backends(
 
     Args:
         loaded: The study.
-        suffix: Such as ``.onnx``.
+        suffix: Such as ``.onnx``; ``None`` where any will do.
         asked: The backends that the caller restricts the search to.
         store: Results of build stages; default: in the user's cache folder.
 
     Returns:
         Those that build such files, that the space lists, and that are installed and take the
-        model; ``asked`` where such a file comes from a technique, whatever the backend.
+        model; ``asked`` where such a file comes from a technique, whatever the backend, and where
+        any will do.
 
     Raises:
         ConfigError: No such file can come of the study; the message says why.
     """
     refuse_suffix(suffix, asked)
+    if suffix is None:
+        return asked
     with Prepared(loaded, store or Store(default_store_folder()), asked) as prepared:
         space = prepared.space
     if suffix in technique_formats():
@@ -101,18 +106,11 @@ def _why_not(space: Space, backend: str, asked: tuple[str, ...] | None) -> str:
 
 def _refuse_without_technique(space: Space, suffix: str) -> None:
     """Refuse a format of which no technique can leave a changed model in floating point."""
-    switches = tuple(_switches(space, technique_formats()[suffix]))
+    techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
+    names = {t.switch for t in techniques if t.made_format == technique_formats()[suffix]}
+    switches = [choice for choice in space.choices if choice.name in names]
     if not any(_works(space, switch) for switch in switches):
         raise _unreachable(suffix, (_why_idle(space, switch) for switch in switches))
-
-
-def _switches(space: Space, model_format: str) -> Iterator[Choice]:
-    """The parameters that switch on the techniques whose result has a format."""
-    for name in TECHNIQUES:
-        technique = TECHNIQUES.load(name)
-        if technique.made_format == model_format:
-            own = {parameter.name for parameter in technique.parameters()}
-            yield from (c for c in space.choices if c.name in own and c.parameter.optional)
 
 
 def _works(space: Space, switch: Choice) -> bool:

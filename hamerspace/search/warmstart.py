@@ -1,11 +1,11 @@
 """The first trials are not random: baselines and defaults, then what was found or is known good."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hamerspace.backends import BACKENDS
-from hamerspace.constraints import Constraints
+from hamerspace.constraints import Constraints, violation
 from hamerspace.recipe import KnownRecipe, Recipe
 from hamerspace.space import Space
 from hamerspace.tasks.model import SourceInfo
@@ -83,6 +83,18 @@ def first_trials(
     ordered = [*baselines, *defaults, *new, *(entry for _, entry in known)]
     by_id = {first.recipe.id: first for first in reversed(ordered)}
     return tuple(first for first in ordered if by_id[first.recipe.id] is first)
+
+
+FORESEEN = ("max_size_mb", "max_accuracy_drop")
+"""Limits that can be held against an expectation; the source's latency is not known yet."""
+
+
+def expected_misses(
+    size_mb: float, drop_points: float, limits: Mapping[str, float]
+) -> dict[str, float]:
+    """Each limit that an expected size or drop misses, with the expected value in its unit."""
+    foreseen = dict(zip(FORESEEN, (size_mb, drop_points), strict=True))
+    return {n: v for n, v in foreseen.items() if n in limits and violation(v, limits[n]) > 0}
 
 
 def apart(first: Sequence[FirstTrial], seed: int) -> tuple[FirstTrial, ...]:

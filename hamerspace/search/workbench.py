@@ -130,10 +130,8 @@ class Workbench(ExitStack):
         plain = self.measurer.measure_source(plan)
         packed = deflated_bytes(known.source) / 1e6 if self._deflates(None) else None
         measured = replace(plain, download_mb=packed, quality=judge.judge_source())
-        environment = known.target.environment()
-        self._folder.write(
-            SOURCE_FILE, {"measurement": measured.to_dict(), "environment": environment}
-        )
+        found = {"measurement": measured, "environment": known.target.environment()}
+        self._folder.write(SOURCE_FILE, found)
         return measured
 
     def drop_of_source(self, split: str, confidence: float) -> Interval:

@@ -64,7 +64,7 @@ def test_it_fits_the_terminal(call, study, columns):
 
 
 def test_an_expected_loss_has_no_more_digits_than_anybody_reads(call, study, own_history):
-    from hamerspace.search.history import HistoryFile
+    from hamerspace.search.history.file import HistoryFile
     from tests.search.history.conftest import entry, tried
 
     setting = {"machine": platform.machine(), "format": "onnx", "parameters": 3000}
@@ -81,7 +81,7 @@ def test_bad_input_is_refused(refused, onnx_task):
 
 
 def test_what_an_earlier_study_found_is_told_with_its_name(call, study, own_history):
-    from hamerspace.search.history import HistoryFile
+    from hamerspace.search.history.file import HistoryFile
     from tests.search.history.conftest import entry
 
     found = entry(name="fashion", machine=platform.machine(), format="onnx", parameters=3000)

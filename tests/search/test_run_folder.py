@@ -87,7 +87,7 @@ def test_one_process_at_a_time(folder):
 
 def test_a_file_is_replaced_whole(folder):
     folder.write("other.json", {"a": 1})
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="Unable to serialize"):
         folder.write("other.json", {"a": object()})
     assert folder.read("other.json") == {"a": 1}
     assert folder.read("absent.json") is None

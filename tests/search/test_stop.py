@@ -1,7 +1,9 @@
+import json
 import time
 
 import pytest
 
+from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.stop import Budget, GainWatch, Reason, Stop, exhausted
 
 GAIN = {"reason": "gain", "text": "little is left", "min_gain_percent": 1.0}
@@ -19,8 +21,9 @@ def test_trials_and_time_end_a_search():
     assert (late.reason, late.text) == (Reason.TIME, "the time limit was reached")
 
 
-def test_a_stop_is_plain_values_in_a_file():
-    assert exhausted(6).to_dict() == {
+def test_a_stop_is_plain_values_in_a_file(tmp_path):
+    RunFolder(tmp_path).write("stop.json", {"stopped": exhausted(6)})
+    assert json.loads((tmp_path / "stop.json").read_text())["stopped"] == {
         "reason": "exhausted",
         "text": "every one of the 6 recipes was measured",
         "min_gain_percent": None,

@@ -4,11 +4,11 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from hamerspace.constraints import tradeoff, violation
+from hamerspace.constraints import tradeoff
 from hamerspace.quantities import Objective
 from hamerspace.recipe import KnownRecipe, Recipe
 from hamerspace.search.history.entry import Entry, Setting, Tried
-from hamerspace.search.warmstart import FirstTrial
+from hamerspace.search.warmstart import FirstTrial, expected_misses
 from hamerspace.space import Space
 
 _LEAST_LIKENESS = 0.25
@@ -84,14 +84,10 @@ def fit(tried: Tried, space: Space) -> Recipe | None:
 
 
 def _rank(tried: Tried, setting: Setting, size_mb: float) -> tuple[bool, float]:
-    foreseen = {
-        "max_size_mb": tried.size_ratio * size_mb,
-        "max_accuracy_drop": tried.drop_points,
-    }
     limits = setting.limits
-    misses = any(n in limits and violation(v, limits[n]) > 0 for n, v in foreseen.items())
+    misses = expected_misses(tried.size_ratio * size_mb, tried.drop_points, limits)
     drop = tried.drop_points if Objective.QUALITY in setting.objectives else 0.0
-    return misses, tradeoff(_ratios(tried, setting), drop, limits.get("max_accuracy_drop"))
+    return bool(misses), tradeoff(_ratios(tried, setting), drop, limits.get("max_accuracy_drop"))
 
 
 def _gains(tried: Tried, setting: Setting) -> bool:

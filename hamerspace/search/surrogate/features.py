@@ -116,17 +116,17 @@ class Encoder:
         starts = np.cumsum([0, *sizes])
         self.slices = [slice(start, stop) for start, stop in pairwise(starts)]
         self._width = int(starts[-1])
+        self._rows: dict[str, Floats] = {}
 
     def encode(self, recipes: Sequence[Recipe]) -> Floats:
         """Return ``[recipes, levels of all columns]``, zeros and ones."""
-        rows = np.zeros((len(recipes), self._width))
-        places = [
-            (column, place.start) for column, place in zip(self.columns, self.slices, strict=True)
-        ]
-        for row, recipe in zip(rows, recipes, strict=True):
-            parameters = recipe.parameters
-            row[[start + column.level(parameters) for column, start in places]] = 1.0
-        return rows
+        places = list(zip(self.columns, self.slices, strict=True))
+        for recipe in recipes:
+            if recipe.id not in self._rows:
+                row = self._rows[recipe.id] = np.zeros(self._width)
+                parameters = recipe.parameters
+                row[[place.start + column.level(parameters) for column, place in places]] = 1.0
+        return np.array([self._rows[r.id] for r in recipes]).reshape(len(recipes), self._width)
 
 
 def _bins(choice: Choice) -> tuple[Scalar, ...]:

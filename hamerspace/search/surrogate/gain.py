@@ -1,7 +1,5 @@
 """How much of what is not dominated yet a candidate is expected to dominate."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import special
 
@@ -31,10 +29,8 @@ def expected_gain(
     Returns:
         ``[candidates]``, as a share of the box.
     """
-    axes = len(low)
-    clipped = np.clip(front, low, high)
-    edges = [_edges(clipped[:, axis], low[axis], high[axis], _most(axes)) for axis in range(axes)]
-    total = _free_cells(edges, clipped)[None]
+    edges, free = _cells(front, low, high)
+    total = free[None]
     for axis, edge in reversed(list(enumerate(edges))):
         scaled = (edge[None, :] - means[:, axis, None]) / deviations[:, axis, None]
         density = np.exp(-0.5 * scaled**2) / np.sqrt(2 * np.pi)
@@ -52,11 +48,7 @@ def dominated_share(front: Floats, low: Floats, high: Floats) -> float:
     """Share of the box between ``low`` and ``high`` that the members of a front dominate."""
     if not len(front):
         return 0.0
-    clipped = np.clip(front, low, high)
-    edges = [
-        _edges(clipped[:, axis], low[axis], high[axis], _most(len(low))) for axis in range(len(low))
-    ]
-    free = _free_cells(edges, clipped)
+    edges, free = _cells(front, low, high)
     for axis, edge in reversed(list(enumerate(edges))):
         free = free @ (np.diff(edge) / (high[axis] - low[axis]))
     return 1.0 - float(free)
@@ -78,8 +70,13 @@ def _edges(values: Floats, low: float, high: float, most: int) -> Floats:
     return np.concatenate([[low], inner, [high]])
 
 
-def _free_cells(edges: Sequence[Floats], front: Floats) -> Floats:
-    """1 for each cell that no member dominates, else 0: an axis for each axis of the box."""
+def _cells(front: Floats, low: Floats, high: Floats) -> tuple[list[Floats], Floats]:
+    """Where each axis is cut; and 1 for each cell that no member dominates, else 0.
+
+    The cells have an axis for each axis of the box.
+    """
+    front, axes = np.clip(front, low, high), len(low)
+    edges = [_edges(front[:, axis], low[axis], high[axis], _most(axes)) for axis in range(axes)]
     middles = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     free = np.ones([len(middle) for middle in middles])
     for member in front:
@@ -89,4 +86,4 @@ def _free_cells(edges: Sequence[Floats], front: Floats) -> Floats:
             shape[axis] = -1
             dominated = dominated & (middle >= member[axis]).reshape(shape)
         free[dominated] = 0.0
-    return free
+    return edges, free

@@ -65,7 +65,6 @@ class Models:
         self._failing = Process(encoder)
         self._tune_growth = tune_growth
         self._tune_at = 0.0
-        self._rows: dict[str, Floats] = {}
         self._figures: dict[str, dict[str, Observed]] = {}
         self._judged: set[str] = set()
         self._front: list[tuple[Recipe, Floats]] = []
@@ -75,7 +74,7 @@ class Models:
         """Take in all trials; of very many, an even part."""
         step = -(-len(records) // _MOST_LEARNT)
         self._records = records[:: step or 1]
-        self._seen = np.stack([self._row(record.recipe) for record in self._records])
+        self._seen = self._encoder.encode([record.recipe for record in self._records])
         tune = len(records) >= self._tune_at
         if tune:
             self._tune_at = len(records) * self._tune_growth
@@ -134,11 +133,6 @@ class Models:
             figures = (*self._objectives, *self._limits)
             self._figures[name] = {f.name: f.observe(record.measurement) for f in figures}
         return self._figures[name]
-
-    def _row(self, recipe: Recipe) -> Floats:
-        if recipe.id not in self._rows:
-            self._rows[recipe.id] = self._encoder.encode([recipe])[0]
-        return self._rows[recipe.id]
 
     def _predict(self, figure: Figure, rows: Floats) -> tuple[Floats, Floats]:
         if self._known[figure.name] < 2:

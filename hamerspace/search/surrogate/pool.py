@@ -3,8 +3,6 @@
 import random
 from collections.abc import Collection, Iterable, Iterator
 
-import numpy as np
-
 from hamerspace.recipe import Recipe
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.space import Space
@@ -35,7 +33,6 @@ class Pool:
         count = space.count()
         self._whole = count is not None and count <= _LISTED
         self._recipes: dict[str, Recipe] = {}
-        self._rows: dict[str, Floats] = {}
         self._near: dict[str, list[Recipe]] = {}
         if self._whole:
             recipes = list(space.recipes())
@@ -52,10 +49,7 @@ class Pool:
             self._draw_anew(tried)
             found = {**self._recipes, **{r.id: r for r in self._neighbours(front)}}
         left = [recipe for name, recipe in found.items() if name not in tried]
-        missing = [recipe for recipe in left if recipe.id not in self._rows]
-        for recipe, row in zip(missing, self._encoder.encode(missing), strict=True):
-            self._rows[recipe.id] = row
-        return left, np.array([self._rows[recipe.id] for recipe in left])
+        return left, self._encoder.encode(left)
 
     def _draw_anew(self, tried: Collection[str]) -> None:
         """Replace the oldest draws; the first time, draw all."""
@@ -65,7 +59,6 @@ class Pool:
                 self._recipes[recipe.id] = recipe
         for name in list(self._recipes)[: max(len(self._recipes) - _DRAWN, 0)]:
             del self._recipes[name]
-            self._rows.pop(name, None)
         self._draw = _DRAWN_ANEW
 
     def _neighbours(self, front: Iterable[Recipe]) -> Iterator[Recipe]:

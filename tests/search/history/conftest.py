@@ -2,7 +2,7 @@
 
 import pytest
 
-from hamerspace.search.history import Entry, Setting, Tried
+from hamerspace.search.history.entry import Entry, Setting, Tried
 
 SETTING = Setting(
     format="pytorch",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hamerspace.search.history import likeness, recall
+from hamerspace.search.history.alike import likeness, recall
 from tests.search.history.conftest import SETTING, entry, tried
 
 SIZE_MB = 0.04

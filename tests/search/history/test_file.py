@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from hamerspace.errors import ConfigError
-from hamerspace.search.history import HistoryFile, default_history_file
-from hamerspace.search.history.file import MOST_STUDIES
+from hamerspace.search.history.file import MOST_STUDIES, HistoryFile, default_history_file
 from hamerspace.study import Study
 from tests.search.history.conftest import entry, tried
 
@@ -152,7 +151,7 @@ def test_what_is_no_file_is_left_alone(tmp_path, caplog):
 _ADD = """
 import sys
 from pathlib import Path
-from hamerspace.search.history import HistoryFile
+from hamerspace.search.history.file import HistoryFile
 from tests.search.history.conftest import entry
 for number in range(8):
     HistoryFile(Path(sys.argv[1])).add(entry(name=f"{sys.argv[2]}-{number}"))

@@ -5,7 +5,8 @@ import platform
 import pytest
 
 from hamerspace import Study
-from hamerspace.search.history import Entry, HistoryFile, Setting, Tried
+from hamerspace.search.history.entry import Entry, Setting, Tried
+from hamerspace.search.history.file import HistoryFile
 
 LIMITS = {"max_size_mb": 0.0105, "max_accuracy_drop": 60.0}
 
