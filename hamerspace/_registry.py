@@ -1,10 +1,10 @@
 """Registries map a name to an import string, so that listing names imports nothing heavy."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from hamerspace.errors import HamerspaceError, did_you_mean
 
@@ -17,8 +17,10 @@ def import_string(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-class Registry(Generic[T]):
+class Registry(Mapping[str, T]):
     """Named import strings: the built-in ones, then those of other packages' entry points.
+
+    Looking at an entry imports it, as :meth:`load` does; asking for names does not.
 
     Args:
         kind: What the entries are, for error messages ("backend", "metric").
@@ -43,8 +45,14 @@ class Registry(Generic[T]):
             references[entry.name] = entry.value
         return references
 
+    def __getitem__(self, name: str) -> T:
+        return self.load(name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._references)
+
+    def __len__(self) -> int:
+        return len(self._references)
 
     def __contains__(self, name: object) -> bool:
         return name in self._references

@@ -43,8 +43,7 @@ def building(
         environment: Name of a tool environment; ``None`` for our own.
     """
     modules = ["hamerspace.build.jobs"]
-    for name in TECHNIQUES:
-        technique = TECHNIQUES.load(name)
+    for technique in TECHNIQUES.values():
         on_the_way = _route_modules(source, technique.formats, environment)
         if on_the_way is not None and not technique.missing():
             modules += on_the_way

@@ -83,8 +83,7 @@ def plan_build(task: Task, recipe: Recipe, seed: int, host: HostOf) -> BuildPlan
         BuildError: The model cannot be converted to a format that a stage takes.
     """
     plan = _Plan(task, seed, host)
-    for name in TECHNIQUES:
-        technique = TECHNIQUES.load(name)
+    for technique in TECHNIQUES.values():
         parameters = technique.stage_parameters(recipe.parameters)
         if parameters is not None:
             plan.add_technique(technique, parameters)

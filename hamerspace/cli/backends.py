@@ -62,8 +62,7 @@ def _runtimes() -> list[dict[str, Any]]:
     from hamerspace.backends import BACKENDS
 
     rows = []
-    for name in BACKENDS:
-        config = BACKENDS.load(name)
+    for name, config in BACKENDS.items():
         missing, versions = list(config.missing()), config.versions()
         rows.append(
             {
@@ -88,8 +87,7 @@ def _tools() -> list[dict[str, Any]]:
     from hamerspace.environments.base import requirement_name
 
     rows = []
-    for name in ENVIRONMENTS:
-        environment = ENVIRONMENTS.load(name)
+    for name, environment in ENVIRONMENTS.items():
         here, versions = environment_python(name) is not None, environment_versions(name)
         named = [requirement_name(text) for text in environment.requirements]
         rows.append(

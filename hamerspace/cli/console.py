@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hamerspace._numbers import amount
 from hamerspace._text import visible
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.table import Table
     from rich.text import Text
+
+    from hamerspace.tasks.model import SourceInfo
 
 _NO_TERMINAL_WIDTH = 160
 _LEAST_WIDTH = 20
@@ -77,6 +80,15 @@ def print_notes(out: "Console", warnings: Sequence[str], notes: Sequence[str]) -
         out.print(Text(f"warning: {warning}", style="bold red"))
     for note in notes:
         out.print(Text(f"note: {note}", style="yellow"))
+
+
+def print_model(out: "Console", source: "SourceInfo") -> None:
+    """Print what a source model was found to be."""
+    made_of = ", ".join(source.op_families) or "no layers with weights"
+    out.print(
+        f"model: {source.format}, {source.parameter_count:,} parameters, "
+        f"{amount('size_mb', source.size_bytes / 1e6)} of {source.weights_text} ({made_of})"
+    )
 
 
 def plain_table(whole: Sequence[str], folded: Sequence[str] = (), **style: Any) -> "Table":

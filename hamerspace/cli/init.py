@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hamerspace._numbers import amount
 from hamerspace.cli import completion, options
-from hamerspace.cli.console import console, print_json, say
+from hamerspace.cli.console import console, print_json, print_model, say
 from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,11 +87,7 @@ def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> N
 
 def _print(starter: "Starter", command: str) -> None:
     info, out = starter.info, console()
-    made_of = ", ".join(info.op_families) or "no layers with weights"
-    out.print(
-        f"model: {info.format}, {info.parameter_count:,} parameters, "
-        f"{amount('size_mb', info.size_bytes / 1e6)} of {info.weights_text} ({made_of})"
-    )
+    print_model(out, info)
     out.print(f"inputs: {'; '.join(map(str, info.inputs))}")
     out.print(f"outputs: {'; '.join(map(str, info.outputs))}")
     out.print(f"space: auto takes {starter.space}, since {starter.space_reason}")

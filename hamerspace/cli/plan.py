@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hamerspace._numbers import amount, limit_title, limit_value, number
+from hamerspace._numbers import limit_title, limit_value, number
 from hamerspace.cli import options
-from hamerspace.cli.console import console, print_json, print_notes, stanzas
+from hamerspace.cli.console import console, print_json, print_model, print_notes, stanzas
 from hamerspace.quantities import Metric
 
 if TYPE_CHECKING:
@@ -48,12 +48,7 @@ def _print(found: "Plan") -> None:
 
     out = console()
     print_notes(out, found.warnings, found.notes)
-    source = found.source
-    made_of = ", ".join(source.op_families) or "no layers with weights"
-    out.print(
-        f"model: {source.format}, {source.parameter_count:,} parameters, "
-        f"{amount('size_mb', source.size_bytes / 1e6)} of {source.weights_text} ({made_of})"
-    )
+    print_model(out, found.source)
     out.print(f"judged by: {found.judged_by}")
     why = f", since {found.space_reason}" if found.space_reason else ""
     count = "a continuous range of" if found.recipes is None else f"{found.recipes:,} distinct"

@@ -73,6 +73,6 @@ def _conditions(prepared: Prepared) -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Of Hamerspace, of what searches, and of what each backend is made of."""
     found = {"hamerspace": __version__, **installed_versions(("optuna", "numpy"))}
-    for name in BACKENDS:
-        found.update(BACKENDS.load(name).versions())
+    for config in BACKENDS.values():
+        found.update(config.versions())
     return found

@@ -17,8 +17,7 @@ def technique_formats() -> dict[str, str]:
 
     Such a file says what a candidate does only where its backend keeps floating point.
     """
-    techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
-    return {t.model_suffix: t.made_format for t in techniques if t.model_suffix}
+    return {t.model_suffix: t.made_format for t in TECHNIQUES.values() if t.model_suffix}
 
 
 def backends_for(suffix: str) -> tuple[str, ...]:
@@ -31,10 +30,10 @@ def backends_for(suffix: str) -> tuple[str, ...]:
     """
     if suffix in technique_formats():
         return tuple(BACKENDS)
-    names = tuple(n for n in BACKENDS if suffix in BACKENDS.load(n).model_suffixes)
+    names = tuple(name for name, config in BACKENDS.items() if suffix in config.model_suffixes)
     if names:
         return names
-    known = sorted({s for n in BACKENDS for s in BACKENDS.load(n).model_suffixes})
+    known = sorted({s for config in BACKENDS.values() for s in config.model_suffixes})
     raise ConfigError(
         f"--output: there are no models saved as '{suffix}' files here; there are "
         f"{', '.join([*known, *technique_formats()])}"
@@ -106,8 +105,8 @@ def _why_not(space: Space, backend: str, asked: tuple[str, ...] | None) -> str:
 
 def _refuse_without_technique(space: Space, suffix: str) -> None:
     """Refuse a format of which no technique can leave a changed model in floating point."""
-    techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
-    names = {t.switch for t in techniques if t.made_format == technique_formats()[suffix]}
+    made = technique_formats()[suffix]
+    names = {t.switch for t in TECHNIQUES.values() if t.made_format == made}
     switches = [choice for choice in space.choices if choice.name in names]
     if not any(_works(space, switch) for switch in switches):
         raise _unreachable(suffix, (_why_idle(space, switch) for switch in switches))

@@ -62,15 +62,14 @@ class Workbench(ExitStack):
         super().__init__()
         self.prepared = prepared
         self.config = prepared.config
-        self._logs = folder if folder is not None and folder.is_writable else self._own_folder()
+        if folder is not None and folder.is_writable:
+            self._logs = folder
+        else:
+            self._logs = RunFolder(Path(self.enter_context(tempfile.TemporaryDirectory())))
         self._folder = folder or self._logs
-        self._store = prepared.store
         self._tool_workers: dict[str, Worker] = {}
         self._started = False
         self._sets: dict[str, EvaluationSet] = {}
-
-    def _own_folder(self) -> RunFolder:
-        return RunFolder(Path(self.enter_context(tempfile.TemporaryDirectory())))
 
     @cached_property
     def measurer(self) -> Measurer:
@@ -85,7 +84,7 @@ class Workbench(ExitStack):
         budget = self.config.budget
         builder = Builder(
             self.prepared.task,
-            self._store,
+            self.prepared.store,
             self._worker_of,
             self.config.search.seed,
             lambda: self.prepared.host,
@@ -153,26 +152,29 @@ class Workbench(ExitStack):
         return METRICS.load("fidelity_r2") if self._doubt else self.prepared.task.metric
 
     @cached_property
-    def _doubt(self) -> str:
-        """Why an output of the shape of class scores holds none; empty where it may."""
+    def _doubt(self) -> str | None:
+        """Why an output of the shape of class scores holds none; empty where it may.
+
+        ``None`` where the metric or the labels leave no question.
+        """
         task = self.prepared.task
         if task.quality.metric is not None or task.metric.name != "agreement":
-            return ""
+            return None
         return scores_doubt(self._source_outputs("search", task.judged))
 
     @property
     def metric_reason(self) -> str | None:
         """What was assumed of the output; ``None`` where nothing had to be."""
-        task = self.prepared.task
-        if task.quality.metric is not None or task.metric.name != "agreement":
+        doubt, output = self._doubt, self.prepared.task.judged
+        if doubt is None:
             return None
-        if self._doubt:
+        if doubt:
             return (
-                f"Output {task.judged} is not taken for scores of classes, since "
-                f"{self._doubt}: quality is fidelity_r2, by the worst channel."
+                f"Output {output} is not taken for scores of classes, since {doubt}: quality is "
+                "fidelity_r2, by the worst channel."
             )
         return (
-            f"Output {task.judged} is taken for scores of classes: quality is how often the "
+            f"Output {output} is taken for scores of classes: quality is how often the "
             "same one is the greatest. For an embedding or other numbers choose 'fidelity_r2'."
         )
 
@@ -201,8 +203,7 @@ class Workbench(ExitStack):
         """
         self.start()
         started = time.monotonic()
-        self.measurer.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
-        built = self.build(recipe)
+        built = self._built(recipe)
         if built.ranking is not None:
             keep_ranking(self._folder, built.ranking)
         seconds = built.seconds or {"build": time.monotonic() - started}
@@ -237,9 +238,7 @@ class Workbench(ExitStack):
 
     def confirm(self, recipe: Recipe, confidence: float = CONFIDENCE) -> Measurement:
         """Measure a recipe in full on the confirm split; the intervals have this confidence."""
-        self.start()
-        self.measurer.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
-        built = self.build(recipe)
+        built = self._built(recipe)
         if built.candidate is None:
             return Measurement(Gate.BUILD, built.error, failed=True)
         plan = self.plan(recipe, "confirm", gated=False, confidence=confidence)
@@ -258,6 +257,12 @@ class Workbench(ExitStack):
         self.settle()
         plan = LatencyPlan(0.02, max_s, max_s / 4)
         return self.measurer.time_afresh(built, plan, pair)
+
+    def _built(self, recipe: Recipe) -> BuildResult:
+        """What :meth:`build` made, with what will measure it starting meanwhile."""
+        self.start()
+        self.measurer.expect(recipe.backend, self._logs.recipe_log(recipe, "measure.log"))
+        return self.build(recipe)
 
     def _measure(self, candidate: Candidate, recipe: Recipe, plan: MeasurementPlan) -> Measurement:
         log = self._logs.recipe_log(recipe, "measure.log")
@@ -319,8 +324,7 @@ class Workbench(ExitStack):
 
     def _deflates(self, recipe: Recipe | None) -> bool:
         """Compressing large files takes seconds, so only where it is asked for or tells much."""
-        techniques = (TECHNIQUES.load(name) for name in TECHNIQUES)
-        sparse = (t.switch for t in techniques if t.makes_sparse)
+        sparse = (t.switch for t in TECHNIQUES.values() if t.makes_sparse)
         asked = self._asked(Objective.DOWNLOAD)
         return asked or (recipe is not None and any(n in recipe for n in sparse))
 
@@ -377,5 +381,5 @@ class Workbench(ExitStack):
                     "values that the model does not take"
                 )
 
-        entry = self._store.make(key, fill, self.prepared.holds)
+        entry = self.prepared.store.make(key, fill, self.prepared.holds)
         return np.load(entry / "outputs.npy", mmap_mode="r")

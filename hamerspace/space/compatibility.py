@@ -24,8 +24,7 @@ def judge_techniques(
     """The parameters of all techniques, active only with backends that take what they make."""
     offers: list[Parameter] = []
     masks: list[Mask] = []
-    for name in TECHNIQUES:
-        technique = TECHNIQUES.load(name)
+    for technique in TECHNIQUES.values():
         own = technique.parameters()
         names = {p.name for p in own}
         # What depends on none of the others switches the technique on; its default does nothing.

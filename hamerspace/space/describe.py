@@ -14,15 +14,15 @@ from hamerspace.tasks.model import SourceInfo
 def offered_parameters() -> dict[str, Parameter]:
     """Every parameter that a technique or a backend offers, by name."""
     offers: list[Parameter] = []
-    for name in TECHNIQUES:
-        offers += TECHNIQUES.load(name).parameters()
+    for technique in TECHNIQUES.values():
+        offers += technique.parameters()
     names = tuple(BACKENDS)
     offers.append(
         Parameter("backend", names[0], "Runtime that builds and runs the model", choices=names)
     )
-    for name in names:
+    for name, config in BACKENDS.items():
         here = Condition("backend", (name,))
-        offers += [replace(p, when=(here, *p.when)) for p in BACKENDS.load(name).parameters()]
+        offers += [replace(p, when=(here, *p.when)) for p in config.parameters()]
     return {offer.name: offer for offer in offers}
 
 
@@ -39,10 +39,9 @@ def stored_precisions(source: SourceInfo) -> dict[str, str]:
     """
     if source.precision == "fp32":
         return {}
-    configs = {name: BACKENDS.load(name) for name in BACKENDS}
     return {
         name: source.precision
-        for name, config in configs.items()
+        for name, config in BACKENDS.items()
         if config.keeps_precision and source.format in config.model_formats
     }
 

@@ -7,7 +7,7 @@ against, and a goal that gains nothing should not pretend to.
 from collections.abc import Iterator
 
 from hamerspace.backends import BACKENDS
-from hamerspace.compress import TECHNIQUES, Technique
+from hamerspace.compress import TECHNIQUES
 from hamerspace.config.space import DeclaredParameter, SpaceConfig
 from hamerspace.config.study import AUTO_GOAL
 from hamerspace.errors import ConfigError
@@ -31,10 +31,10 @@ def narrow(config: SpaceConfig, goal: str) -> SpaceConfig:
         return config
     idle = set(_idle(goal))
     kept = {name: value for name, value in config.parameters.items() if name not in idle}
-    for technique in _techniques():
+    for technique in TECHNIQUES.values():
         for name, values in technique.goals.get(goal, {}).items():
             kept.setdefault(name, DeclaredParameter(choices=values))
-    for technique in _techniques():
+    for technique in TECHNIQUES.values():
         for name, values in technique.demands.get(goal, {}).items():
             kept[name] = DeclaredParameter(choices=values)
     return config.model_copy(update={"parameters": kept})
@@ -46,12 +46,12 @@ def refuse_idle_goal(space: Space, goal: str) -> None:
     Raises:
         ConfigError: The space holds nothing but the uncompressed model.
     """
-    names = {technique.switch for technique in _techniques() if goal in technique.goals}
+    names = {technique.switch for technique in TECHNIQUES.values() if goal in technique.goals}
     if goal == _QUANTIZE:
         names = set(_quantizations())
     if any(choice.asked for choice in space.choices if choice.name in names):
         return
-    behind = names.union(*(fixed for t in _techniques() for fixed in t.demands.values()))
+    behind = names.union(*(fixed for t in TECHNIQUES.values() for fixed in t.demands.values()))
     reasons = dict.fromkeys(m.reason for m in space.masks if m.parameter in behind)
     raise ConfigError(
         f"goal '{goal}': nothing of it is possible for this model"
@@ -62,7 +62,7 @@ def refuse_idle_goal(space: Space, goal: str) -> None:
 
 def _idle(goal: str) -> Iterator[str]:
     """Names of the parameters that do not serve a goal."""
-    for technique in _techniques():
+    for technique in TECHNIQUES.values():
         if technique.lowers_precision != (goal == _QUANTIZE):
             yield from (parameter.name for parameter in technique.parameters())
     if goal != _QUANTIZE:
@@ -70,9 +70,5 @@ def _idle(goal: str) -> Iterator[str]:
         yield from _quantizations()
 
 
-def _techniques() -> Iterator[Technique]:
-    return (TECHNIQUES.load(name) for name in TECHNIQUES)
-
-
 def _quantizations() -> Iterator[str]:
-    return (BACKENDS.load(name).quantization_name for name in BACKENDS)
+    return (config.quantization_name for config in BACKENDS.values())
