@@ -163,6 +163,7 @@ def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
     }
 
 
+@dataclass(eq=False)
 class Builder:
     """Builds the recipes of one task; close it when done.
 
@@ -170,7 +171,7 @@ class Builder:
     A stage that has failed fails again at once where another recipe needs it, as the same stage
     would: the store keeps no failures, so the next builder tries it anew.
 
-    Args:
+    Attributes:
         task: The prepared task.
         store: Where results of stages are kept.
         workers: The worker of an environment; ``None`` is our own.
@@ -178,31 +179,18 @@ class Builder:
         host: The device that recipes are built on and for.
         timeout_s: Wall seconds of one build.
         memory_mb: Resident MB of one build; ``None`` for the worker's default.
-
-    Attributes:
-        store: As given.
         failed: Status and reason of each stage that failed, by its key.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        store: Store,
-        workers: Workers,
-        seed: int,
-        host: HostOf,
-        timeout_s: float,
-        memory_mb: float | None = None,
-    ) -> None:
-        self.store = store
-        self._task = task
-        self._workers = workers
-        self._seed = seed
-        self._host = host
-        self._timeout_s = timeout_s
-        self._memory_mb = memory_mb
-        self._holds = Holds()
-        self.failed: dict[str, tuple[str, str]] = {}
+    task: Task
+    store: Store
+    workers: Workers
+    seed: int
+    host: HostOf
+    timeout_s: float
+    memory_mb: float | None = None
+    failed: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
+    _holds: Holds = field(default_factory=Holds, init=False)
 
     def plan(self, recipe: Recipe) -> BuildPlan:
         """The stages of ``recipe``.
@@ -210,7 +198,7 @@ class Builder:
         Raises:
             HamerspaceError: It cannot be built.
         """
-        return plan_build(self._task, recipe, self._seed, self._host)
+        return plan_build(self.task, recipe, self.seed, self.host)
 
     def build(self, recipe: Recipe, log: Path) -> BuildResult:
         """Build ``recipe``; a failure is a result, with the job's output in ``log``.
@@ -271,9 +259,9 @@ class Builder:
         self._holds.release()
 
     def _run(self, stages: Sequence[Stage], log: Path) -> BuildResult:
-        folder = self._task.source.folder
+        folder = self.task.source.folder
         records: list[dict[str, Any]] = []
-        left_s = self._timeout_s
+        left_s = self.timeout_s
         for environment, group_of in groupby(stages, key=lambda stage: stage.environment):
             group = list(group_of)
             known = next((self.failed[s.key] for s in group if s.key in self.failed), None)
@@ -282,23 +270,23 @@ class Builder:
                 return BuildResult(None, *known, _seconds(records))
             started, first = time.monotonic(), self._first_missing(group)
             arguments = {
-                "context": context_of(self._task, self.store, self._seed),
+                "context": context_of(self.task, self.store, self.seed),
                 "model": str(folder),
                 "stages": [stage.to_dict() for stage in group],
             }
-            outcome = self._workers(environment).call(
+            outcome = self.workers(environment).call(
                 "hamerspace.build.jobs:run_stages",
                 arguments,
                 log,
                 left_s,
-                self._memory_mb,
+                self.memory_mb,
             )
             if not outcome.ok:
                 self._refuse_fault(outcome, folder)
                 stage = self._first_missing(group)
                 failure = (outcome.status, f"{stage.label}: {outcome.error}")
                 # Of a time-out only what had all the time; a kill may have been another's doing.
-                whole = stage == first and left_s == self._timeout_s
+                whole = stage == first and left_s == self.timeout_s
                 if whole if outcome.status == "timeout" else not outcome.killed:
                     self.failed[stage.key] = failure
                 seconds = {**_seconds(records), stage.label: time.monotonic() - started}
@@ -314,7 +302,7 @@ class Builder:
         """Raise what made a build fail and says nothing of the candidate."""
         if outcome.error_type == StoreError.__name__:
             outcome.unwrap("building")
-        refuse_lost([model, *self._task.files()])
+        refuse_lost([model, *self.task.files()])
 
     def _ranking(self, plan: BuildPlan, recipe: Recipe) -> Ranking | None:
         stage = next((s for s in plan.stages if s.kind == "sensitivity"), None)

@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from optuna.trial import Trial
@@ -49,10 +50,11 @@ class StudyListener(Protocol):
         """A new part of the work has begun."""
 
 
+@dataclass(eq=False)
 class SearchLoop:
     """Suggests, evaluates and tells until the budget is spent or every recipe is seen.
 
-    Args:
+    Attributes:
         ledger: The study.
         space: What to search.
         evaluate: Builds and measures.
@@ -63,28 +65,20 @@ class SearchLoop:
         proposer: Chooses after the first; without one the study's sampler does.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        space: Space,
-        evaluate: Evaluator,
-        goal: Goal,
-        first: Sequence[FirstTrial],
-        listener: StudyListener,
-        seed: int,
-        proposer: Proposer | None = None,
-    ) -> None:
-        self._ledger = ledger
-        self._space = space
-        self._evaluate = evaluate
-        self._goal = goal
-        self._listener = listener
-        self._proposer = proposer
-        self._first = tuple(first)
-        self._entries = {entry.recipe.id: entry for entry in first}
+    ledger: Ledger
+    space: Space
+    evaluate: Evaluator
+    goal: Goal
+    first: Sequence[FirstTrial]
+    listener: StudyListener
+    seed: int
+    proposer: Proposer | None = None
+
+    def __post_init__(self) -> None:
+        self._entries = {entry.recipe.id: entry for entry in self.first}
         self._seen: dict[str, int] = {}
-        self._count = space.count()
-        self._random = random.Random(seed)  # noqa: S311 - not for secrets
+        self._count = self.space.count()
+        self._random = random.Random(self.seed)  # noqa: S311 - not for secrets
         self._met_again: Recipe | None = None
 
     def run(self, budget: Budget) -> Stop:
@@ -95,13 +89,13 @@ class SearchLoop:
         try:
             return self._go_on(budget)
         finally:
-            self._ledger.settle()
+            self.ledger.settle()
 
     def _go_on(self, budget: Budget) -> Stop:
         watch = GainWatch(budget.min_gain_percent)
         while True:
             self._look_back()
-            stop = budget.spent(len(self._ledger.records))
+            stop = budget.spent(len(self.ledger.records))
             if stop is None and self._count is not None and len(self._seen) >= self._count:
                 stop = exhausted(self._count)
             if stop is not None:
@@ -110,54 +104,40 @@ class SearchLoop:
             stop = None if proposal is None else watch.stop(proposal.gain)
             if stop is not None:
                 return stop
-            asked = None if proposal is None else self._space.suggestions(proposal.recipe)
-            self._one(self._ledger.ask(asked))
+            asked = None if proposal is None else self.space.suggestions(proposal.recipe)
+            self._one(self.ledger.ask(asked))
 
     def _look_back(self) -> None:
         """Note the recipes of trials that are new: an earlier run's, or another process's."""
-        self._ledger.refresh()
-        for number, record in self._ledger.records.items():
+        self.ledger.refresh()
+        for number, record in self.ledger.records.items():
             self._seen.setdefault(record.recipe.id, number)
 
     def _one(self, trial: Trial) -> None:
         record = self._record(trial)
-        number = self._ledger.finish(trial, self._values(record), record)
+        # What the sampler is told: plain where feasible, with the penalty on top elsewhere.
+        told = self.goal.told(record.values, penalty(record.violations))
+        number = self.ledger.finish(trial, told, record)
         self._seen.setdefault(record.recipe.id, number)
         self._met_again = None if record.reused_from is None else record.recipe
-        self._listener.trial_finished(number, record)
+        self.listener.trial_finished(number, record)
 
     def _record(self, trial: Trial) -> Record:
-        recipe = self._space.suggest(trial)
+        recipe = self.space.suggest(trial)
         entry = self._entries.get(recipe.id, FirstTrial(recipe, "sampled"))
-        origin = entry.origin
         started_s = time.time()
         if recipe.id in self._seen:
             number = self._seen[recipe.id]
             logger.info("same recipe as trial %d", number)
-            return self._ledger.records[number].as_reuse(number, "sampled", started_s)
-        self._listener.trial_started(self._ledger.next_number, recipe, origin)
+            return self.ledger.records[number].as_reuse(number, "sampled", started_s)
+        self.listener.trial_started(self.ledger.next_number, recipe, entry.origin)
         # Others are compared with a tool's default, and what a scheme takes in one runtime says
         # whether it is worth keeping some layers out of it.
-        evaluation = self._evaluate(recipe, always_timed=bool(entry.default_of))
-        goal = self._goal
-        violations, values, imputed = judge(
-            evaluation, goal.constraints, goal.objectives, goal.source
-        )
-        return Record(
-            evaluation,
-            origin,
-            violations,
-            values,
-            imputed,
-            None,
-            started_s,
-            time.time(),
-            entry.default_of,
-        )
-
-    def _values(self, record: Record) -> list[float]:
-        """What the sampler is told: plain where feasible, with the penalty on top elsewhere."""
-        return self._goal.told(record.values, penalty(record.violations))
+        evaluation = self.evaluate(recipe, always_timed=bool(entry.default_of))
+        goal = self.goal
+        judged = judge(evaluation, goal.constraints, goal.objectives, goal.source)
+        times = (started_s, time.time())
+        return Record(evaluation, entry.origin, *judged, None, *times, entry.default_of)
 
     def _given(self) -> Proposal | None:
         """What the next trial tries without asking the sampler.
@@ -165,16 +145,16 @@ class SearchLoop:
         That is one of the first, then what the proposer names; or, after a suggestion of the
         sampler that was met before, one near it that was not.
         """
-        for entry in self._first:
+        for entry in self.first:
             if entry.recipe.id not in self._seen:
                 return Proposal(entry.recipe)
-        if self._proposer is not None:
-            return self._proposer.propose(self._ledger.records)
+        if self.proposer is not None:
+            return self.proposer.propose(self.ledger.records)
         return None if self._met_again is None else self._unseen(self._met_again)
 
     def _unseen(self, recipe: Recipe) -> Proposal | None:
         """A recipe that was not met: one choice away, or any where all of those were."""
-        near = [other for other in self._space.neighbours(recipe) if other.id not in self._seen]
+        near = [other for other in self.space.neighbours(recipe) if other.id not in self._seen]
         if not near and self._count is not None:
-            near = [other for other in self._space.recipes() if other.id not in self._seen]
+            near = [other for other in self.space.recipes() if other.id not in self._seen]
         return Proposal(self._random.choice(near)) if near else None
