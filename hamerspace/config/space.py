@@ -81,6 +81,13 @@ class DeclaredParameter(Section):
         return f"{text} where {' and '.join(map(str, self.when))}" if self.when else text
 
     @property
+    def ends(self) -> tuple[int | float, int | float]:
+        """The least and the greatest number of a range."""
+        assert self.low is not None
+        assert self.high is not None
+        return self.low, self.high
+
+    @property
     def integer(self) -> bool:
         """Whether a range holds whole numbers only."""
         numbers = [n for n in (self.low, self.high, self.step) if n is not None]

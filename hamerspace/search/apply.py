@@ -1,12 +1,11 @@
 """Build a given recipe from a model: the same, or another of its kind."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from hamerspace import _numbers
 from hamerspace.build.store import Store
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import BuildError, ConfigError, DataError, SessionError
@@ -21,7 +20,6 @@ from hamerspace.search.run_folder import RUN_FILE
 from hamerspace.search.workbench import Workbench
 from hamerspace.space.check import calibrated_by, check_recipe
 from hamerspace.space.describe import recipe_label, stored_precisions
-from hamerspace.tasks.metrics import drop_unit
 from hamerspace.tasks.task import Task
 
 RECIPE_FILE = "recipe.json"
@@ -148,7 +146,17 @@ def _applied(
     left = left_in_float_text(built.candidate.metadata.get("left_in_float", ()))
     deployment = Deployment(task.batch_size, bench.config.target.threads)
     export_candidate(built.candidate, recipe, measurement, deployment, folder)
-    applied = Applied(
+    measured: dict[str, Any] = {}
+    if measurement is not None:
+        measured = {
+            "measurement": measurement,
+            "source": bench.source_measurement,
+            "metric": bench.metric.name,
+            "drop_unit": bench.drop_unit,
+            "verdicts": verdicts_of(measurement, limits),
+            "environment": bench.prepared.target.environment(),
+        }
+    return Applied(
         recipe,
         folder,
         tuple(sorted(path.name for path in folder.iterdir())),
@@ -156,17 +164,7 @@ def _applied(
         recipe_label(recipe, stored_precisions(task.info)),
         warnings,
         (*(task.splits.notes if data_matter else ()), *([f"Layers are {left}."] if left else [])),
-    )
-    if measurement is None:
-        return applied
-    return replace(
-        applied,
-        measurement=measurement,
-        source=bench.source_measurement,
-        metric=bench.metric.name,
-        drop_unit=_numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"])),
-        verdicts=verdicts_of(measurement, limits),
-        environment=bench.prepared.target.environment(),
+        **measured,
     )
 
 

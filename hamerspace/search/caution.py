@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from hamerspace import _numbers
 from hamerspace._numbers import number
 from hamerspace.errors import MetricError, SessionError
 from hamerspace.measure.statistics import paired_difference
 from hamerspace.search.conclude import BEST_CONFIDENCE
 from hamerspace.search.workbench import Workbench
-from hamerspace.tasks.metrics import Metric, drop_unit
+from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.metrics.rows import Array
 
@@ -45,9 +44,8 @@ def judging_notes(bench: Workbench, smallest: float | None) -> list[str]:
     if smallest is not None:
         rows = bench.prepared.task.splits.rows["confirm"]
         notes.append(
-            f"The {rows:,} rows to confirm on can show drops from "
-            f"{number(smallest, 2)} {_unit(bench)} at best: that a smaller limit is kept cannot be "
-            "shown."
+            f"The {rows:,} rows to confirm on can show drops from {number(smallest, 2)} "
+            f"{bench.drop_unit} at best: that a smaller limit is kept cannot be shown."
         )
     return notes
 
@@ -65,7 +63,7 @@ def judging_warnings(bench: Workbench, smallest: float | None) -> list[str]:
     limit = bench.prepared.constraints.max_accuracy_drop
     if limit is not None and smallest is not None and smallest > limit:
         rows = bench.prepared.task.splits.rows["confirm"]
-        found.append(too_few_rows(rows, limit, smallest, _unit(bench)))
+        found.append(too_few_rows(rows, limit, smallest, bench.drop_unit))
     return found
 
 
@@ -108,7 +106,3 @@ def chance_warnings(metric: Metric, value: float, labels: Array) -> list[str]:
         "may have lost everything."
     )
     return [text]
-
-
-def _unit(bench: Workbench) -> str:
-    return _numbers.drop_unit(drop_unit(bench.metric, bench.source_values["quality"]))

@@ -6,10 +6,11 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from hamerspace import _numbers
 from hamerspace.backends import BACKENDS
 from hamerspace.backends.candidate import Candidate
 from hamerspace.build import preload
@@ -40,7 +41,7 @@ from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.targets import Measurer
-from hamerspace.tasks.metrics import METRICS, Metric
+from hamerspace.tasks.metrics import METRICS, Metric, drop_unit
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.metrics.rows import blocks
@@ -177,6 +178,11 @@ class Workbench(ExitStack):
             f"Output {output} is taken for scores of classes: quality is how often the "
             "same one is the greatest. For an embedding or other numbers choose 'fidelity_r2'."
         )
+
+    @property
+    def drop_unit(self) -> Literal["points", "%"]:
+        """Unit of drops of the metric: ``%`` is of the source model's value."""
+        return _numbers.drop_unit(drop_unit(self.metric, self.source_values["quality"]))
 
     def start(self) -> None:
         """Load the source model on the target and check the metric on its outputs.

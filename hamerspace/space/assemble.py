@@ -145,20 +145,15 @@ def _choice(
     when = (*offer.when, *(c for c in declaration.when if c not in offer.when))
     listed = _listed(declaration, offer)
     if listed is None:
-        low, high = declaration.low, declaration.high
-        assert low is not None
-        assert high is not None
+        low, high = declaration.ends
         # Only a mask that tells what is left takes anything from a continuous range.
         listed = next((m.excluded for m in masks if m.parameter == offer.name and m.excluded), None)
         if listed is None:
             return Choice(offer, (), low, high, declaration.log, when)
         inside = [v for v in listed if not isinstance(v, str | bool) and low <= v <= high]
         return Choice(offer, _left(offer, inside, masks), when=when)
-    values: list[Scalar] = []
-    for value in listed:
-        typed = float(value) if isinstance(offer.default, float) else value
-        if typed in offer.choices or not offer.choices:
-            values.append(typed)
+    typed = [float(v) if isinstance(offer.default, float) else v for v in listed]
+    values = [value for value in typed if value in offer.choices or not offer.choices]
     if not values and offer.name != "backend":
         raise ConfigError(f"space '{space}': {offer.name} has no values")
     return Choice(offer, _left(offer, values, masks), when=when)
@@ -185,9 +180,7 @@ def _listed(declaration: DeclaredParameter, offer: Parameter) -> tuple[Scalar, .
     """The values of a declaration; ``None`` where they form a continuous range."""
     if declaration.choices is not None:
         return declaration.choices
-    low, high = declaration.low, declaration.high
-    assert low is not None
-    assert high is not None
+    low, high = declaration.ends
     if declaration.log:
         whole = declaration.integer and isinstance(offer.default, int)
         return _doubled(int(low), int(high)) if whole else None
@@ -213,17 +206,10 @@ def _in_order(space: str, choices: Sequence[Choice]) -> list[Choice]:
     """Sort so that conditions look back, keeping the given order where they allow it."""
     ordered: list[Choice] = []
     waiting = list(choices)
-    names = {c.name for c in choices}
     while waiting:
-        done = {c.name for c in ordered}
-        ready = next(
-            (
-                c
-                for c in waiting
-                if all(n in done or n not in names for w in c.when for n in w.parameters)
-            ),
-            None,
-        )
+        left = {c.name for c in waiting}
+        free = (c for c in waiting if not any(left & {*w.parameters} for w in c.when))
+        ready = next(free, None)
         if ready is None:
             circle = ", ".join(c.name for c in waiting)
             raise ConfigError(f"space '{space}': the conditions of {circle} form a circle")

@@ -84,15 +84,12 @@ def write_starter(
             f"{folder}: there is {' and '.join(taken)} already; name another folder with "
             "--output, or --force to write over it"
         )
-    info = _inspect(loaded)
-    if loaded.config.task.quality.metric is not None:
+    info, quality = _inspect(loaded), loaded.config.task.quality
+    if quality.metric is not None:
         # Whether the data have the labels that it needs, their loader tells.
-        labels, judged = (
-            np.zeros(1, int),
-            judged_output(loaded.config.task.quality.output, info).rows_first,
-        )
-        resolve_metric(loaded.config.task.quality, labels, judged.shape, loaded.root)
-        _refuse_absent(loaded.config.task.quality.metric, loaded.root)
+        judged = judged_output(quality.output, info).rows_first
+        resolve_metric(quality, np.zeros(1, int), judged.shape, loaded.root)
+        _refuse_absent(quality.metric, loaded.root)
     target = TARGETS.load(loaded.config.target.name)(1, 1.0)
     space, why = choose_space(info, loaded.config.target.hardware, target.host().machine)
     facts = _facts(loaded, folder, info, module, (space, why), SCHEMA_FILE if schema else "")
