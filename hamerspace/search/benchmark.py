@@ -16,7 +16,7 @@ from hamerspace.config.study import MOST, LoadedStudy
 from hamerspace.errors import BackendUnavailableError, ConfigError, DataError
 from hamerspace.measure.latency import LatencyPlan, timed_in_pairs
 from hamerspace.outcome.measurement import Measurement
-from hamerspace.search.export import Deployment, fixed_batch
+from hamerspace.search.export import Deployment, fixed_batch, varying
 from hamerspace.search.exported import read_exported
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench
@@ -24,7 +24,7 @@ from hamerspace.targets import TARGETS, Measurer
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.data.splits import Array
 from hamerspace.tasks.inputs import array_problems
-from hamerspace.tasks.model import MANIFEST, TensorSpec
+from hamerspace.tasks.model import MANIFEST
 
 _PLAN = LatencyPlan(0.01, 2.0, 0.5)
 _BATCHES = 32
@@ -132,14 +132,10 @@ def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:
     return fixed or asked or made_for
 
 
-def _varying(candidate: Candidate) -> list[TensorSpec]:
-    return [spec for spec in candidate.inputs if not spec.constant]
-
-
 def _random_inputs(candidate: Candidate) -> str:
     """That the inputs are random, and of what size where the model leaves that open."""
     note = "no data given: the inputs are random"
-    free = [spec for spec in _varying(candidate) if None in spec.shape[1:]]
+    free = [spec for spec in varying(candidate) if None in spec.shape[1:]]
     if not free:
         return note
     drawn = "; ".join(
@@ -179,7 +175,7 @@ def _given(candidate: Candidate, data: Path, rows: int) -> dict[str, Array]:
         found[spec.name] = array
         problems += [f"array '{spec.name}': {p}" for p in array_problems(array, spec)]
     if not problems:
-        problems += _row_problems({s.name: len(found[s.name]) for s in _varying(candidate)})
+        problems += _row_problems({s.name: len(found[s.name]) for s in varying(candidate)})
     if problems:
         raise DataError("\n".join(f"{data}: {problem}" for problem in problems))
     return found
