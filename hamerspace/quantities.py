@@ -33,9 +33,9 @@ class Quantity:
     Attributes:
         name: In one word, which is the objective's where it may be one.
         key: The name in figures and tables, with its unit.
-        title: The name for people, without its unit.
+        title: The name for people, without its unit; default: that in one word.
         place: Where a :class:`~hamerspace.outcome.measurement.Measurement` keeps it: the names of
-            attributes, joined by dots.
+            attributes, joined by dots; default: the key.
         unit: Of the figure; empty where the metric decides.
         limit: Name of the limit on it; empty where there is none.
         more_is_better: Of quality the metric decides.
@@ -52,8 +52,8 @@ class Quantity:
 
     name: str
     key: str
-    title: str
-    place: str
+    title: str = ""
+    place: str = ""
     unit: str = ""
     limit: str = ""
     more_is_better: bool = False
@@ -63,6 +63,10 @@ class Quantity:
     inverse_of: str = ""
     judged_by: str = ""
     always: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " "))
+        object.__setattr__(self, "place", self.place or self.key)
 
     @property
     def compared(self) -> "Quantity":
@@ -105,7 +109,7 @@ def told(objectives: Iterable[str], limits: Iterable[str]) -> list["Quantity"]:
 
 
 QUANTITIES = (
-    Quantity("quality", "quality", "quality", "quality.value", judged_by="drop_points"),
+    Quantity("quality", "quality", place="quality.value", judged_by="drop_points"),
     Quantity(
         "drop",
         "drop_points",
@@ -117,8 +121,7 @@ QUANTITIES = (
     Quantity(
         "latency",
         "latency_ms",
-        "latency",
-        "latency.latency_ms",
+        place="latency.latency_ms",
         unit="ms",
         limit="max_latency_ms",
         gains=("faster", "slower"),
@@ -128,8 +131,7 @@ QUANTITIES = (
     Quantity(
         "p90_latency",
         "p90_latency_ms",
-        "p90 latency",
-        "latency.p90_latency_ms",
+        place="latency.p90_latency_ms",
         unit="ms",
         limit="max_p90_latency_ms",
         gains=("faster", "slower"),
@@ -137,20 +139,11 @@ QUANTITIES = (
         paired="latency.p90_ratio",
         always=False,
     ),
-    Quantity(
-        "size",
-        "size_mb",
-        "size",
-        "size_mb",
-        unit="MB",
-        limit="max_size_mb",
-        gains=("smaller", "larger"),
-    ),
+    Quantity("size", "size_mb", unit="MB", limit="max_size_mb", gains=("smaller", "larger")),
     Quantity(
         "download",
         "download_mb",
         "download size",
-        "download_mb",
         unit="MB",
         limit="max_download_mb",
         gains=("smaller", "larger"),
@@ -159,8 +152,7 @@ QUANTITIES = (
     Quantity(
         "memory",
         "memory_mb",
-        "memory",
-        "peak_memory_mb",
+        place="peak_memory_mb",
         unit="MB",
         limit="max_memory_mb",
         gains=("less", "more"),
@@ -168,16 +160,13 @@ QUANTITIES = (
     Quantity(
         "throughput",
         "throughput_per_s",
-        "throughput",
-        "latency.throughput_per_s",
+        place="latency.throughput_per_s",
         unit="/s",
         more_is_better=True,
         inverse_of="latency_ms",
     ),
     Quantity(
         "load_time",
-        "load_time_ms",
-        "load time",
         "load_time_ms",
         unit="ms",
         limit="max_load_time_ms",
