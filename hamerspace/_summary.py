@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Any
 
 from hamerspace._numbers import drop_unit
@@ -31,9 +30,7 @@ def summarize(study: Run) -> RunData:
     facts = study.folder.read("facts.json") or {}
     stored = facts.get("precisions", {})
     records, result, state = study.records(), study.result, study.folder.read("run.json") or {}
-    metric = facts.get(
-        "metric", {"name": "quality", "direction": "maximize", "drop_unit": "points"}
-    )
+    metric = facts.get("metric", {})
     limits = config.constraints.constraints().limits()
     start = min((r.started_s for r in records.values()), default=0.0)
     best = study.best
@@ -42,9 +39,9 @@ def summarize(study: Run) -> RunData:
         name=config.name,
         source=_source(study, facts),
         metric=Metric(
-            metric["name"],
-            metric["direction"],
-            drop_unit(metric["drop_unit"]),
+            metric.get("name", "quality"),
+            metric.get("direction", "maximize"),
+            drop_unit(metric.get("drop_unit", "points")),
         ),
         trials=tuple(
             Trial(n, recipe_label(r.recipe, stored), r, choices.get(n, {}), start)
@@ -100,14 +97,12 @@ def _source(study: Run, facts: Mapping[str, Any]) -> SourceRecord:
     }
     measurement = study.source
     values = {} if measurement is None else measurement.values()
-    again = [c.measurement.quality for c in study.confirmed if c.measurement.quality is not None]
+    again = next((c.measurement.quality for c in study.confirmed if c.measurement.quality), None)
     return SourceRecord(
-        label=f"source ({about.get('format', 'model')})",
-        values=values,
-        confirm_values={**values, **_beside(study), "quality": again[0].source_value}
-        if again
-        else {},
-        description={k: str(v) for k, v in described.items() if v},
+        f"source ({about.get('format', 'model')})",
+        values,
+        {**values, **_beside(study), "quality": again.source_value} if again else {},
+        {k: str(v) for k, v in described.items() if v},
     )
 
 
@@ -132,18 +127,6 @@ def _beside(study: Run) -> dict[str, float | None]:
     return found
 
 
-def _last_seen(records: Mapping[int, Record], study: Run) -> dict[int, Record]:
-    """The records, with what confirmation saw where a candidate came that far."""
-    again = {c.number: c.measurement for c in study.confirmed}
-    return {
-        number: replace(record, evaluation=replace(record.evaluation, measurement=again[number]))
-        if number in again
-        else record
-        for number, record in records.items()
-        if record.reused_from is None
-    }
-
-
 def _nearest(
     study: Run,
     records: Mapping[int, Record],
@@ -155,26 +138,26 @@ def _nearest(
     if near is not None and near.number in records:
         label = recipe_label(records[near.number].recipe, stored)
         return (Nearest(label, near.number, {}),)
-    ranked = []
-    for number, record in _last_seen(records, study).items():
-        if record.measurement.failed:
+    confirmed = {c.number: c.measurement for c in study.confirmed}
+    found = []
+    for number, record in records.items():
+        seen = confirmed.get(number, record.measurement)
+        if record.reused_from is not None or seen.failed:
             continue
-        values = record.measurement.observed()
-        over = {
-            name: violation(values[BY_LIMIT[name].name], limit)
+        values = seen.observed()
+        misses = {
+            name: Miss(value, limit)
             for name, limit in limits.items()
-            if BY_LIMIT[name].name in values and values[BY_LIMIT[name].name] > limit
+            if (value := values.get(BY_LIMIT[name].name)) is not None and value > limit
         }
-        if over:
-            ranked.append((sum(over.values()), number, tuple(over), values))
-    return tuple(
-        Nearest(
-            recipe_label(records[number].recipe, stored),
-            number,
-            {name: Miss(values[BY_LIMIT[name].name], limits[name]) for name in names},
-        )
-        for _, number, names, values in sorted(ranked, key=lambda entry: entry[:2])[:_MOST_NEAREST]
-    )
+        if misses:
+            found.append(Nearest(recipe_label(record.recipe, stored), number, misses))
+    found.sort(key=lambda near: (_in_total(near), near.number))
+    return tuple(found[:_MOST_NEAREST])
+
+
+def _in_total(near: Nearest) -> float:
+    return sum(violation(miss.value, miss.limit) for miss in near.misses.values())
 
 
 def _notes(facts: Mapping[str, Any], study: Run, records: Mapping[int, Record]) -> tuple[str, ...]:

@@ -11,9 +11,8 @@ from hamerspace.quantities import BY_NAME
 from hamerspace.report.run_data import RunData
 from hamerspace.report.tables import Model, final_models, final_rows
 
-# Of these widths in characters, the figures of a row fit beside its names without wrapping.
-_WITH_MEMORY = 90
-_WITH_QUALITY = 70
+# From these widths in characters on, the figures of a row fit beside its names without wrapping.
+_LEAST_WIDTHS = {"memory": 90, "quality": 70}
 _WITH_COLUMNS = 56
 # Names and verdicts that leave this much for the figures stand in a line with them.
 _FIGURES_ON_ONE_LINE = 96
@@ -74,18 +73,9 @@ def _verdict(model: Model) -> str:
 
 def _heads(run: RunData, width: int) -> dict[str, str]:
     """Key of a figure to the head of its column."""
-    heads = {
-        "quality": run.metric.name,
-        "drop": f"drop ({run.metric.drop_unit})",
-        "latency": "latency",
-        "size": "size",
-        "memory": "memory",
-    }
-    if width < _WITH_MEMORY:
-        del heads["memory"]
-    if width < _WITH_QUALITY:
-        del heads["quality"]
-    return heads
+    heads = {"quality": run.metric.name, "drop": f"drop ({run.metric.drop_unit})"}
+    keys = ("quality", "drop", "latency", "size", "memory")
+    return {key: heads.get(key, key) for key in keys if width >= _LEAST_WIDTHS.get(key, 0)}
 
 
 def _figure(key: str, run: RunData, model: Model, *, one_line: bool) -> Text:
