@@ -15,21 +15,11 @@ __all__ = ["app", "main"]
 
 _WRONG_INPUT = 2
 _DISK_FULL = frozenset({errno.EDQUOT, errno.ENOSPC})
-# What a user can mend: no space, no right to write, a file system that is read-only, and so on.
-_USERS_MATTER = frozenset(
-    {
-        errno.EACCES,
-        errno.EDQUOT,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOSPC,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    }
+# What a user can mend: no space, a file system that is read-only, no right to write, and so on.
+_USERS_ERRORS = _DISK_FULL | {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS}
+_USERS_MATTER = (
+    *(FileExistsError, FileNotFoundError, PermissionError),
+    *(IsADirectoryError, NotADirectoryError),
 )
 
 
@@ -72,7 +62,8 @@ def _run() -> None:
         if error.errno in _DISK_FULL and error.filename is None:
             _silence()
             _fail(f"cannot write: {error.strerror}", _WRONG_INPUT)
-        if error.filename is None or error.errno not in _USERS_MATTER:
+        users = isinstance(error, _USERS_MATTER) or error.errno in _USERS_ERRORS
+        if error.filename is None or not users:
             raise
         _fail(f"{error.filename}: {error.strerror}", _WRONG_INPUT)
     finally:

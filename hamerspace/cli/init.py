@@ -67,7 +67,16 @@ def init(
     starter = write_starter(loaded, folder, force=force, schema=schema)
     command = search_command(starter.study, trust_pickle=loaded.trust_pickle)
     if json:
-        print_json(_document(starter, command))
+        print_json(
+            {
+                "folder": starter.folder,
+                "files": starter.files,
+                "source": starter.info.to_dict(),
+                "space": {"name": starter.space, "why": starter.space_reason},
+                "random_data": starter.random_data,
+                "command": command,
+            }
+        )
     else:
         _print(starter, command)
 
@@ -97,14 +106,3 @@ def _print(starter: "Starter", command: str) -> None:
         out.print(f"note: RANDOM DATA STAND IN until you load yours, in {loader}", style="yellow")
     out.print("run it with")
     out.print(f"    {command}", soft_wrap=True)
-
-
-def _document(starter: "Starter", command: str) -> dict[str, Any]:
-    return {
-        "folder": starter.folder,
-        "files": starter.files,
-        "source": starter.info.to_dict(),
-        "space": {"name": starter.space, "why": starter.space_reason},
-        "random_data": starter.random_data,
-        "command": command,
-    }

@@ -124,7 +124,7 @@ def benchmark_candidate(
 
 def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:
     """The rows of a batch: those that the model is fixed at, or what is asked for."""
-    fixed = fixed_batch(candidate)
+    fixed = fixed_batch(candidate.inputs)
     if fixed is not None and asked not in (None, fixed):
         raise ConfigError(
             f"--batch-size: the model has a fixed batch of {fixed}, not {asked}; leave it out"
@@ -135,7 +135,7 @@ def _batch_size(candidate: Candidate, asked: int | None, made_for: int) -> int:
 def _random_inputs(candidate: Candidate) -> str:
     """That the inputs are random, and of what size where the model leaves that open."""
     note = "no data given: the inputs are random"
-    free = [spec for spec in varying(candidate) if None in spec.shape[1:]]
+    free = [spec for spec in varying(candidate.inputs) if None in spec.shape[1:]]
     if not free:
         return note
     drawn = "; ".join(
@@ -175,7 +175,7 @@ def _given(candidate: Candidate, data: Path, rows: int) -> dict[str, Array]:
         found[spec.name] = array
         problems += [f"array '{spec.name}': {p}" for p in array_problems(array, spec)]
     if not problems:
-        problems += _row_problems({s.name: len(found[s.name]) for s in varying(candidate)})
+        problems += _row_problems({s.name: len(found[s.name]) for s in varying(candidate.inputs)})
     if problems:
         raise DataError("\n".join(f"{data}: {problem}" for problem in problems))
     return found

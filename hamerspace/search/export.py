@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -84,7 +85,7 @@ def export_candidate(
             destination = scratch / name
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(candidate.folder / name, destination)
-        fixed = fixed_batch(candidate)
+        fixed = fixed_batch(candidate.inputs)
         candidate.save(scratch, {"deployment": asdict(deployment), "fixed_batch": fixed})
         values = {"recipe.json": json.loads(recipe.to_json())}
         if measurement is not None:
@@ -96,14 +97,14 @@ def export_candidate(
             (scratch / name).write_text(text, encoding="utf-8")
 
 
-def fixed_batch(candidate: Candidate) -> int | None:
-    """The rows of a batch that the model is fixed at; ``None`` where any number will do."""
-    return next((s.shape[0] for s in varying(candidate) if s.shape and s.shape[0]), None)
+def fixed_batch(inputs: Iterable[TensorSpec]) -> int | None:
+    """The rows of a batch that a model is fixed at; ``None`` where any number will do."""
+    return next((s.shape[0] for s in varying(inputs) if s.shape and s.shape[0]), None)
 
 
-def varying(candidate: Candidate) -> list[TensorSpec]:
-    """The inputs that have rows."""
-    return [spec for spec in candidate.inputs if not spec.constant]
+def varying(inputs: Iterable[TensorSpec]) -> list[TensorSpec]:
+    """Those that have rows."""
+    return [spec for spec in inputs if not spec.constant]
 
 
 def _told(name: str, candidate: Candidate, fixed: int | None, deployment: Deployment) -> str:
@@ -123,6 +124,6 @@ def _told(name: str, candidate: Candidate, fixed: int | None, deployment: Deploy
         body=config.create().predict_source(candidate).strip(),
         batch=fixed,
         batch_size=deployment.batch_size,
-        varying=[spec.name for spec in varying(candidate)],
+        varying=[spec.name for spec in varying(candidate.inputs)],
         axes={spec.name: spec.row_axis for spec in candidate.outputs},
     )

@@ -61,14 +61,16 @@ def recall(
         alike = likeness(setting, entry.setting)
         if alike < _LEAST_LIKENESS:
             continue
-        able = [tried for tried in entry.recipes if _gains(tried, setting)]
+        able = [t for t in entry.recipes if min(_ratios(t, setting), default=0.0) < 1.0]
         fitting = [(tried, r) for tried in able if (r := fit(tried, space)) is not None]
         fitting.sort(key=lambda pair: _rank(pair[0], setting, size_mb))
         for place, (tried, recipe) in enumerate(fitting, start=1):
             share = alike / place
             scores[recipe.id] += share
             if recipe.id not in found or share > found[recipe.id][0]:
-                found[recipe.id] = (share, _first(recipe, tried, entry))
+                known = KnownRecipe(**tried.model_dump(exclude={"winner"}))
+                first = FirstTrial(recipe, "history", expected=known, learned_from=entry.name)
+                found[recipe.id] = (share, first)
     ordered = sorted(found, key=lambda recipe_id: (-scores[recipe_id], recipe_id))
     return tuple(found[recipe_id][1] for recipe_id in ordered)
 
@@ -90,10 +92,6 @@ def _rank(tried: Tried, setting: Setting, size_mb: float) -> tuple[bool, float]:
     return bool(misses), tradeoff(_ratios(tried, setting), drop, limits.get("max_accuracy_drop"))
 
 
-def _gains(tried: Tried, setting: Setting) -> bool:
-    return min(_ratios(tried, setting), default=0.0) < 1.0
-
-
 def _ratios(tried: Tried, setting: Setting) -> list[float]:
     """Over the source model's, of the objectives of which less is better."""
     ratios = {
@@ -103,10 +101,3 @@ def _ratios(tried: Tried, setting: Setting) -> list[float]:
         Objective.SIZE: tried.size_ratio,
     }
     return [ratio for objective, ratio in ratios.items() if objective in setting.objectives]
-
-
-def _first(recipe: Recipe, tried: Tried, entry: Entry) -> FirstTrial:
-    expected = KnownRecipe(
-        tried.parameters, tried.latency_ratio, tried.size_ratio, tried.drop_points
-    )
-    return FirstTrial(recipe, "history", expected=expected, learned_from=entry.name)

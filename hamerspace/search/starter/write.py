@@ -15,6 +15,7 @@ from hamerspace.build import preload
 from hamerspace.build.worker import Worker
 from hamerspace.config.study import LoadedStudy, study_schema
 from hamerspace.errors import ConfigError
+from hamerspace.search.export import fixed_batch
 from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.space import choose_space
 from hamerspace.targets import TARGETS
@@ -174,7 +175,7 @@ def _facts(
         metric=default_metric(labels, output.shape),
         metric_with_classes=default_metric(np.zeros(1, int), output.shape),
         has_labels=labels is not None,
-        batch_size=_batch_size(info) or loaded.config.task.batch_size,
+        batch_size=fixed_batch(info.inputs) or loaded.config.task.batch_size,
         space=space[0],
         space_reason=space[1],
     )
@@ -184,12 +185,6 @@ def _labels(data: Path) -> "np.ndarray | None":
     splits = read_npz(data)
     split = splits.get("search") or next(iter(splits.values()))
     return split.get("labels")
-
-
-def _batch_size(info: SourceInfo) -> int | None:
-    """The batch that an input is fixed to; ``None`` where all of them are free."""
-    fixed = [spec.shape[0] for spec in info.inputs if spec.shape and not spec.constant]
-    return next((rows for rows in fixed if rows is not None), None)
 
 
 def _relative(path: Path | None, folder: Path) -> str | None:

@@ -81,7 +81,8 @@ class Process:
         self._extra = noise / self._scale**2
         if tune:
             self._tune()
-        self._solve(self._kernel(rows, rows), self._noise)
+        covariance, noise = self._kernel(rows, rows), self._extra + self._noise
+        self._factor, self._alpha, _ = _solved(covariance, noise, self._values)
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the figure, ``[len(rows)]`` each.
@@ -105,9 +106,6 @@ class Process:
         variance = np.maximum(1.0 - np.einsum("ij,ij->j", explained, explained), 1e-6)
         found: Floats = self._scale * np.sqrt(variance)
         return found
-
-    def _solve(self, covariance: Floats, noise: float) -> None:
-        self._factor, self._alpha, _ = _solved(covariance, self._extra + noise, self._values)
 
     def _tune(self) -> None:
         """Take the likeliest weight of each column, one after the other, then the noise."""
