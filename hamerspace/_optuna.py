@@ -25,8 +25,9 @@ def open_storage(url: str) -> RDBStorage:
 
     A file that this process may not write is opened for reading, without a trace.
     """
-    if is_read_only(url):
-        return RDBStorage(_reading_url(url), skip_table_creation=True)
+    path = _read_only_file(url)
+    if path is not None:
+        return RDBStorage(_reading_url(path), skip_table_creation=True)
     sqlite = url.startswith("sqlite")
     storage = RDBStorage(url, {"connect_args": {"timeout": 100}} if sqlite else None)
     if sqlite:
@@ -89,23 +90,19 @@ def is_read_only(url: str) -> bool:
 
     SQLite writes beside the file too.
     """
-    path = _sqlite_file(url)
-    if path is None or not path.exists():
-        return False
-    return not all(os.access(p, os.W_OK, effective_ids=True) for p in (path, path.parent))
+    return _read_only_file(url) is not None
 
 
-def _sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite URL; ``None`` of a storage that is elsewhere."""
-    if not url.startswith("sqlite:///"):
+def _read_only_file(url: str) -> Path | None:
+    named = make_url(url).database if url.startswith("sqlite:///") else None
+    if not named or named.startswith((":", "file:")) or not Path(named).exists():
         return None
-    named = make_url(url).database or ":memory:"
-    return None if named.startswith((":", "file:")) else Path(named)
+    parts = (Path(named), Path(named).parent)
+    writable = all(os.access(part, os.W_OK, effective_ids=True) for part in parts)
+    return None if writable else Path(named)
 
 
-def _reading_url(url: str) -> str:
-    path = _sqlite_file(url)
-    assert path is not None
+def _reading_url(path: Path) -> str:
     # The log needs files beside the database. Where nobody is writing there are none, and they
     # cannot be made: the file is then read as one that does not change.
     logged = path.with_name(f"{path.name}-wal").exists()

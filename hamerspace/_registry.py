@@ -57,16 +57,6 @@ class Registry(Mapping[str, T]):
     def __contains__(self, name: object) -> bool:
         return name in self._references
 
-    def register(self, name: str, reference: str) -> None:
-        """Add an entry for this process; a name that is taken is refused."""
-        if name in self._references:
-            raise HamerspaceError(f"{self.kind} '{name}' is registered already")
-        self._references[name] = reference
-
-    def unregister(self, name: str) -> None:
-        """Take an entry out for this process."""
-        self._references.pop(name, None)
-
     def load(self, name: str) -> T:
         """Import and return the entry.
 

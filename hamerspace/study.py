@@ -320,7 +320,7 @@ class Study(Run):
 
     def _measured(self, trial: int, records: Mapping[int, Record]) -> Measurement:
         """A trial as it was confirmed, else as the search saw it."""
-        again = next((c for c in self.confirmed if c.number == trial), None)
+        again = self.again(trial)
         return records[trial].measurement if again is None else again.measurement
 
     def _has_trials(self) -> bool:

@@ -1,3 +1,4 @@
+import math
 import sys
 
 import pytest
@@ -26,8 +27,6 @@ def test_names_come_in_the_order_of_declaration(shapes):
 
 
 def test_an_entry_is_imported_when_it_is_loaded(shapes):
-    import math
-
     assert shapes.load("square") is math.sqrt
 
 
@@ -36,13 +35,9 @@ def test_an_unknown_name_is_refused_with_the_nearest(shapes):
         shapes.load("circel")
 
 
-def test_a_name_is_registered_once(shapes):
-    shapes.register("line", "math:e")
-    with pytest.raises(HamerspaceError, match="shape 'line' is registered already"):
-        shapes.register("line", "math:tau")
-    shapes.unregister("line")
-    assert "line" not in shapes
-    shapes.unregister("line")
+def test_entries_are_looked_at_as_those_of_a_mapping(shapes):
+    assert len(shapes) == 2
+    assert dict(shapes) == {"square": math.sqrt, "circle": math.pi}
 
 
 @pytest.mark.parametrize("registry", [BACKENDS, TECHNIQUES, TARGETS])

@@ -190,7 +190,7 @@ class OptimizationResult:
         return [*(c.number for c in shipped), *others]
 
     def _saved(self, files: tuple[Path, ...], number: int) -> SavedModel:
-        found = next((c for c in self.study.confirmed if c.number == number), None)
+        found = self.study.again(number)
         saved = SavedModel(
             files,
             number,

@@ -123,11 +123,9 @@ class Ledger:
         """Of the trial that finishes next; ``None`` where other processes add trials meanwhile."""
         if self._shared:
             return None
-        return (
-            len(self.kept.get_trials(deepcopy=False))
-            if self._writer is None
-            else self._writer.count
-        )
+        if self._writer is None:
+            return len(self.kept.get_trials(deepcopy=False))
+        return self._writer.count
 
     def refresh(self) -> None:
         """Take in what other processes have finished, where there are such."""
@@ -161,7 +159,7 @@ class Ledger:
         for name, value in sorted(record.violations.items()):
             kept.set_constraint(name, value)
             trial.set_constraint(name, value)
-        if self._teaches(record):
+        if record.reused_from is None:
             self._work.tell(trial, list(values))
         else:
             self._work.tell(trial, state=TrialState.FAIL)
@@ -180,11 +178,8 @@ class Ledger:
         return [with_sorted_attributes(trial) for trial in trials]
 
     def _teaching(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        return [trial for trial in trials if self._teaches(self._records[trial.number])]
-
-    def _teaches(self, record: Record) -> bool:
-        """Whether the sampler is told: not of repetitions."""
-        return record.reused_from is None
+        """Those of which the sampler is told: no repetitions."""
+        return [t for t in trials if self._records[t.number].reused_from is None]
 
     def _take_in(self) -> list[FrozenTrial]:
         """The trials of the storage that are new here."""

@@ -102,12 +102,12 @@ class Run:
     @property
     def best(self) -> Confirmed | None:
         """The winner; ``None`` where nothing confirmed keeps the limits and beats the source."""
-        return self._named("winner")
+        return self.again(self.result.get("winner"))
 
     @property
     def nearest_to_source(self) -> Confirmed | None:
         """The best that keeps the limits, where nothing beats the source model; else ``None``."""
-        return self._named("nearest_to_source")
+        return self.again(self.result.get("nearest_to_source"))
 
     def front(self) -> dict[int, Record]:
         """The feasible trials that no other dominates, by trial number."""
@@ -125,9 +125,8 @@ class Run:
             self.facts.get("metric", {}).get("direction") == "minimize",
         )
 
-    def _named(self, place: str) -> Confirmed | None:
-        """The candidate that the result names there."""
-        number = self.result.get(place)
+    def again(self, number: int | None) -> Confirmed | None:
+        """What the trial of a number came to as it was confirmed, where it was."""
         return next((c for c in self.confirmed if c.number == number), None)
 
     def _was_begun(self) -> bool:

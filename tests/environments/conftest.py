@@ -13,11 +13,11 @@ VAST = Environment("vast", "for tests", (), (), 10**12)
 @pytest.fixture(scope="module", autouse=True)
 def known():
     """Register them."""
-    for environment in (TINY, UNREACHABLE, BROKEN, VAST):
-        ENVIRONMENTS.register(environment.name, f"{__name__}:{environment.name.upper()}")
-    yield
-    for environment in (TINY, UNREACHABLE, BROKEN, VAST):
-        ENVIRONMENTS.unregister(environment.name)
+    with pytest.MonkeyPatch.context() as patch:
+        for environment in (TINY, UNREACHABLE, BROKEN, VAST):
+            reference = f"{__name__}:{environment.name.upper()}"
+            patch.setitem(ENVIRONMENTS._references, environment.name, reference)
+        yield
 
 
 @pytest.fixture(scope="module")

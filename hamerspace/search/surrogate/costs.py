@@ -24,39 +24,32 @@ class Stages(Protocol):
         ...
 
 
-class Costs:
-    """Predicts the seconds of a trial from those of earlier ones, stage by stage.
+def expected_seconds(
+    recipes: Iterable[Recipe], records: Iterable[Record], stages: Stages
+) -> list[float]:
+    """Wall seconds that building and measuring each recipe is expected to take.
 
     Stages of one label, such as ``recover``, take about as long whatever the recipe; a stage that
     was never seen counts as one guess at what it takes.
 
     Args:
+        recipes: What may be tried.
+        records: All trials.
         stages: Knows how recipes are built.
     """
+    building, measuring = defaultdict[str, list[float]](list), list[float]()
+    for record in records:
+        for label, seconds in record.evaluation.build_seconds.items():
+            building[label].append(seconds)
+        if record.measurement.seconds:
+            measuring.append(sum(record.measurement.seconds.values()))
+    measuring_s = _mean(measuring, _MEASURING_S)
 
-    def __init__(self, stages: Stages) -> None:
-        self._stages = stages
-        self._sums: dict[str, list[float]] = defaultdict(list)
-        self._measuring: list[float] = []
-
-    def learn(self, records: Iterable[Record]) -> None:
-        """Take in the seconds of all trials."""
-        self._sums.clear()
-        self._measuring.clear()
-        for record in records:
-            for label, seconds in record.evaluation.build_seconds.items():
-                self._sums[label].append(seconds)
-            if record.measurement.seconds:
-                self._measuring.append(sum(record.measurement.seconds.values()))
-
-    def seconds(self, recipe: Recipe) -> float:
-        """Expected wall seconds of building and measuring ``recipe``."""
-        building_s = sum(self._stage_s(label) for label in self._stages.missing(recipe))
-        return building_s + _mean(self._measuring, _MEASURING_S)
-
-    def _stage_s(self, label: str) -> float:
+    def stage_s(label: str) -> float:
         prior = TECHNIQUES.load(label).typical_s if label in TECHNIQUES else _OTHERWISE_S
-        return _mean(self._sums[label], prior)
+        return _mean(building[label], prior)
+
+    return [sum(map(stage_s, stages.missing(recipe))) + measuring_s for recipe in recipes]
 
 
 def _mean(values: Sequence[float], prior: float) -> float:

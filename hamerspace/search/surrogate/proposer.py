@@ -12,7 +12,7 @@ from hamerspace.outcome.record import Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposal
-from hamerspace.search.surrogate.costs import Costs, Stages
+from hamerspace.search.surrogate.costs import Stages, expected_seconds
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.gain import dominated_share, expected_gain
 from hamerspace.search.surrogate.models import Forecast, Models
@@ -65,7 +65,6 @@ class Surrogate:
         encoder = Encoder(space)
         self._pool = Pool(space, encoder, seed)
         self._models = Models(encoder, goal, self._settings.tune_growth)
-        self._costs = Costs(stages)
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self._waiting: list[Proposal] = []
         # Matrices of a few hundred rows take longer with more threads than with one.
@@ -110,8 +109,8 @@ class Surrogate:
         exponent = self._settings.cost_exponent
         if not exponent:
             return np.ones(len(recipes))
-        self._costs.learn(records)
-        found: Floats = np.array([self._costs.seconds(r) for r in recipes]) ** exponent
+        seconds = expected_seconds(recipes, records, self._stages)
+        found: Floats = np.array(seconds) ** exponent
         return found
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from hamerspace.outcome.record import Evaluation
 from hamerspace.recipe import Recipe
-from hamerspace.search.surrogate.costs import Costs
+from hamerspace.search.surrogate.costs import expected_seconds
 from hamerspace.testing.simulation import SimulatedEvaluator
 
 PRUNED = Recipe({"backend": "onnxruntime", "prune.ratio": 0.5})
@@ -40,32 +40,32 @@ def timed(record, goal):
     return timed
 
 
-def test_before_anything_is_known_training_is_expected_to_take_longest(stages):
-    costs = Costs(stages)
-    assert costs.seconds(PRUNED) > 3 * costs.seconds(PLAIN) > 0
+@pytest.fixture
+def seconds(stages):
+    """``seconds(recipe, *records)`` after these trials."""
+    return lambda recipe, *records: expected_seconds([recipe], records, stages)[0]
 
 
-def test_stages_that_are_built_cost_nothing(stages):
-    costs = Costs(stages)
-    before = costs.seconds(PRUNED)
+def test_before_anything_is_known_training_is_expected_to_take_longest(seconds):
+    assert seconds(PRUNED) > 3 * seconds(PLAIN) > 0
+
+
+def test_stages_that_are_built_cost_nothing(stages, seconds):
+    before = seconds(PRUNED)
     stages.built = {"prune", "recover"}
-    assert costs.seconds(PRUNED) == costs.seconds(PLAIN) < before
+    assert seconds(PRUNED) == seconds(PLAIN) < before
     stages.built.add("build onnxruntime")
-    assert 0 < costs.seconds(PRUNED) < costs.seconds(PLAIN) + 1
+    assert 0 < seconds(PRUNED) < seconds(PLAIN) + 1
 
 
-def test_what_trials_took_replaces_the_guess(stages, timed):
-    costs = Costs(stages)
-    costs.learn([timed(prune=1.0, recover=100.0)] * 50)
+def test_what_trials_took_replaces_the_guess(stages, timed, seconds):
+    records = [timed(prune=1.0, recover=100.0)] * 50
     stages.built = {"build onnxruntime"}
-    assert costs.seconds(PRUNED) == pytest.approx(1.0 + 100.0 + 2.0, rel=0.05)
-    assert costs.seconds(PLAIN) == pytest.approx(2.0, rel=0.05)
+    assert seconds(PRUNED, *records) == pytest.approx(1.0 + 100.0 + 2.0, rel=0.05)
+    assert seconds(PLAIN, *records) == pytest.approx(2.0, rel=0.05)
 
 
-def test_learning_again_counts_no_trial_twice(stages, timed):
-    costs = Costs(stages)
-    trials = [timed(prune=50.0)]
-    costs.learn(trials)
-    once = costs.seconds(PRUNED)
-    costs.learn(trials)
-    assert costs.seconds(PRUNED) == once
+def test_learning_again_counts_no_trial_twice(timed, seconds):
+    trial = timed(prune=50.0)
+    once = seconds(PRUNED, trial)
+    assert seconds(PRUNED, trial) == once != seconds(PRUNED)
