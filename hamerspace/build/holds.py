@@ -9,14 +9,13 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Self
 
 _CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-class Holds:
+class Holds(AbstractContextManager["Holds"]):
     """Folders held by this process, until they are released or the process ends."""
 
     def __init__(self) -> None:
@@ -70,9 +69,6 @@ class Holds:
             _, descriptor = self._descriptors.popitem()
             _mark_used(descriptor)
             os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.release()

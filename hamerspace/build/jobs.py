@@ -76,32 +76,26 @@ def run_stages(
     Returns:
         For each stage its label, its wall seconds and whether it came from the store.
     """
-    with Holds() as holds:
-        return _run_all(BuildContext(context), Path(model), stages, holds)
-
-
-def _run_all(
-    task: BuildContext, folder: Path, stages: list[dict[str, Any]], holds: Holds
-) -> list[dict[str, Any]]:
+    task, folder = BuildContext(context), Path(model)
     ranking, records = None, []
     teachers: dict[str, ModelArtifact] = {}
-    for stage in stages:
-        started = time.monotonic()
-        here = ModelArtifact.load(folder)
-        teacher = teachers.setdefault(here.format, here)
-        found = task.store.get(stage["key"], holds)
-        cached = found is not None
-        if found is None:
-            print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - the log
-            fill = partial(_run, task, here, teacher, stage, ranking)
-            found = task.store.make(stage["key"], fill, holds)
-        records.append(
-            {"label": stage["label"], "seconds": time.monotonic() - started, "cached": cached}
-        )
-        if stage["kind"] == "sensitivity":
-            ranking = found
-        else:
-            folder = found
+    with Holds() as holds:
+        for stage in stages:
+            started = time.monotonic()
+            here = ModelArtifact.load(folder)
+            teacher = teachers.setdefault(here.format, here)
+            found = task.store.get(stage["key"], holds)
+            cached = found is not None
+            if found is None:
+                print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - log
+                fill = partial(_run, task, here, teacher, stage, ranking)
+                found = task.store.make(stage["key"], fill, holds)
+            seconds = time.monotonic() - started
+            records.append({"label": stage["label"], "seconds": seconds, "cached": cached})
+            if stage["kind"] == "sensitivity":
+                ranking = found
+            else:
+                folder = found
     return records
 
 

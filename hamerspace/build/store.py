@@ -122,26 +122,24 @@ class Store:
             StoreError: The store cannot be written, or its disk is full.
         """
         with Holds() as passing:
-            return self._make(key, fill, holds if holds is not None else passing)
-
-    def _make(self, key: str, fill: Callable[[Path], None], holds: Holds) -> Path:
-        found = self.get(key, holds)
-        if found is not None:
-            return found
-        path = self.path(key)
-        with self._writing():
-            self._mark()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self._scratch(key)
-        holds.take(scratch)  # so that nobody takes it for abandoned, however long it takes
-        try:
-            with disk_faults(self.root):
-                fill(scratch)
-                flush(scratch)
-            return self._place(scratch, path, holds)
-        finally:
-            holds.drop(scratch)
-            shutil.rmtree(scratch, ignore_errors=True)
+            holds = passing if holds is None else holds
+            found = self.get(key, holds)
+            if found is not None:
+                return found
+            path = self.path(key)
+            with self._writing():
+                self._mark()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                scratch = self._scratch(key)
+            holds.take(scratch)  # so that nobody takes it for abandoned, however long it takes
+            try:
+                with disk_faults(self.root):
+                    fill(scratch)
+                    flush(scratch)
+                return self._place(scratch, path, holds)
+            finally:
+                holds.drop(scratch)
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def _place(self, scratch: Path, path: Path, holds: Holds) -> Path:
         """Give a whole entry its name, unless another process was faster."""

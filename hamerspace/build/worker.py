@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
@@ -64,7 +65,7 @@ _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _FIXED = {"KERAS_BACKEND": "tensorflow", "NNCF_CI": "1"}
 
 
-class Worker:
+class Worker(AbstractContextManager["Worker"]):
     """Hands jobs, one at a time, to a server process that starts on first use.
 
     Args:
@@ -210,9 +211,6 @@ class Worker:
             )
         reply: dict[str, Any] = json.loads(line)
         return reply
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

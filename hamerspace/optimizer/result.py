@@ -15,7 +15,7 @@ from hamerspace.recipe import Recipe
 from hamerspace.report.brief import Brief, brief
 from hamerspace.search.confirm import cost
 from hamerspace.search.export import new_folder
-from hamerspace.search.saving import copy_model, model_file, refuse_sources, save_candidate
+from hamerspace.search.saving import copy_model, refuse_sources, save_candidate
 from hamerspace.search.suffixes import backends_for, technique_formats
 from hamerspace.study import Study
 from hamerspace.tasks.model import MANIFEST
@@ -156,9 +156,7 @@ class OptimizationResult:
         """Write a trial's model; empty where it has no file of this suffix."""
         model_format = technique_formats().get(target.suffix)
         if model_format is None:
-            candidate = self._candidate(number)
-            found = model_file(candidate, target.suffix) is not None
-            return save_candidate(candidate, target) if found else ()
+            return save_candidate(self._candidate(number), target)
         recipe = self.study.records()[number].recipe
         config = BACKENDS.load(recipe.backend)
         if recipe.get(config.quantization_name, config.unquantized) != config.unquantized:

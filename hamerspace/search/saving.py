@@ -12,11 +12,6 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import RunFolderError
 
 
-def model_file(candidate: Candidate, suffix: str) -> str | None:
-    """Name of a candidate's model file where it has this suffix."""
-    return next((name for name in candidate.files if Path(name).suffix == suffix), None)
-
-
 def refuse_sources(path: Path, loaded: LoadedStudy) -> None:
     """Refuse to write where the model, the weights or the data of a study lie.
 
@@ -37,17 +32,18 @@ def save_candidate(candidate: Candidate, path: Path) -> tuple[Path, ...]:
     after ``path``. Others, such as external data of ONNX, keep the name that the model holds.
 
     Args:
-        candidate: One with a model file of the suffix of ``path``.
+        candidate: Whose model file has the suffix of ``path``.
         path: Is replaced where it exists.
 
     Returns:
-        The files, ``path`` first.
+        The files, ``path`` first; none where the candidate has no file of this suffix.
 
     Raises:
         RunFolderError: A file cannot be written, or another file stands where one must go.
     """
-    main = model_file(candidate, path.suffix)
-    assert main is not None
+    main = next((name for name in candidate.files if Path(name).suffix == path.suffix), None)
+    if main is None:
+        return ()
     companions = BACKENDS.load(candidate.backend).companion_suffixes
     targets = {main: path}
     for name in candidate.files:

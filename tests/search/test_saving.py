@@ -6,7 +6,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import BuildJob
 from hamerspace.config.loading import load_study
 from hamerspace.errors import RunFolderError
-from hamerspace.search.saving import model_file, refuse_sources, save_candidate
+from hamerspace.search.saving import refuse_sources, save_candidate
 from hamerspace.tasks.model import ModelArtifact
 from tests import onnx_models
 
@@ -22,7 +22,7 @@ def openvino_candidate(onnx_task, tmp_path):
 def test_a_file_that_goes_by_the_model_s_name_is_renamed_with_it(openvino_candidate, tmp_path):
     import openvino
 
-    assert model_file(openvino_candidate, ".onnx") is None
+    assert save_candidate(openvino_candidate, tmp_path / "small.onnx") == ()
     files = save_candidate(openvino_candidate, tmp_path / "new" / "small.xml")
     assert [path.name for path in files] == ["small.xml", "small.bin"]
     openvino.Core().read_model(files[0])

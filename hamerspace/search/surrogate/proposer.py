@@ -106,11 +106,8 @@ class Surrogate:
 
     def _dear(self, recipes: Sequence[Recipe], records: Sequence[Record]) -> Floats:
         """What gains are divided by, ``[recipes]``."""
-        exponent = self._settings.cost_exponent
-        if not exponent:
-            return np.ones(len(recipes))
         seconds = expected_seconds(recipes, records, self._stages)
-        found: Floats = np.array(seconds) ** exponent
+        found: Floats = np.array(seconds) ** self._settings.cost_exponent
         return found
 
 
