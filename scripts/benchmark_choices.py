@@ -35,7 +35,7 @@ class Weighted(SearchLoop):
     imputed_at = 1.0
 
     def _values(self, record: Record) -> list[float]:
-        goal, values = self._goal, dict(record.values)
+        goal, values = self.goal, dict(record.values)
         for objective in goal.objectives:
             if objective.value in record.imputed:
                 better = goal.maximizes(objective)

@@ -115,9 +115,7 @@ class SearchLoop:
 
     def _one(self, trial: Trial) -> None:
         record = self._record(trial)
-        # What the sampler is told: plain where feasible, with the penalty on top elsewhere.
-        told = self.goal.told(record.values, penalty(record.violations))
-        number = self.ledger.finish(trial, told, record)
+        number = self.ledger.finish(trial, self._values(record), record)
         self._seen.setdefault(record.recipe.id, number)
         self._met_again = None if record.reused_from is None else record.recipe
         self.listener.trial_finished(number, record)
@@ -138,6 +136,10 @@ class SearchLoop:
         judged = judge(evaluation, goal.constraints, goal.objectives, goal.source)
         times = (started_s, time.time())
         return Record(evaluation, entry.origin, *judged, None, *times, entry.default_of)
+
+    def _values(self, record: Record) -> list[float]:
+        """What the sampler is told: plain where feasible, with the penalty on top elsewhere."""
+        return self.goal.told(record.values, penalty(record.violations))
 
     def _given(self) -> Proposal | None:
         """What the next trial tries without asking the sampler.

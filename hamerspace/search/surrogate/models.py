@@ -1,5 +1,6 @@
 """One model for each figure of a recipe, and what they foresee of recipes that were not tried."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from hamerspace.outcome.front import dominates
 from hamerspace.outcome.record import BUILDS, Record
 from hamerspace.recipe import Recipe
 from hamerspace.search.goal import Goal
@@ -67,7 +69,7 @@ class Models:
         self._tune_at = 0.0
         self._figures: dict[str, dict[str, Observed]] = {}
         self._judged: set[str] = set()
-        self._front: list[tuple[Recipe, Floats]] = []
+        self._front: list[tuple[Recipe, tuple[float, ...]]] = []
         self._records: Sequence[Record] = ()
 
     def learn(self, records: Sequence[Record]) -> None:
@@ -121,9 +123,9 @@ class Models:
         """Add a feasible recipe to the front, where none of it dominates the recipe."""
         observed = self._observed(record)
         values = [observed[figure.name] for figure in self._objectives]
-        point = np.array([np.inf if value is None else value[0] for value in values])
-        if not any(_dominates(other, point) for _, other in self._front):
-            kept = [pair for pair in self._front if not _dominates(point, pair[1])]
+        point = tuple(math.inf if value is None else value[0] for value in values)
+        if not any(dominates(other, point) for _, other in self._front):
+            kept = [pair for pair in self._front if not dominates(point, pair[1])]
             self._front = [*kept, (record.recipe, point)]
 
     def _observed(self, record: Record) -> dict[str, Observed]:
@@ -146,7 +148,3 @@ class Models:
         mean, deviation = self._failing.predict(rows)
         found: Floats = special.ndtr((0.5 - mean) / np.maximum(deviation, _DOUBT))
         return found
-
-
-def _dominates(one: Floats, other: Floats) -> bool:
-    return bool((one <= other).all() and (one < other).any())
