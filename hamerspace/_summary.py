@@ -12,7 +12,7 @@ from hamerspace.outcome.measurement import Measurement
 from hamerspace.outcome.record import Record, left_in_float_text
 from hamerspace.outcome.trial import Trial
 from hamerspace.quantities import BY_LIMIT, QUANTITIES, Metric
-from hamerspace.recipe import Recipe, Scalar
+from hamerspace.recipe import Recipe
 from hamerspace.report.comparison import ComparedRun
 from hamerspace.report.run_data import Miss, Nearest, RunData, SourceRecord
 from hamerspace.search.facts import versions
@@ -34,7 +34,8 @@ def summarize(study: Run) -> RunData:
     limits = config.constraints.constraints().limits()
     start = min((r.started_s for r in records.values()), default=0.0)
     best = study.best
-    choices = _choices(study) if records else {}
+    trials = study.optuna_study.get_trials(deepcopy=False) if records else []
+    choices = {trial.number: trial.params for trial in trials}
     return RunData(
         name=config.name,
         source=_source(study, facts),
@@ -70,11 +71,6 @@ def summarize(study: Run) -> RunData:
         },
         depends_on=_depends_on({name for chosen in choices.values() for name in chosen}),
     )
-
-
-def _choices(study: Run) -> dict[int, Mapping[str, Scalar]]:
-    trials = study.optuna_study.get_trials(deepcopy=False)
-    return {trial.number: trial.params for trial in trials}
 
 
 def _depends_on(names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,7 @@ def visible(text: str, *, lines: bool = True) -> str:
     """
     kept = "\n\t" if lines else ""
     plain = _TERMINAL.sub("", text).replace("\r\n", "\n")
-    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else _escaped(found[0]), plain)
+    return _CONTROL.sub(lambda c: c[0] if c[0] in kept else ascii(c[0])[1:-1], plain)
 
 
 def escape_control(text: str) -> str:
@@ -39,7 +39,3 @@ def few(names: Sequence[str], most: int = 3) -> str:
 def first_line(error: Exception) -> str:
     """Of what an error says; where it says nothing, what it is."""
     return next(iter(str(error).strip().splitlines()), repr(error))
-
-
-def _escaped(character: str) -> str:
-    return ascii(character)[1:-1]

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,6 @@ from hamerspace.errors import (
     RunFolderError,
     StoreError,
 )
-from hamerspace.outcome.measurement import Measurement
-from hamerspace.outcome.record import Record
 from hamerspace.progress import StudyListener, listening
 from hamerspace.report.card import card, counts
 from hamerspace.report.html import write as write_html
@@ -260,8 +258,9 @@ class Study(Run):
             raise ConfigError(f"there is no finished trial {trial}; finished are {known}")
         folder = new_folder(output)
         self._refuse_changed()
+        seen = self.again(trial) or records[trial]  # as it was confirmed, else as the search saw it
         with self._bench() as bench:
-            export_trial(bench, records, trial, self._measured(trial, records), folder)
+            export_trial(bench, records, trial, seen.measurement, folder)
         return folder
 
     def build(self, trial: int) -> Candidate:
@@ -317,11 +316,6 @@ class Study(Run):
                 f"searched, so its trials cannot be built again:{lines}\n"
                 "restore them, or search anew"
             )
-
-    def _measured(self, trial: int, records: Mapping[int, Record]) -> Measurement:
-        """A trial as it was confirmed, else as the search saw it."""
-        again = self.again(trial)
-        return records[trial].measurement if again is None else again.measurement
 
     def _has_trials(self) -> bool:
         return self._ledger is not None and bool(self._ledger.records)

@@ -25,13 +25,8 @@ def benchmark(target: options.Target, *, json: options.Json = False, **given: An
 
     folder = Path(target)
     if is_candidate(folder):
-        flags = {
-            "input": given["inputs"],
-            "weights": given["weights"],
-            "metric": given["metric"],
-            "direction": given["direction"],
-            "output-name": given["output"],
-        }
+        alike = {name: given[name] for name in ("weights", "metric", "direction")}
+        flags = {"input": given["inputs"], **alike, "output-name": given["output"]}
         options.refuse(f"{folder} is one that was exported, which is timed as it is", **flags)
         data = None if given["data"] is None else Path(given["data"])
         result = benchmark_candidate(folder, data, given["batch_size"], given["threads"])

@@ -25,7 +25,8 @@ def _scalar(value: Any) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"must be a finite number, not {value}")
     if not isinstance(value, str | int | float):
-        raise ValueError("must be text, a number, true or false" + _quoting(value))  # noqa: TRY004
+        hint = "; for the text write 'none' or put it in quotes" if value is None else ""
+        raise ValueError(f"must be text, a number, true or false{hint}")  # noqa: TRY004
     return value
 
 
@@ -33,10 +34,6 @@ def _number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"must be a finite number, not {value!r}")
     return value
-
-
-def _quoting(value: Any) -> str:
-    return "; for the text write 'none' or put it in quotes" if value is None else ""
 
 
 def _condition(dumped: Mapping[str, Any]) -> Condition:

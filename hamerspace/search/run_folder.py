@@ -104,16 +104,13 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{self.path / name}: cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise self._damaged(name, str(error)) from error
+            # Without its run file a folder is no run: deleting that would not help.
+            do = "give the search another folder with --out" if name == RUN_FILE else "delete it"
+            raise RunFolderError(
+                f"{self.path / name}: damaged, or of another version of Hamerspace ({error}); {do}"
+            ) from error
         value: dict[str, Any] = json.loads(text)
         return value
-
-    def _damaged(self, name: str, why: str) -> RunFolderError:
-        # Without its run file a folder is no run: deleting that would not help.
-        do = "give the search another folder with --out" if name == RUN_FILE else "delete it"
-        return RunFolderError(
-            f"{self.path / name}: damaged, or of another version of Hamerspace ({why}); {do}"
-        )
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file, whole or not at all; dataclasses in it become objects.

@@ -185,11 +185,6 @@ def word(text: str) -> str:
     return text
 
 
-def _line(value: object) -> str:
-    """On one line, for a comment."""
-    return visible(str(value), lines=False)
-
-
 def _json(value: Any) -> str:
     """JSON, which is YAML too; names with colons, quotes and control characters come out right."""
     return escape_control(json.dumps(value, ensure_ascii=False))
@@ -207,7 +202,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "json": _json,
-        "line": _line,
+        "line": lambda value: visible(str(value), lines=False),  # for a comment
         "python": repr,
         "shapes": shapes,
         "word": word,
