@@ -24,7 +24,8 @@ from hamerspace.search.loop import SearchLoop
 from hamerspace.search.samplers import make_proposer, make_sampler
 from hamerspace.search.stop import Budget
 from hamerspace.search.warmstart import first_trials
-from hamerspace.space import assemble_space, find_space_file
+from hamerspace.space.assemble import assemble_space
+from hamerspace.space.catalog import find_space_file
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 

@@ -28,7 +28,7 @@ from hamerspace.recipe import Parameter, Scalar
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 PAGE = Path(__file__).parents[1] / "docs" / "support.md"
 _LEAST_COSINE = 0.5

@@ -239,7 +239,7 @@ def test_study_file_of_getting_started_is_valid(tmp_path: Path) -> None:
 def test_space_of_search_spaces_is_valid(tmp_path: Path) -> None:
     from hamerspace.backends.base import Host
     from hamerspace.config.loading import parse_space_file
-    from hamerspace.space import assemble_space
+    from hamerspace.space.assemble import assemble_space
     from hamerspace.tasks.model import SourceInfo, TensorSpec
 
     (found,) = (s for s in snippets("yaml") if s.page.name == "search-spaces.md")

@@ -10,7 +10,7 @@ from hamerspace.cli.console import console, print_json, print_model, say
 from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hamerspace.search.starter import Starter
+    from hamerspace.search.starter.write import Starter
 
 
 @options.of_study(
@@ -56,7 +56,8 @@ def init(
         return
     from hamerspace.cli.target import flags_of
     from hamerspace.config.flags import study_from_flags
-    from hamerspace.search.starter import search_command, write_starter
+    from hamerspace.search.starter.text import search_command
+    from hamerspace.search.starter.write import write_starter
 
     loaded = study_from_flags(
         str(model),
@@ -82,7 +83,8 @@ def init(
 
 
 def _example(name: str, output: Path | None, *, force: bool, as_json: bool) -> None:
-    from hamerspace.search.starter import copy_example, search_command
+    from hamerspace.search.starter.examples import copy_example
+    from hamerspace.search.starter.text import search_command
 
     study = copy_example(name, output, force=force)
     command = search_command(study)

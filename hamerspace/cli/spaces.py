@@ -13,7 +13,7 @@ from hamerspace.errors import ConfigError
 
 if TYPE_CHECKING:
     from hamerspace.config.space import SpaceConfig
-    from hamerspace.space import Space
+    from hamerspace.space.space import Space
 
 _TABLE = 120
 """Terminals at least this wide show parameters as a table."""
@@ -38,7 +38,7 @@ def spaces(
     """List the search spaces, or explain one; with --model, count its distinct recipes."""
     from hamerspace.config.loading import parse_space_file
     from hamerspace.config.study import AUTO_SPACE
-    from hamerspace.space import find_space_file
+    from hamerspace.space.catalog import find_space_file
 
     if space == AUTO_SPACE and model is None:
         raise ConfigError("which space auto takes follows from the model; give --model")

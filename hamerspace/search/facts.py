@@ -8,7 +8,7 @@ from hamerspace.environments import installed_versions
 from hamerspace.search.caution import judging_notes, judging_warnings, smallest_drop
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.workbench import Workbench
-from hamerspace.space import ARM_MACHINES
+from hamerspace.space.catalog import ARM_MACHINES
 from hamerspace.space.describe import stored_precisions
 from hamerspace.tasks.metrics import drop_unit
 

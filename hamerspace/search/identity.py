@@ -18,7 +18,7 @@ from hamerspace.search.changes import (
     refusal,
 )
 from hamerspace.search.run_folder import RUN_FILE, RunFolder
-from hamerspace.space import find_space_file, space_texts
+from hamerspace.space.catalog import find_space_file, space_texts
 from hamerspace.tasks.fingerprint import part_digests, study_identity
 from hamerspace.tasks.reads import digests_of
 

@@ -17,7 +17,7 @@ from hamerspace.search.ledger import Ledger
 from hamerspace.search.proposal import Proposal, Proposer
 from hamerspace.search.stop import Budget, GainWatch, Stop, exhausted
 from hamerspace.search.warmstart import FirstTrial
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 logger = logging.getLogger(__name__)
 

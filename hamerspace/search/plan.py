@@ -10,7 +10,7 @@ from hamerspace.config.study import LoadedStudy
 from hamerspace.constraints import Constraints
 from hamerspace.recipe import Mask, Scalar
 from hamerspace.search.caution import smallest_of_hits, too_few_rows
-from hamerspace.search.history import history_of, recall_for
+from hamerspace.search.history.studies import history_of, recall_for
 from hamerspace.search.prepared import Prepared
 from hamerspace.search.warmstart import FORESEEN, FirstTrial, expected_misses, first_trials
 from hamerspace.space.describe import recipe_label, stored_precisions

@@ -16,14 +16,10 @@ from hamerspace.build.worker import Worker
 from hamerspace.config.loading import parse_space_file
 from hamerspace.config.space import SpaceConfig
 from hamerspace.config.study import AUTO_GOAL, AUTO_SPACE, LoadedStudy
-from hamerspace.space import (
-    Space,
-    assemble_space,
-    choose_space,
-    find_space_file,
-    narrow,
-    refuse_idle_goal,
-)
+from hamerspace.space.assemble import assemble_space
+from hamerspace.space.catalog import choose_space, find_space_file
+from hamerspace.space.goals import narrow, refuse_idle_goal
+from hamerspace.space.space import Space
 from hamerspace.targets import TARGETS, Target
 from hamerspace.tasks.task import Task
 

@@ -12,7 +12,7 @@ from hamerspace.search.best import replace_best
 from hamerspace.search.conclude import confirm_front
 from hamerspace.search.facts import facts_of
 from hamerspace.search.goal import Goal
-from hamerspace.search.history import entry_of, history_of, recall_for
+from hamerspace.search.history.studies import entry_of, history_of, recall_for
 from hamerspace.search.identity import keep_reads, refuse_other_facts
 from hamerspace.search.ledger import Ledger
 from hamerspace.search.loop import SearchLoop, StudyListener

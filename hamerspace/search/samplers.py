@@ -11,7 +11,7 @@ from hamerspace.errors import ConfigError
 from hamerspace.search.goal import Goal
 from hamerspace.search.proposal import Proposer
 from hamerspace.search.surrogate.costs import Stages
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     # Our own proposer names whole recipes, and Optuna only notes them.

@@ -8,8 +8,8 @@ from hamerspace.compress import TECHNIQUES
 from hamerspace.config.study import LoadedStudy
 from hamerspace.errors import ConfigError
 from hamerspace.search.prepared import Prepared
-from hamerspace.space import Space
 from hamerspace.space.choice import Choice
+from hamerspace.space.space import Space
 
 
 def technique_formats() -> dict[str, str]:

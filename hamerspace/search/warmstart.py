@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hamerspace.backends import BACKENDS
 from hamerspace.constraints import Constraints, violation
 from hamerspace.recipe import KnownRecipe, Recipe
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 from hamerspace.tasks.model import SourceInfo
 
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from hamerspace.recipe import Condition, Parameter
-from hamerspace.space import Space
 from hamerspace.space.choice import Choice
+from hamerspace.space.space import Space
 
 
 def space_to_dict(space: Space) -> dict[str, Any]:

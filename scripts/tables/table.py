@@ -13,7 +13,7 @@ from hamerspace.errors import ConfigError
 from hamerspace.outcome.measurement import Latency, Measurement, Quality
 from hamerspace.quantities import Objective
 from hamerspace.recipe import Recipe
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 from hamerspace.tasks.model import SourceInfo
 
 from .spaces import space_from_dict, space_to_dict

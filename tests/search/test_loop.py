@@ -11,7 +11,7 @@ from hamerspace.outcome.record import Evaluation
 from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
 from hamerspace.search.stop import Reason
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator
 from tests.search.conftest import LIMITS, SOURCE
 

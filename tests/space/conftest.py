@@ -4,7 +4,7 @@ import pytest
 
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
 HOST = Host("x86_64", frozenset({"avx512_bf16", "avx512_vnni", "avx2"}))

@@ -8,7 +8,7 @@ from hamerspace.config.loading import parse_space_file
 from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import BackendUnavailableError, ConfigError
 from hamerspace.recipe import Condition
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 
 PLAIN_HOST = Host("x86_64", frozenset())
 

@@ -3,7 +3,7 @@ import pytest
 from hamerspace.config.loading import parse_space_file
 from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import ConfigError
-from hamerspace.space import find_space_file
+from hamerspace.space.catalog import find_space_file
 
 
 def test_every_file_is_named_as_the_space_in_it():

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hamerspace.config.packaged import packaged_spaces
-from hamerspace.space import choose_space, space_texts
+from hamerspace.space.catalog import choose_space, space_texts
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from hamerspace.config.loading import parse_space_file
 from hamerspace.config.packaged import packaged_spaces
 from hamerspace.errors import ConfigError
-from hamerspace.space import assemble_space, narrow, refuse_idle_goal
+from hamerspace.space.assemble import assemble_space
+from hamerspace.space.goals import narrow, refuse_idle_goal
 from tests.space.conftest import HOST
 
 

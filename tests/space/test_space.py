@@ -5,9 +5,9 @@ import pytest
 
 from hamerspace.errors import ConfigError
 from hamerspace.recipe import Parameter
-from hamerspace.space import Space
 from hamerspace.space.choice import Choice
 from hamerspace.space.describe import recipe_label
+from hamerspace.space.space import Space
 
 DECLARED = {
     "backend": ["onnxruntime", "openvino"],

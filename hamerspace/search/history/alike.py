@@ -9,7 +9,7 @@ from hamerspace.quantities import Objective
 from hamerspace.recipe import KnownRecipe, Recipe
 from hamerspace.search.history.entry import Entry, Setting, Tried
 from hamerspace.search.warmstart import FirstTrial, expected_misses
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 _LEAST_LIKENESS = 0.25
 _DIFFERENT = 0.8

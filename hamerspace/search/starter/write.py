@@ -17,7 +17,7 @@ from hamerspace.config.study import LoadedStudy, study_schema
 from hamerspace.errors import ConfigError
 from hamerspace.search.export import fixed_batch
 from hamerspace.search.starter.text import Facts, study_text, task_text
-from hamerspace.space import choose_space
+from hamerspace.space.catalog import choose_space
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.judged import judged_output

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hamerspace.recipe import Recipe, Scalar
-from hamerspace.space import Space
 from hamerspace.space.choice import Choice
+from hamerspace.space.space import Space
 
 Floats = npt.NDArray[np.float64]
 

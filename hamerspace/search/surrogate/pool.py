@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from hamerspace.recipe import Recipe
 from hamerspace.search.surrogate.features import Encoder, Floats
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 _LISTED = 2048
 _DRAWN = 768

@@ -17,7 +17,7 @@ from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.gain import dominated_share, expected_gain
 from hamerspace.search.surrogate.models import Forecast, Models
 from hamerspace.search.surrogate.pool import Pool
-from hamerspace.space import Space
+from hamerspace.space.space import Space
 
 _SHORTLIST = 128
 _NOTHING = 1e-9

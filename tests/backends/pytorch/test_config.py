@@ -8,7 +8,7 @@ from hamerspace.backends.pytorch.config import CONFIG
 from hamerspace.config.space import SpaceConfig
 from hamerspace.constraints import Constraints
 from hamerspace.search.warmstart import first_trials
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from hamerspace.tasks.model import SourceInfo, TensorSpec
 
 BF16 = Host("x86_64", frozenset({"avx512_bf16"}))

@@ -6,7 +6,7 @@ from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
 from hamerspace.constraints import Constraints
 from hamerspace.quantities import Objective
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from hamerspace.testing.simulation import NothingBuilt, SimulatedEvaluator
 from scripts.tables.table import Look, Row, Setting, Table
 from tests.search.conftest import SOURCE

@@ -2,7 +2,7 @@ import json
 
 from hamerspace.backends.base import Host
 from hamerspace.config.space import SpaceConfig
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from scripts.tables.spaces import space_from_dict, space_to_dict
 from tests.scripts.tables.conftest import SOURCE
 

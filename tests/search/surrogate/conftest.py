@@ -5,7 +5,7 @@ from hamerspace.constraints import Constraints
 from hamerspace.outcome.record import Record, judge
 from hamerspace.quantities import Objective
 from hamerspace.search.goal import Goal
-from hamerspace.space import assemble_space
+from hamerspace.space.assemble import assemble_space
 from hamerspace.testing.simulation import SimulatedEvaluator
 from tests.search.conftest import FIGURES, HOST, SOURCE
 
