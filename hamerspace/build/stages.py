@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hamerspace.backends import BACKENDS
-from hamerspace.backends.base import BackendConfig, Host
+from hamerspace.backends.base import Host
 from hamerspace.build.store import content_key
 from hamerspace.build.versions import code_digest
-from hamerspace.compress import TECHNIQUES, Technique
+from hamerspace.compress import TECHNIQUES
 from hamerspace.errors import BuildError
 from hamerspace.recipe import Recipe, Scalar
 from hamerspace.tasks.conversions.routes import NoRoute, find_route
@@ -82,84 +82,69 @@ def plan_build(task: Task, recipe: Recipe, seed: int, host: HostOf) -> BuildPlan
     Raises:
         BuildError: The model cannot be converted to a format that a stage takes.
     """
-    plan = _Plan(task, seed, host)
+    stages: list[Stage] = []
+    model_format, key, technique_format = task.source.format, task.source_fingerprint, ""
+    calibration = task.splits.fingerprint_of("calibration")
+    calibrated: dict[str, Any] = {"calibration": calibration, "batch_size": task.batch_size}
+
+    def convert_to(formats: Sequence[str], whose: str) -> None:
+        nonlocal model_format, key
+        route = find_route(model_format, formats, task.info)
+        if isinstance(route, NoRoute):
+            raise BuildError(f"{whose} cannot take this model: {route.reason}")
+        for step in route.steps:
+            key = content_key(
+                parent=key,
+                kind="convert",
+                origin=step.origin,
+                name=step.target,
+                versions=step.versions(),
+                code=code_digest(type(step).__module__),
+                **calibrated,
+            )
+            stages.append(Stage("convert", step.target, {}, key, step.environment))
+            model_format = step.target
+
     for technique in TECHNIQUES.values():
         parameters = technique.stage_parameters(recipe.parameters)
-        if parameters is not None:
-            plan.add_technique(technique, parameters)
-    return plan.finish(BACKENDS.load(recipe.backend), recipe)
-
-
-class _Plan:
-    """The stages so far, and the format and the key of the model that they leave."""
-
-    def __init__(self, task: Task, seed: int, host: HostOf) -> None:
-        self._task = task
-        self._seed = seed
-        self._host = host
-        self._stages: list[Stage] = []
-        self._format = task.source.format
-        self._technique_format = ""
-        self._key = task.source_fingerprint
-
-    def add_technique(self, technique: Technique, parameters: dict[str, Scalar]) -> None:
-        self._convert_to(technique.formats, technique.name)
-        task, trains = self._task, technique.needs_training_data
-        self._key = content_key(
-            parent=self._key,
+        if parameters is None:
+            continue
+        convert_to(technique.formats, technique.name)
+        trains = technique.needs_training_data
+        key = content_key(
+            parent=key,
             kind="technique",
             name=technique.name,
             parameters=parameters,
             data=task.splits.fingerprint_of("train") if trains else "",
             loss=task.loss,
             output=task.output if trains else "",
-            seed=self._seed,
+            seed=seed,
             versions=technique.versions(),
             code=code_digest(type(technique).__module__),
         )
-        self._stages.append(Stage("technique", technique.name, parameters, self._key))
-        self._format = self._technique_format = technique.result_format or self._format
+        stages.append(Stage("technique", technique.name, parameters, key))
+        model_format = technique_format = technique.result_format or model_format
 
-    def finish(self, config: BackendConfig, recipe: Recipe) -> BuildPlan:
-        """Add the backend's stages."""
-        self._convert_to(config.model_formats, config.title)
-        parameters, runtime = config.split(recipe.parameters)
-        model_key = self._key
-        decides = {
-            "parent": model_key,
-            "name": config.name,
-            "calibration": self._task.splits.fingerprint_of("calibration"),
-            "batch_size": self._task.batch_size,
-            "versions": config.versions(),
-            "code": code_digest(config.implementation.partition(":")[0]),
-        }
-        ranking = config.sensitivity_parameters(parameters)
-        if ranking is not None:
-            key = content_key(kind="sensitivity", parameters=ranking, **decides)
-            self._stages.append(Stage("sensitivity", config.name, ranking, key, config.environment))
-        if config.compiles_for_host(parameters):
-            decides["host"] = host_digest(self._host())
-        key = content_key(kind="backend", parameters=parameters, **decides)
-        self._stages.append(Stage("backend", config.name, parameters, key, config.environment))
-        return BuildPlan(tuple(self._stages), runtime, self._technique_format)
-
-    def _convert_to(self, formats: Sequence[str], whose: str) -> None:
-        route = find_route(self._format, formats, self._task.info)
-        if isinstance(route, NoRoute):
-            raise BuildError(f"{whose} cannot take this model: {route.reason}")
-        for step in route.steps:
-            self._key = content_key(
-                parent=self._key,
-                kind="convert",
-                origin=step.origin,
-                name=step.target,
-                calibration=self._task.splits.fingerprint_of("calibration"),
-                batch_size=self._task.batch_size,
-                versions=step.versions(),
-                code=code_digest(type(step).__module__),
-            )
-            self._stages.append(Stage("convert", step.target, {}, self._key, step.environment))
-            self._format = step.target
+    config = BACKENDS.load(recipe.backend)
+    convert_to(config.model_formats, config.title)
+    built, runtime = config.split(recipe.parameters)
+    decides = {
+        "parent": key,
+        "name": config.name,
+        "versions": config.versions(),
+        "code": code_digest(config.implementation.partition(":")[0]),
+        **calibrated,
+    }
+    ranked = config.sensitivity_parameters(built)
+    if ranked is not None:
+        key = content_key(kind="sensitivity", parameters=ranked, **decides)
+        stages.append(Stage("sensitivity", config.name, ranked, key, config.environment))
+    if config.compiles_for_host(built):
+        decides["host"] = host_digest(host())
+    key = content_key(kind="backend", parameters=built, **decides)
+    stages.append(Stage("backend", config.name, built, key, config.environment))
+    return BuildPlan(tuple(stages), runtime, technique_format)
 
 
 def host_digest(host: Host) -> str:

@@ -5,7 +5,7 @@ Further keys are passed over, so that runs of other versions can be read.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, RootModel
+from pydantic import AfterValidator, BaseModel
 
 from hamerspace.config.study import LoadedStudy
 from hamerspace.outcome.confirmed import Confirmed
@@ -114,19 +114,11 @@ class _Ranking(BaseModel):
     layers: list[_Layer]
 
 
-class Rankings(RootModel[dict[str, _Ranking]]):
-    """``sensitivity.json``: the rankings of layers, by their keys in the store."""
-
-
-class Other(RootModel[dict[str, Any]]):
-    """Any other JSON object."""
-
-
-SCHEMAS: dict[str, type[BaseModel]] = {
+SCHEMAS: dict[str, Any] = {
     "run.json": Run,
     "source.json": Source,
     "facts.json": Facts,
     "result.json": Result,
-    "sensitivity.json": Rankings,
+    "sensitivity.json": dict[str, _Ranking],  # by their keys in the store
 }
 """Name of a file to what it holds."""

@@ -20,7 +20,7 @@ from hamerspace._optuna import sqlite_url
 from hamerspace._schema import from_json
 from hamerspace.errors import RunFolderError
 from hamerspace.recipe import Recipe
-from hamerspace.search.run_files import SCHEMAS, Other
+from hamerspace.search.run_files import SCHEMAS
 
 RUN_FILE = "run.json"
 RESULT_FILE = "result.json"
@@ -98,7 +98,7 @@ class RunFolder:
         """
         try:
             text = read_regular(self.path / name, _MOST_BYTES)
-            from_json(SCHEMAS.get(name, Other), text)
+            from_json(SCHEMAS.get(name, dict), text)
         except FileNotFoundError:
             return None
         except OSError as error:
