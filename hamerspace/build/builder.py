@@ -142,7 +142,7 @@ Workers = Callable[[str | None], Worker]
 
 
 def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
-    """What stages need of a task, as JSON: see :class:`~hamerspace.build.jobs.BuildContext`."""
+    """What :func:`~hamerspace.build.jobs.run_stages` needs of a task, as JSON."""
     splits = task.splits
     train: dict[str, Any] | None = None
     if task.loss is not None:
@@ -154,9 +154,9 @@ def context_of(task: Task, store: Store, seed: int) -> dict[str, Any]:
             "row_axis": task.judged.row_axis,
         }
     return {
-        "source": str(task.source.folder),
         "store": str(store.root),
         "calibration": splits.input_paths("calibration"),
+        "constants": [spec.name for spec in task.source.inputs if spec.constant],
         "train": train,
         "batch_size": task.batch_size,
         "seed": seed,

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,53 +30,20 @@ from hamerspace.tasks.model import MANIFEST, ModelArtifact
 RANKING_FILE = "sensitivity.json"
 
 
-class BuildContext:
-    """What stages need of a task, read from disk when a stage asks for it.
-
-    Args:
-        value: What :func:`~hamerspace.build.builder.context_of` made, as JSON.
-    """
-
-    def __init__(self, value: Mapping[str, Any]) -> None:
-        self.store = Store(Path(value["store"]))
-        self.batch_size = int(value["batch_size"])
-        self.seed = int(value["seed"])
-        self._value = value
-
-    @cached_property
-    def source(self) -> ModelArtifact:
-        """The source model."""
-        return ModelArtifact.load(Path(self._value["source"]))
-
-    @property
-    def calibration(self) -> list[dict[str, Any]]:
-        """Batches of the inputs of the calibration split, at the deployment batch size."""
-        constants = {spec.name for spec in self.source.inputs if spec.constant}
-        arrays = _open(self._value["calibration"])
-        return list(batches(arrays, self.batch_size, constants=constants))
-
-    @property
-    def training(self) -> TrainingData:
-        """The train split."""
-        train = self._value["train"]
-        arrays, inputs = _open(train["arrays"]), tuple(train["inputs"])
-        return TrainingData(**{**train, "arrays": arrays, "inputs": inputs})
-
-
 def run_stages(
     context: dict[str, Any], model: str, stages: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Run the stages of a recipe that the store lacks.
 
     Args:
-        context: See :class:`BuildContext`.
+        context: What :func:`~hamerspace.build.builder.context_of` made.
         model: Folder of the model that the first stage starts from.
         stages: In order: ``kind``, ``name``, ``parameters``, ``key`` and ``label``.
 
     Returns:
         For each stage its label, its wall seconds and whether it came from the store.
     """
-    task, folder = BuildContext(context), Path(model)
+    store, folder = Store(Path(context["store"])), Path(model)
     ranking, records = None, []
     teachers: dict[str, ModelArtifact] = {}
     with Holds() as holds:
@@ -84,12 +51,12 @@ def run_stages(
             started = time.monotonic()
             here = ModelArtifact.load(folder)
             teacher = teachers.setdefault(here.format, here)
-            found = task.store.get(stage["key"], holds)
+            found = store.get(stage["key"], holds)
             cached = found is not None
             if found is None:
                 print(f"== {stage['label']} {stage['parameters']}", flush=True)  # noqa: T201 - log
-                fill = partial(_run, task, here, teacher, stage, ranking)
-                found = task.store.make(stage["key"], fill, holds)
+                fill = partial(_run, context, here, teacher, stage, ranking)
+                found = store.make(stage["key"], fill, holds)
             seconds = time.monotonic() - started
             records.append({"label": stage["label"], "seconds": seconds, "cached": cached})
             if stage["kind"] == "sensitivity":
@@ -100,7 +67,7 @@ def run_stages(
 
 
 def _run(
-    task: BuildContext,
+    context: Mapping[str, Any],
     model: ModelArtifact,
     teacher: ModelArtifact,
     stage: Mapping[str, Any],
@@ -112,17 +79,29 @@ def _run(
     kind, name, parameters = stage["kind"], stage["name"], stage["parameters"]
     if kind == "technique":
         technique = TECHNIQUES.load(name)
-        data = task.training if technique.needs_training_data else None
-        technique.apply(TechniqueJob(teacher, model, parameters, data, scratch, task.seed))
+        data = _training(context["train"]) if technique.needs_training_data else None
+        technique.apply(TechniqueJob(teacher, model, parameters, data, scratch, context["seed"]))
     elif kind == "convert":
-        convert(model, name, task.calibration[0], scratch).save()
+        convert(model, name, _calibration(context)[0], scratch).save()
     else:
-        job = BuildJob(model, parameters, task.calibration, scratch)
+        job = BuildJob(model, parameters, _calibration(context), scratch)
         backend = BACKENDS.load(name).create()
         if kind == "sensitivity":
             _rank(backend, job)
         else:
             _keep_only(backend.build(replace(job, float_layers=_kept(ranking, parameters))))
+
+
+def _calibration(context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Batches of the inputs of the calibration split, at the deployment batch size."""
+    arrays, constants = _open(context["calibration"]), set(context["constants"])
+    return list(batches(arrays, context["batch_size"], constants=constants))
+
+
+def _training(train: Mapping[str, Any]) -> TrainingData:
+    """The train split."""
+    arrays, inputs = _open(train["arrays"]), tuple(train["inputs"])
+    return TrainingData(**{**train, "arrays": arrays, "inputs": inputs})
 
 
 def _rank(backend: Backend, job: BuildJob) -> None:
