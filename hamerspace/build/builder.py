@@ -1,6 +1,7 @@
 """Build recipes through the store and the worker."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hamerspace.backends.candidate import Candidate
+from hamerspace.build import preload
 from hamerspace.build.faults import refuse_lost
 from hamerspace.build.holds import Holds
 from hamerspace.build.ranking import Ranking, read_ranking
@@ -22,7 +24,7 @@ from hamerspace.environments import installed_versions
 from hamerspace.errors import BuildError, HamerspaceError, StoreError
 from hamerspace.recipe import Recipe
 from hamerspace.tasks.fingerprint import study_fingerprint
-from hamerspace.tasks.model import ModelArtifact, naming_damage
+from hamerspace.tasks.model import ModelArtifact, SourceInfo, naming_damage
 from hamerspace.tasks.reads import digests_of
 from hamerspace.tasks.task import TASK_FILE, Task
 
@@ -77,22 +79,36 @@ def prepare(loaded: LoadedStudy, store: Store, worker: Worker, log: Path, holds:
     """
     key = _task_key(loaded, store, holds)
     if store.get(key, holds) is None:
-        arguments = {
-            "study": loaded.model_dump(mode="json"),
-            "store": str(store.root),
-            "key": key,
-        }
-        budget = loaded.config.budget
-        outcome = worker.call(
-            "hamerspace.build.inspection:prepare",
-            arguments,
-            log,
-            budget.build_timeout_s,
-            budget.build_memory_mb,
-        )
+        outcome = _inspected("prepare", loaded, worker, log, store=str(store.root), key=key)
         outcome.unwrap("reading the model and the data")
     with _whole(store.path(key)):
         return Task.load(_held(store, key, holds))
+
+
+def describe(loaded: LoadedStudy) -> SourceInfo:
+    """Inspect a study's model and nothing else, in a worker of its own.
+
+    Raises:
+        HamerspaceError: What is wrong with the model.
+    """
+    with tempfile.TemporaryDirectory() as scratch, Worker() as worker:
+        outcome = _inspected("describe", loaded, worker, Path(scratch) / "describe.log")
+    return SourceInfo.from_dict(outcome.unwrap("reading the model"))
+
+
+def _inspected(
+    function: str, loaded: LoadedStudy, worker: Worker, log: Path, **arguments: str
+) -> Outcome:
+    """What became of a function of :mod:`hamerspace.build.inspection`."""
+    worker.preload(preload.reading(loaded.source_path))
+    study, budget = loaded.model_dump(mode="json"), loaded.config.budget
+    return worker.call(
+        f"hamerspace.build.inspection:{function}",
+        {"study": study, **arguments},
+        log,
+        budget.build_timeout_s,
+        budget.build_memory_mb,
+    )
 
 
 @contextmanager
@@ -110,11 +126,6 @@ def _held(store: Store, key: str, holds: Holds) -> Path:
     if found is None:
         refuse_lost([store.path(key)])
     return store.path(key)
-
-
-def is_prepared(loaded: LoadedStudy, store: Store) -> bool:
-    """Whether :func:`prepare` will find what an earlier run found."""
-    return store.get(_task_key(loaded, store)) is not None
 
 
 def _task_key(loaded: LoadedStudy, store: Store, holds: Holds | None = None) -> str:

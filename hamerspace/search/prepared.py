@@ -8,8 +8,7 @@ from pathlib import Path
 from hamerspace.backends import wrap_source
 from hamerspace.backends.base import Host
 from hamerspace.backends.candidate import Candidate
-from hamerspace.build import preload
-from hamerspace.build.builder import is_prepared, prepare
+from hamerspace.build.builder import prepare
 from hamerspace.build.holds import Holds
 from hamerspace.build.store import Store
 from hamerspace.build.worker import Worker
@@ -62,8 +61,6 @@ class Prepared(ExitStack):
     @cached_property
     def task(self) -> Task:
         """The inspected model and the split data."""
-        if not is_prepared(self.loaded, self.store):
-            self.worker.preload(preload.reading(self.loaded.source_path))
         return prepare(self.loaded, self.store, self.worker, self._log, self.holds)
 
     @cached_property

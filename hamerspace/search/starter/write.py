@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hamerspace._files import replacing
-from hamerspace.build import preload
-from hamerspace.build.worker import Worker
+from hamerspace.build.builder import describe
 from hamerspace.config.study import LoadedStudy, study_schema
 from hamerspace.errors import ConfigError
 from hamerspace.search.export import fixed_batch
@@ -85,7 +83,7 @@ def write_starter(
             f"{folder}: there is {' and '.join(taken)} already; name another folder with "
             "--output, or --force to write over it"
         )
-    info, quality = _inspect(loaded), loaded.config.task.quality
+    info, quality = describe(loaded), loaded.config.task.quality
     if quality.metric is not None:
         # Whether the data have the labels that it needs, their loader tells.
         judged = judged_output(quality.output, info).rows_first
@@ -137,20 +135,6 @@ def _module(loaded: LoadedStudy) -> str:
         return task.data.load.partition(":")[0]
     taken = {(r or "").partition(":")[0] for r in (task.source.builder, task.quality.metric)}
     return "task_data" if "task" in taken else "task"
-
-
-def _inspect(loaded: LoadedStudy) -> SourceInfo:
-    budget = loaded.config.budget
-    with tempfile.TemporaryDirectory() as scratch, Worker() as worker:
-        worker.preload(preload.reading(loaded.source_path))
-        outcome = worker.call(
-            "hamerspace.build.inspection:describe",
-            {"study": loaded.model_dump(mode="json")},
-            Path(scratch) / "describe.log",
-            budget.build_timeout_s,
-            budget.build_memory_mb,
-        )
-    return SourceInfo.from_dict(outcome.unwrap("reading the model"))
 
 
 def _facts(
