@@ -317,7 +317,7 @@ class Builder:
 
     def _ranking(self, plan: BuildPlan, recipe: Recipe) -> Ranking | None:
         stage = next((s for s in plan.stages if s.kind == "sensitivity"), None)
-        entry = None if stage is None else self.store.get(stage.key)
+        entry = None if stage is None else self.store.get(stage.key, self._holds)
         if stage is None or entry is None:
             return None
         with _whole(entry), naming_damage(entry):

@@ -35,22 +35,16 @@ def read_layers(entry: Path) -> list[tuple[str, float]]:
     return [(of["layer"], float(of["error"])) for of in found]
 
 
-def read_ranking(
-    entry: Path, key: str, recipe: Recipe, scheme: Mapping[str, Scalar]
-) -> Ranking | None:
-    """The ranking in an entry of the store; ``None`` where the entry is gone.
+def read_ranking(entry: Path, key: str, recipe: Recipe, scheme: Mapping[str, Scalar]) -> Ranking:
+    """The ranking in an entry of the store.
 
     Args:
-        entry: Folder of the entry.
+        entry: Folder of the entry, which is held.
         key: Its key.
         recipe: One that needed it.
         scheme: What the ranking got of the backend's parameters, without the backend's prefix.
     """
-    try:
-        layers = read_layers(entry)
-    except FileNotFoundError:
-        return None
     own = f"{recipe.backend}."
     parameters = {n: v for n, v in recipe.parameters.items() if not n.startswith(own)}
     parameters |= {own + name: value for name, value in scheme.items()}
-    return Ranking(key, parameters, tuple(layers))
+    return Ranking(key, parameters, tuple(read_layers(entry)))

@@ -70,23 +70,22 @@ class Models:
         self._figures: dict[str, dict[str, Observed]] = {}
         self._judged: set[str] = set()
         self._front: list[tuple[Recipe, tuple[float, ...]]] = []
-        self._records: Sequence[Record] = ()
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in all trials; of very many, an even part."""
         step = -(-len(records) // _MOST_LEARNT)
-        self._records = records[:: step or 1]
-        self._seen = self._encoder.encode([record.recipe for record in self._records])
+        learnt = records[:: step or 1]
+        self._seen = self._encoder.encode([record.recipe for record in learnt])
         tune = len(records) >= self._tune_at
         if tune:
             self._tune_at = len(records) * self._tune_growth
         self._known = {}
-        failed = np.array([r.violations[BUILDS] > 0 for r in self._records], dtype=np.float64)
+        failed = np.array([r.violations[BUILDS] > 0 for r in learnt], dtype=np.float64)
         self._any_failed = bool(failed.any())
         if self._any_failed:
             self._failing.fit(self._seen, failed, np.full(len(failed), _FLIP), tune=tune)
         for figure in (*self._objectives, *self._limits):
-            found = [self._observed(record)[figure.name] for record in self._records]
+            found = [self._observed(record)[figure.name] for record in learnt]
             known = [index for index, value in enumerate(found) if value is not None]
             self._known[figure.name] = len(known)
             if len(known) > 1:
