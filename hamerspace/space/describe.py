@@ -26,9 +26,7 @@ def offered_parameters() -> dict[str, Parameter]:
     return {offer.name: offer for offer in offers}
 
 
-@cache
-def _offers() -> dict[str, Parameter]:
-    return offered_parameters()
+_offers = cache(offered_parameters)
 
 
 def stored_precisions(source: SourceInfo) -> dict[str, str]:

@@ -48,7 +48,7 @@ def refuse_idle_goal(space: Space, goal: str) -> None:
     """
     names = {technique.switch for technique in TECHNIQUES.values() if goal in technique.goals}
     if goal == _QUANTIZE:
-        names = set(_quantizations())
+        names = {config.quantization_name for config in BACKENDS.values()}
     if any(choice.asked for choice in space.choices if choice.name in names):
         return
     behind = names.union(*(fixed for t in TECHNIQUES.values() for fixed in t.demands.values()))
@@ -67,8 +67,4 @@ def _idle(goal: str) -> Iterator[str]:
             yield from (parameter.name for parameter in technique.parameters())
     if goal != _QUANTIZE:
         # At its default no backend quantises, and what depends on quantisation is inert.
-        yield from _quantizations()
-
-
-def _quantizations() -> Iterator[str]:
-    return (config.quantization_name for config in BACKENDS.values())
+        yield from (config.quantization_name for config in BACKENDS.values())
