@@ -70,12 +70,8 @@ def _last_line(run: RunData, judged: Verdict) -> Text:
 
 
 def _figures(run: RunData, values: Values) -> str:
-    parts = [
-        _numbers.with_unit(key, values.get(key), run.metric) for key in ("size_mb", "latency_ms")
-    ]
-    if values.get("quality") is not None:
-        parts.append(_numbers.quality(values["quality"], run.metric))
-    return ", ".join(parts)
+    keys = ["size_mb", "latency_ms", *(["quality"] if values.get("quality") is not None else [])]
+    return ", ".join(_numbers.with_unit(key, values.get(key), run.metric) for key in keys)
 
 
 def _confirmed(winner: Confirmed) -> str:

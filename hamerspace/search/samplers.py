@@ -15,12 +15,11 @@ from hamerspace.space.space import Space
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     # Our own proposer names whole recipes, and Optuna only notes them.
-    **dict.fromkeys(OWN_SAMPLERS, lambda seed: RandomSampler(seed=seed)),
+    **dict.fromkeys((*OWN_SAMPLERS, "random"), lambda seed: RandomSampler(seed=seed)),
     # Grouping fits conditional spaces; multivariate sees that choices belong together.
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True, group=True),
     "nsgaii": lambda seed: NSGAIISampler(seed=seed, population_size=20),
     "gp": lambda seed: GPSampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
 }
 
 

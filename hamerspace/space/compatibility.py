@@ -34,7 +34,9 @@ def judge_techniques(
         if refusal is None:
             masks += technique.capabilities(source, loss)
             clash = _clash(technique, source, backends)
-            offers += [_only_without(p, clash) for p in own]
+            # Inert with some backends; what depends on another parameter is so by itself.
+            without = Condition("backend", excluded=clash)
+            offers += [p if p.when or not clash else _with(p, without) for p in own]
         else:
             offers += own
             masks += [Mask(p.name, (), refusal, (p.default,)) for p in own if p.name in switches]
@@ -106,13 +108,6 @@ def _clash(
         for name, config in backends.items()
         if isinstance(find_route(made, config.model_formats, source), NoRoute)
     )
-
-
-def _only_without(parameter: Parameter, backends: tuple[str, ...]) -> Parameter:
-    """Inert with some backends; parameters that depend on it are so by themselves."""
-    if parameter.when or not backends:
-        return parameter
-    return _with(parameter, Condition("backend", excluded=backends))
 
 
 def _with(parameter: Parameter, condition: Condition) -> Parameter:
