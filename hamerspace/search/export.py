@@ -116,11 +116,12 @@ def _told(name: str, candidate: Candidate, fixed: int | None, deployment: Deploy
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown and Python, not HTML
     )
+    templates.filters["python"] = repr
     config = BACKENDS.load(candidate.backend)
     return templates.get_template(f"{name}.jinja").render(
         modules=config.title,
-        inputs=list(map(str, candidate.inputs)),
-        outputs=list(map(str, candidate.outputs)),
+        inputs=[str(spec) for spec in candidate.inputs],
+        outputs=[str(spec) for spec in candidate.outputs],
         body=config.create().predict_source(candidate).strip(),
         batch=fixed,
         batch_size=deployment.batch_size,

@@ -133,6 +133,9 @@ class _Watcher:
         self._until = share
         self._thrifty = thrifty
 
+    def phase(self, text: str) -> None:
+        """Nothing is noted here."""
+
     def trial_started(self, number: int | None, recipe: Recipe, origin: str) -> None:
         """Nothing is noted here."""
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jinja2
 import numpy as np
 import onnx
 import pytest
+from jinja2 import nodes
 from onnx import TensorProto, helper
 
 import hamerspace
@@ -19,7 +21,7 @@ from hamerspace.backends import BACKENDS
 from hamerspace.backends.base import BuildJob
 from hamerspace.backends.candidate import Candidate
 from hamerspace.recipe import Recipe
-from hamerspace.search.export import Deployment, _predict, export_candidate
+from hamerspace.search.export import Deployment, _told, export_candidate
 from hamerspace.tasks.model import TensorSpec
 from tests import onnx_models
 
@@ -41,7 +43,7 @@ def test_names_of_tensors_run_nothing(tmp_path):
     ):
         files = (metadata.get("model", "model.so"),)
         candidate = Candidate(tmp_path, backend, files, specs, specs, {}, metadata)
-        tree = ast.parse(_predict(candidate))
+        tree = ast.parse(_told("predict.py", candidate, None, Deployment()))
         values = {n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign)}
         assert ast.literal_eval(values["INPUTS"]) == [str(spec) for spec in specs]
         tree.body = [
@@ -62,7 +64,18 @@ def test_no_template_of_code_takes_a_value_but_as_data():
                 texts += 1
                 for _, field, _, conversion in string.Formatter().parse(text):
                     assert field is None or field in OURS or conversion == "r", (path, field)
-    assert texts >= 6
+    assert texts >= 5
+    template = Path(hamerspace.__file__).parent / "search" / "templates" / "predict.py.jinja"
+    given = [
+        node
+        for output in jinja2.Environment().parse(template.read_text()).find_all(nodes.Output)
+        for node in output.nodes
+        if not isinstance(node, nodes.TemplateData)
+    ]
+    assert len(given) == 7
+    for node in given:
+        as_data = isinstance(node, nodes.Filter) and node.name == "python"
+        assert as_data or node.name in {*OURS, "batch"}, node
 
 
 @pytest.mark.parametrize("fixed", [1, 4, None])

@@ -120,5 +120,5 @@ def test_of_very_many_trials_a_part_is_learnt(small, goal, record, recipes, rows
     wanted = goal(Objective.SIZE)
     models = Models(Encoder(small), wanted, 1.2)
     models.learn([record(recipe, wanted) for recipe in recipes] * 60)
-    assert len(models._records) <= 500
+    assert len(models._seen) <= 500
     assert np.isfinite(models.forecast(rows).means).all()
