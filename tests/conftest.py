@@ -85,12 +85,12 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def kept_servers():
     """Let build servers outlive their studies: what they import takes long."""
+    from hamerspace.build import builder
     from hamerspace.search import prepared, workbench
-    from hamerspace.search.starter import write
     from tests.servers import KeptWorker
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (prepared, workbench, write):
+        for module in (builder, prepared, workbench):
             patch.setattr(module, "Worker", KeptWorker)
         yield
     KeptWorker.end_all()

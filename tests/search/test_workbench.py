@@ -21,6 +21,7 @@ from hamerspace.search.prepared import Prepared
 from hamerspace.search.run_folder import RunFolder
 from hamerspace.search.workbench import Workbench
 from hamerspace.tasks.metrics import Metric
+from tests.servers import KeptWorker
 
 _EVICT = """
 import sys
@@ -166,6 +167,7 @@ def test_what_cannot_be_closed_leaves_no_process(bench, evaluate, store, monkeyp
     with pytest.raises(RuntimeError, match="cannot be closed"), bench.prepared, bench:
         pass
     monkeypatch.undo()
+    KeptWorker.end_all()  # of those that were closed
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
 
