@@ -50,8 +50,10 @@ def detect_format(spec: SourceSpec) -> str:
 
 def _folder_format(spec: SourceSpec) -> str | None:
     """The format of a model that is a folder, told by what lies in it; ``None`` for a file."""
-    if spec.format in _FOLDERS.values() or spec.path is None:
-        return spec.format if spec.format in _FOLDERS.values() else None
+    if spec.format in _FOLDERS.values():
+        return spec.format
+    if spec.path is None:
+        return None
     path = spec.root / spec.path
     if path.name == "saved_model.pb" and path.is_file():
         raise SourceError(f"{path} is a part of a SavedModel; name its folder, {path.parent}")
