@@ -42,7 +42,7 @@ def ratio_interval(
     winsorized = np.clip(logs, logs[cut], logs[count - cut - 1])
     error = float(winsorized.std(ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
     half = widened * _quantile(confidence, kept - 1) * error
-    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+    return _taken_back(mean, half)
 
 
 def process_interval(found: Sequence[Interval], confidence: float = CONFIDENCE) -> Interval:
@@ -62,7 +62,11 @@ def process_interval(found: Sequence[Interval], confidence: float = CONFIDENCE) 
     within = math.sqrt(np.mean([_log_error(one) ** 2 for one in found]))
     quantile = _quantile(confidence, count - 1)
     half = quantile * max(float(logs.std(ddof=1)), within) / math.sqrt(count)
-    # Wider than this is infinite for all that anybody asks.
+    return _taken_back(mean, half)
+
+
+def _taken_back(mean: float, half: float) -> Interval:
+    """What is known of the logarithm; wider than anybody asks for, its high end is infinite."""
     high = math.exp(mean + half) if half < _WIDEST else math.inf
     return Interval(math.exp(mean), math.exp(mean - half), high)
 

@@ -51,6 +51,15 @@ def test_a_ratio_is_symmetrical_in_which_side_is_the_reference():
     assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
 
 
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_pairs_that_tell_nothing_together_have_an_interval_without_an_end(count):
+    """As two blocks of a slow model may, of which a stranger halted one."""
+    numerators = np.geomspace(1e-3, 1e6, count)
+    found = ratio_interval(numerators, np.ones(count), 0.9999)
+    assert 0 <= found.low < found.estimate < found.high
+    assert count > 2 or found.high == math.inf
+
+
 def test_a_single_pair_gives_a_ratio_that_shows_nothing():
     found = ratio_interval([2.0], [1.0])
     assert (found.low, found.high) == (0.0, math.inf)
