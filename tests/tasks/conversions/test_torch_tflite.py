@@ -112,6 +112,7 @@ def convert(worker, tmp_path):
             "source": str(model.folder),
             "store": str(tmp_path / "store"),
             "calibration": calibration,
+            "constants": [],
             "train": None,
             "batch_size": batch_size,
             "seed": 0,
