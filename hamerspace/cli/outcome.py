@@ -11,7 +11,7 @@ from hamerspace.cli.table import final_table
 from hamerspace.outcome.confirmed import Confirmed
 from hamerspace.outcome.trial import Trial
 from hamerspace.report.run_data import RunData, Values
-from hamerspace.report.verdict import Verdict, misses, verdict
+from hamerspace.report.verdict import Verdict, misses, tried, verdict
 from hamerspace.search.run import Run
 
 _COLORS = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "neutral": "bold"}
@@ -43,11 +43,8 @@ def _findings(run: RunData, judged: Verdict) -> list[str]:
     """How many trials there were, how the winner fares with each limit, or what comes nearest."""
     lines = []
     if run.trials:
-        kept = sum(trial.feasible for trial in run.trials)
-        trials = f"{len(run.trials):,} trial{'' if len(run.trials) == 1 else 's'}"
-        keeping = f", {kept:,} within the limits" if run.constraints else ""
         why = f"stopped because {run.stopped_because}" if run.stopped_because else "not finished"
-        lines.append(f"{trials}{keeping}; {why}.")
+        lines.append(f"{tried(run)}; {why}.")
     lines += [f"{check.limit}: {check.value}, {check.verdict}" for check in judged.checks]
     for nearest in run.nearest:
         missed = "; ".join(misses(run, nearest)) or "not confirmed"
