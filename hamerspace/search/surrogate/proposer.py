@@ -15,6 +15,7 @@ from hamerspace.search.proposal import Proposal
 from hamerspace.search.surrogate.costs import Stages, expected_seconds
 from hamerspace.search.surrogate.features import Encoder, Floats
 from hamerspace.search.surrogate.gain import dominated_share, expected_gain
+from hamerspace.search.surrogate.mixed_precision import MixedPrecision
 from hamerspace.search.surrogate.models import Forecast, Models
 from hamerspace.search.surrogate.pool import Pool
 from hamerspace.space.space import Space
@@ -62,6 +63,7 @@ class Surrogate:
     ) -> None:
         self._settings = settings or Settings()
         self._stages = stages
+        self._mixed = MixedPrecision(space, goal, stages)
         encoder = Encoder(space)
         self._pool = Pool(space, encoder, seed)
         self._models = Models(encoder, goal, self._settings.tune_growth)
@@ -72,6 +74,9 @@ class Surrogate:
 
     def propose(self, records: Mapping[int, Record]) -> Proposal | None:
         """What to try next; ``None`` where every recipe was tried."""
+        mixed = self._mixed.propose(records) if self._settings.drawn_from == 1 else None
+        if mixed is not None:
+            return Proposal(mixed)
         known = [record for record in records.values() if record.reused_from is None]
         tried = {record.recipe.id for record in known}
         self._waiting = [p for p in self._waiting if p.recipe.id not in tried]
