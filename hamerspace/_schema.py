@@ -64,7 +64,8 @@ def first_problem(error: "ValidationError") -> str:
 
 
 def _said(details: "ErrorDetails") -> str:
-    said = details["msg"].replace("Input should", "should").replace("Field required", "is missing")
+    said = details["msg"].removeprefix("Value error, ").replace("Field required", "is missing")
+    said = said.replace("Input should", "should")
     return said if details["loc"] else said.replace("should", "it should")
 
 

@@ -37,7 +37,7 @@ def test_a_manifest_says_what_the_model_was_measured_for(folder):
     ("change", "said"),
     [
         ({"files": None}, "'files' should be"),
-        ({"files": ["../../../etc/passwd"]}, "'files[0]' .* no name of a file in this folder"),
+        ({"files": ["../../../etc/passwd"]}, "'files[0]' is no name of a file in this folder"),
         ({"files": ["/etc/passwd"]}, "no name of a file in this folder"),
         ({"files": ["other.onnx"]}, "a file of the candidate is missing"),
         ({"backend": "onnxruntme"}, "did you mean 'onnxruntime'"),
