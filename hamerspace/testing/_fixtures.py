@@ -125,9 +125,15 @@ class BackendFixtures:
     def backend(self) -> Backend:
         return self.config.create()
 
-    @pytest.fixture(
-        scope="class", params=["pairs", pytest.param("the rest", marks=pytest.mark.exhaustive)]
-    )
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Take the combinations beyond the pairs where ``-m exhaustive`` asks for them."""
+        if "combinations" in metafunc.fixturenames:
+            params: list[object] = ["pairs"]
+            if "exhaustive" in metafunc.config.option.markexpr:
+                params.append(pytest.param("the rest", marks=pytest.mark.exhaustive))
+            metafunc.parametrize("combinations", params, indirect=True, scope="class")
+
+    @pytest.fixture(scope="class")
     def combinations(
         self, request: pytest.FixtureRequest, masks: tuple[Mask, ...]
     ) -> list[dict[str, Scalar]]:

@@ -20,9 +20,8 @@ required and everything else has a default::
             return lambda batch: ...  # what the source model computes, as named arrays
 
 Legal combinations with every pair of values of two parameters are built and loaded once for the
-whole class, so keep the source tiny. ``pytest -m exhaustive`` takes all other combinations: name
-that mark in your configuration of pytest, and deselect it by default with ``-m 'not exhaustive'``
-in ``addopts``.
+whole class, so keep the source tiny. ``pytest -m exhaustive`` takes all other combinations; name
+that mark in your configuration of pytest.
 """
 
 import subprocess
