@@ -5,7 +5,7 @@ the most sensitive, a backend ranks; how many of them to keep is found here by b
 are faster and more lose less.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -41,16 +41,17 @@ class MixedPrecision:
         the limits, or where the counts of those that did are settled.
         """
         known = {record.recipe.id: record for record in records.values()}
-        bound = min(
-            (cost(r.measurement, self.goal) for r in known.values() if r.feasible), default=0.0
-        )
         promised = [(self._lossless(r), r.recipe) for r in known.values() if _only_loses(r)]
         for promise, recipe in sorted(promised, key=itemgetter(0)):
-            if promise < min(bound, 0.0):
-                found = _middle(self._counts(recipe), known)
-                if found is not None:
-                    return found
+            found = _middle(self._counts(recipe), known)
+            if found is not None:
+                return found if promise < min(self._bound(known.values()), 0.0) else None
         return None
+
+    def _bound(self, records: Iterable[Record]) -> float:
+        """The cost of the best that keeps the limits; without one that of the source model."""
+        found = (cost(r.measurement, self.goal) for r in records if r.feasible)
+        return min(found, default=0.0)
 
     def _lossless(self, record: Record) -> float:
         return cost(replace(record.measurement, quality=None), self.goal)
