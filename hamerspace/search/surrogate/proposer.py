@@ -74,13 +74,13 @@ class Surrogate:
 
     def propose(self, records: Mapping[int, Record]) -> Proposal | None:
         """What to try next; ``None`` where every recipe was tried."""
-        mixed = self._mixed.propose(records) if self._settings.drawn_from == 1 else None
-        if mixed is not None:
-            return Proposal(mixed)
         known = [record for record in records.values() if record.reused_from is None]
         tried = {record.recipe.id for record in known}
         self._waiting = [p for p in self._waiting if p.recipe.id not in tried]
         if not self._waiting:
+            mixed = self._mixed.propose(records) if self._settings.drawn_from == 1 else None
+            if mixed is not None:
+                return Proposal(mixed)
             with self._threads.limit(limits=1, user_api="blas"):
                 self._waiting = self._choose(known, tried)
             if self._settings.drawn_from > 1:
