@@ -118,9 +118,28 @@ def save_pretrained(model: Any, folder: Path) -> Path:
 
 
 def save_onnx(model: Any, folder: Path) -> Path:
-    """Write an ``onnx.ModelProto``."""
-    data = model.SerializeToString()
-    return _kept(folder / f"model-{digest(data)}.onnx", lambda path: path.write_bytes(data))
+    """Write an ``onnx.ModelProto``, in a folder of its own where its weights lie beside it."""
+    from hamerspace.tasks.conversions import onnx_file
+    from hamerspace.tasks.onnx_graph import weight_bytes
+
+    if not onnx_file.is_large(weight_bytes(model)):
+        data = model.SerializeToString()
+        return _kept(folder / f"model-{digest(data)}.onnx", lambda path: path.write_bytes(data))
+
+    def write(draft: Path) -> None:
+        draft.mkdir()
+        onnx_file.save_onnx(copy.deepcopy(model), draft / "model.onnx")  # it gives its weights away
+
+    return _kept(folder / f"model-{digest(*_messages(model))}", write) / "model.onnx"
+
+
+def _messages(model: Any) -> Iterator[str | bytes]:
+    """The parts of a model that is too large for one message."""
+    for field, value in (*model.graph.ListFields(), *model.ListFields()):
+        if field.name != "graph":
+            yield field.name
+            for part in [value] if isinstance(value, str | int) else value:
+                yield str(part) if isinstance(part, str | int) else part.SerializeToString()
 
 
 def save_keras(model: Any, folder: Path) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from hamerspace.errors import ConfigError, RunFolderError, SourceError
@@ -19,6 +20,7 @@ from hamerspace.optimizer.in_memory import (
     save_torch_module,
 )
 from hamerspace.search.run_folder import RunFolder
+from hamerspace.tasks.conversions import onnx_file
 from hamerspace.tasks.data.reading import read_npz
 from hamerspace.tasks.sources import SourceSpec, open_source
 from hamerspace.tasks.torch_module import load_module
@@ -115,6 +117,22 @@ def test_weights_in_bfloat16_have_a_digest_too(net, rows, tmp_path):
 def test_an_onnx_model_is_written_as_it_is(tmp_path):
     model = onnx.load(onnx_models.conv_net(tmp_path / "source").file("model"))
     assert onnx.load(save_onnx(model, tmp_path)) == model
+
+
+def test_an_onnx_model_beyond_one_message_is_written_with_its_weights_beside(tmp_path, monkeypatch):
+    model = onnx.load(onnx_models.conv_net(tmp_path / "source").file("model"))
+    whole = model.SerializeToString()
+    monkeypatch.setattr(onnx_file, "_SINGLE_FILE_BYTES", 1000)
+    path = save_onnx(model, tmp_path)
+    assert (path.parent / "model.onnx.data").stat().st_size > 1000
+    assert model.SerializeToString() == whole
+    for written, own in zip(
+        onnx.load(path).graph.initializer, model.graph.initializer, strict=True
+    ):
+        np.testing.assert_array_equal(numpy_helper.to_array(written), numpy_helper.to_array(own))
+    assert save_onnx(model, tmp_path) == path
+    model.graph.node[0].attribute[0].ints[0] += 1
+    assert save_onnx(model, tmp_path) != path
 
 
 @pytest.mark.slow
