@@ -8,6 +8,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -101,11 +102,20 @@ class NamedModule(nn.Module):
         if found is not None:
             self.widened = True
             self.inner.float()
-            for child in self.inner.modules():
-                if isinstance(child, fx.GraphModule):
-                    _widen_casts(child)
+            self._recast(_HALVES, torch.float32)
         self.half_inputs = (None,) * len(self.inputs)
         return found
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """Compute in half precision from now on, what the code turns into float32 too."""
+        self.inner.to(dtype)
+        self._recast({torch.float32}, dtype)
+        self.half_inputs = _half_inputs(self.inner, len(self.inputs))
+
+    def _recast(self, before: AbstractSet[torch.dtype], after: torch.dtype) -> None:
+        for child in self.inner.modules():
+            if isinstance(child, fx.GraphModule):
+                _recast(child, before, after)
 
     @property
     def device(self) -> torch.device:
@@ -352,14 +362,14 @@ def _half_inputs(module: nn.Module, count: int) -> tuple[torch.dtype | None, ...
     return (dtypes.pop() if len(dtypes) == 1 and dtypes <= _HALVES else None,) * count
 
 
-def _widen_casts(traced: fx.GraphModule) -> None:
-    """Let what a trace turns into half precision be float32."""
+def _recast(traced: fx.GraphModule, before: AbstractSet[torch.dtype], after: torch.dtype) -> None:
+    """Let what a trace turns into some type be of another."""
 
-    def widened(value: Any) -> Any:
-        return torch.float32 if value in _HALVES else value
+    def other(value: Any) -> Any:
+        return after if isinstance(value, torch.dtype) and value in before else value
 
     for node in traced.graph.nodes:
         node.meta.pop("val", None)
-        node.args = map_aggregate(node.args, widened)
-        node.kwargs = map_aggregate(node.kwargs, widened)
+        node.args = map_aggregate(node.args, other)
+        node.kwargs = map_aggregate(node.kwargs, other)
     traced.recompile()

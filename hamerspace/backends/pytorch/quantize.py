@@ -63,7 +63,8 @@ def quantize(
     if kind == "none":
         return module
     if kind in _HALF:
-        return _around(module, module.inner.to(_HALF[kind]))
+        module.narrow(_HALF[kind])
+        return module
     layers = quantizable_layers(module, kind)
     check_known(keep, layers, kind)
     if kind == "static_int8":

@@ -8,7 +8,12 @@ from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 from torch import fx
 
 from hamerspace.errors import BuildError
-from hamerspace.tasks.onnx_module import functions, layers, sizes  # noqa: F401 - they register
+from hamerspace.tasks.onnx_module import (  # noqa: F401 - they register
+    functions,
+    layers,
+    resize,
+    sizes,
+)
 from hamerspace.tasks.onnx_module.translate import (
     HANDLERS,
     SIZE_HANDLERS,

@@ -23,7 +23,7 @@ def divide(a: Any, b: Any) -> Any:
 
 _ALIKE = (
     *("Abs", "Ceil", "Cos", "Erf", "Exp", "Floor", "IsNaN", "Log", "Neg", "Reciprocal", "Round"),
-    *("Sign", "Sin", "Sqrt", "Where"),
+    *("Sign", "Sin", "Sqrt", "Where", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "IsInf"),
 )
 """Operators that have PyTorch's names."""
 _OF_INPUTS: dict[str, Callable[..., Any]] = {
@@ -111,10 +111,8 @@ def _flattens(t: Translation, node: Any, target: Any) -> bool:
 
 @handles("Flatten")
 def _flatten(t: Translation, node: Any) -> fx.Node:
-    axis = t.attribute(node, "axis", 1)
-    if axis != 1:
-        raise BuildError(f"'{node.name}' (Flatten) flattens from dimension {axis}, not 1")
-    return t.flatten(node, t.tensor(node.input[0]))
+    axis, x = t.attribute(node, "axis", 1), t.tensor(node.input[0])
+    return t.flatten(node, x) if axis == 1 else t.call(flatten, x, axis)
 
 
 @handles("Transpose")
@@ -134,8 +132,10 @@ def _squeeze(t: Translation, node: Any) -> fx.Node:
 @handles("Unsqueeze")
 def _unsqueeze(t: Translation, node: Any) -> fx.Node:
     x, axes = t.tensor(node.input[0]), _axes(t, node)
-    rank = t.rank(node.input[0]) + len(axes)
-    for axis in sorted(a % rank for a in axes):
+    if min(axes) < 0:
+        rank = t.rank(node.input[0]) + len(axes)
+        axes = [axis % rank for axis in axes]
+    for axis in sorted(axes):
         x = t.call(torch.unsqueeze, x, axis)
     return x
 
@@ -262,6 +262,64 @@ def _einsum(t: Translation, node: Any) -> fx.Node:
     return t.call(torch.einsum, t.attribute(node, "equation", ""), *t.inputs(node))
 
 
+@handles("Mod")
+def _remainder(t: Translation, node: Any) -> fx.Node:
+    """With the sign of the divisor, or of the dividend as C has it."""
+    function = torch.fmod if t.attribute(node, "fmod", 0) else torch.remainder
+    return t.call(function, *t.inputs(node))
+
+
+@handles("ScatterElements", "ScatterND")
+def _scatter(t: Translation, node: Any) -> fx.Node:
+    if t.attribute(node, "reduction", "none") != "none":
+        raise BuildError(f"'{node.name}' ({node.op_type}) combines what it writes")
+    x, indices, updates = t.inputs(node)
+    if node.op_type == "ScatterND":
+        return t.call(scatter_nd, x, indices, updates)
+    return t.call(torch.scatter, x, t.attribute(node, "axis", 0), indices, updates)
+
+
+@handles("Trilu")
+def _trilu(t: Translation, node: Any) -> fx.Node:
+    diagonal = t.sizes(node, 1) if t.has(node, 1) else 0
+    function = torch.triu if t.attribute(node, "upper", 1) else torch.tril
+    return t.call(function, t.tensor(node.input[0]), diagonal)
+
+
+@handles("CumSum")
+def _cumulative_sum(t: Translation, node: Any) -> fx.Node:
+    if t.attribute(node, "exclusive", 0) or t.attribute(node, "reverse", 0):
+        raise BuildError(f"'{node.name}' (CumSum) leaves out its own element, or goes backwards")
+    axis = t.constant(node, 1)
+    assert axis is not None
+    return t.call(torch.cumsum, t.tensor(node.input[0]), int(axis.item()))
+
+
+@handles("TopK")
+def _top_k(t: Translation, node: Any) -> list[fx.Node]:
+    count = t.sizes(node, 1) if t.has(node, 1) else t.attribute(node, "k", 1)
+    flags = [bool(t.attribute(node, name, 1)) for name in ("largest", "sorted")]
+    axis = t.attribute(node, "axis", -1)
+    found = t.call(top_k, t.tensor(node.input[0]), count, axis, *flags)
+    return [t.call(operator.getitem, found, i) for i in range(2)]
+
+
+@handles("OneHot")
+def _one_hot(t: Translation, node: Any) -> fx.Node:
+    depth, values = t.constant(node, 1), t.constant(node, 2)
+    assert depth is not None
+    assert values is not None
+    indices, axis = t.tensor(node.input[0]), t.attribute(node, "axis", -1)
+    return t.call(one_hot, indices, int(depth.item()), axis, t.tensor(node.input[2]))
+
+
+@handles("GatherND")
+def _gather_nd(t: Translation, node: Any) -> fx.Node:
+    if t.attribute(node, "batch_dims", 0):
+        raise BuildError(f"'{node.name}' (GatherND) gathers in each row by itself")
+    return t.call(gather_nd, *t.inputs(node))
+
+
 @handles("DepthToSpace")
 def _depth_to_space(t: Translation, node: Any) -> fx.Node:
     if t.attribute(node, "mode", "DCR") != "CRD":
@@ -279,6 +337,11 @@ def reshape(x: Tensor, target: Sequence[int]) -> Tensor:
     """Zeros in the target stand for the dimension at their place."""
     known = [x.shape[i] if isinstance(d, int) and d == 0 else d for i, d in enumerate(target)]
     return torch.reshape(x, known)
+
+
+def flatten(x: Tensor, axis: int) -> Tensor:
+    """To two dimensions: those before the axis, and those from it on."""
+    return torch.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
 
 
 def expand(x: Tensor, target: Sequence[int]) -> Tensor:
@@ -311,3 +374,26 @@ def gather(x: Tensor, axis: int, indices: Tensor) -> Tensor:
     taken = torch.index_select(x, axis, flat)
     axis %= x.ndim
     return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+def gather_nd(x: Tensor, indices: Tensor) -> Tensor:
+    """The last dimension of the indices holds one index for each of the first dimensions."""
+    return x[tuple(indices.unbind(-1))]
+
+
+def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
+    """A copy that holds the updates where :func:`gather_nd` would take from."""
+    return x.index_put(tuple(indices.unbind(-1)), updates)
+
+
+def top_k(x: Tensor, count: Any, axis: int, largest: bool, in_order: bool) -> Any:
+    """Values and indices; the count is a number, or a list of it."""
+    count = count[0] if isinstance(count, list) else count
+    return torch.topk(x, count, axis, largest, in_order)
+
+
+def one_hot(indices: Tensor, depth: int, axis: int, values: Tensor) -> Tensor:
+    """``values`` are what stands off and on; what lies outside of the depth is off."""
+    negative = torch.where(indices < 0, indices + depth, indices).long()
+    chosen = negative.unsqueeze(-1) == torch.arange(depth)
+    return torch.where(chosen.movedim(-1, axis), values[1], values[0])

@@ -12,16 +12,21 @@ from hamerspace.errors import BuildError
 from hamerspace.tasks.onnx_module.translate import Translation, fill, handles
 
 _GLOBAL = {"GlobalAveragePool": "AdaptiveAvgPool", "GlobalMaxPool": "AdaptiveMaxPool"}
-_RECURRENT: dict[str, Any] = {"LSTM": (nn.LSTM, (0, 2, 3, 1)), "GRU": (nn.GRU, (1, 0, 2))}
+_RECURRENT: dict[str, Any] = {
+    "LSTM": (nn.LSTM, (0, 2, 3, 1)),
+    "GRU": (nn.GRU, (1, 0, 2)),
+    "RNN": (nn.RNN, (0,)),
+}
 """The class, and which of ONNX's gates is each of PyTorch's."""
 _ACTIVATIONS = (
     *("Relu", "Sigmoid", "Tanh", "Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "HardSwish"),
-    "Gelu",
+    *("Gelu", "Celu", "Mish"),
 )
 """They have PyTorch's names, in other letters."""
 _CLASSES: dict[str, Any] = {name.lower(): kind for name, kind in vars(nn).items()}
 _OPTIONS: dict[str, tuple[str, Any]] = {
     "Elu": ("alpha", 1.0),
+    "Celu": ("alpha", 1.0),
     "LeakyRelu": ("alpha", 0.01),
     "Gelu": ("approximate", "none"),
 }
@@ -219,7 +224,7 @@ def _clip(t: Translation, node: Any) -> fx.Node:
     return t.call(torch.clamp, x, low, high)
 
 
-@handles("LSTM", "GRU")
+@handles(*_RECURRENT)
 def _recurrent(t: Translation, node: Any) -> list[fx.Node]:
     kind, gates = _RECURRENT[node.op_type]
     _refuse_variants(t, node)
@@ -247,17 +252,21 @@ def _recurrent(t: Translation, node: Any) -> list[fx.Node]:
     states = [t.tensor(node.input[i]) for i in (5, 6) if t.has(node, i)]
     inputs = [t.tensor(node.input[0])]
     if states:
-        inputs.append(states[0] if node.op_type == "GRU" else tuple(states))  # type: ignore[arg-type]
+        inputs.append(tuple(states) if node.op_type == "LSTM" else states[0])  # type: ignore[arg-type]
     found = t.layer(node, layer, *inputs)
     sequence = t.call(split_directions, t.call(operator.getitem, found, 0), directions)
     last = t.call(operator.getitem, found, 1)
-    if node.op_type == "GRU":
+    if node.op_type != "LSTM":
         return [sequence, last]
     return [sequence, *(t.call(operator.getitem, last, i) for i in range(2))]
 
 
+_PLAIN = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+"""The activations that PyTorch's layers have."""
+
+
 def _refuse_variants(t: Translation, node: Any) -> None:
-    plain = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}[node.op_type]
+    plain = _PLAIN[node.op_type]
     functions = t.attribute(node, "activations", None)
     names = None if functions is None else [f.decode() for f in functions]
     wrong = [

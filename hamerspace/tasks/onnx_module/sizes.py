@@ -5,6 +5,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import onnx
+import torch
 from torch import fx
 
 from hamerspace.tasks.onnx_module.translate import SIZE_HANDLERS, Translation, handles
@@ -59,17 +61,56 @@ def of_two(operator_type: str, a: Sizes, b: Sizes) -> Sizes:
 
 
 def divide(a: Number, b: Number) -> Number:
-    return a // b if isinstance(b, int) and not isinstance(a, float) else a / b
+    """Without a remainder between integers."""
+    return a / b if any(isinstance(n, _FLOATS) for n in (a, b)) else a // b
 
 
+def of_each(operator_type: str, sizes: Sizes) -> Sizes:
+    """Apply a function of :data:`OF_ONE` by element."""
+    function = OF_ONE[operator_type]
+    return [function(n) for n in sizes] if isinstance(sizes, list) else function(sizes)
+
+
+def where(condition: Sizes, a: Sizes, b: Sizes) -> Sizes:
+    """By element; a list of one goes with every other."""
+    parts = [_listed(part) for part in (condition, a, b)]
+    length = max(map(len, parts))
+    rows = zip(*(part * length if len(part) == 1 else part for part in parts), strict=True)
+    found = [x if chosen else y for chosen, x, y in rows]
+    return found if any(isinstance(part, list) for part in (condition, a, b)) else found[0]
+
+
+def reshape(sizes: Sizes, target: Sequence[int]) -> Sizes:
+    """A list, or one number where the target has no dimensions."""
+    return _listed(sizes) if len(target) else _listed(sizes)[0]
+
+
+_FLOATS = (float, torch.SymFloat)
 OF_TWO: dict[str, Callable[[Number, Number], Number]] = {
     "Add": operator.add,
     "Sub": operator.sub,
     "Mul": operator.mul,
     "Div": divide,
+    "Pow": operator.pow,
+    "Mod": operator.mod,
     "Max": max,
     "Min": min,
+    "Equal": operator.eq,
+    "Less": operator.lt,
+    "LessOrEqual": operator.le,
+    "Greater": operator.gt,
+    "GreaterOrEqual": operator.ge,
 }
+OF_ONE: dict[str, Callable[[Number], Number]] = {
+    "Sqrt": lambda number: number**0.5,
+    "Neg": operator.neg,
+    "Abs": abs,
+    "Floor": math.floor,
+    "Ceil": math.ceil,
+    "to float": torch.sym_float,
+    "to int": torch.sym_int,
+}
+"""ONNX's operators of one input, and the casts."""
 
 
 def _listed(sizes: Sizes) -> list[Number]:
@@ -86,6 +127,8 @@ _OF_ALL: dict[str, Any] = {
     "Concat": concat,
     "Unsqueeze": unsqueeze,
     "Squeeze": squeeze,
+    "Where": where,
+    "Reshape": reshape,
 }
 
 
@@ -107,6 +150,26 @@ def _product_of_sizes(t: Translation, node: Any) -> fx.Node:
     return t.call(product, t.sizes(node, 0), bool(t.attribute(node, "keepdims", 1)))
 
 
+@handles("Sqrt", "Neg", "Abs", "Floor", "Ceil", table=SIZE_HANDLERS)
+def _of_each_size(t: Translation, node: Any) -> fx.Node:
+    return t.call(of_each, node.op_type, t.sizes(node, 0))
+
+
 @handles("Cast", table=SIZE_HANDLERS)
 def _cast_sizes(t: Translation, node: Any) -> fx.Node:
-    return t.tensor(node.input[0])
+    kind = onnx.helper.tensor_dtype_to_np_dtype(t.attribute(node, "to", 1)).kind
+    sizes = t.sizes(node, 0)
+    return sizes if kind == "b" else t.call(of_each, f"to {_KINDS.get(kind, 'int')}", sizes)
+
+
+_KINDS = {"f": "float"}
+
+
+def arange(start: Sizes, limit: Sizes, step: Sizes) -> torch.Tensor:
+    """A tensor, as long as the sizes say."""
+    return torch.arange(*(_listed(number)[0] for number in (start, limit, step)))
+
+
+@handles("Range")
+def _range(t: Translation, node: Any) -> fx.Node:
+    return t.call(arange, *(t.sizes(node, i) for i in range(3)))

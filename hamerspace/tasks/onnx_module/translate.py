@@ -97,7 +97,7 @@ class Translation:
             return self._folded(node)
         if node.op_type == "Shape":
             return [self._shape(node)]
-        if node.op_type in SIZE_HANDLERS and all("sizes" in value.meta for value in computed):
+        if node.op_type in SIZE_HANDLERS and all(map(_is_sizes, given)):
             return [_sizes(SIZE_HANDLERS[node.op_type](self, node))]
         if node.op_type not in HANDLERS:
             raise BuildError(
@@ -183,7 +183,9 @@ class Translation:
         return self._attributes[key]
 
     def inputs(self, node: Any) -> list[fx.Node]:
-        return [self.tensor(name) for name in node.input if name]
+        """Tensors, or numbers that go with tensors as they are."""
+        found = [self.tensor(name) for name in node.input if name]
+        return [self.call(operand, x) if "sizes" in x.meta else x for x in found]
 
     def shape(self, name: str) -> list[int | None] | None:
         """Dimensions as far as they are known; ``None`` where not even their number is."""
@@ -254,6 +256,13 @@ def shape(x: Tensor, start: int, end: int | None) -> list[Any]:
     return list(x.shape[start:end])
 
 
+def operand(sizes: Any) -> Any:
+    """Sizes to compute with beside tensors: a number, or a tensor where there are several."""
+    if not isinstance(sizes, list):
+        return sizes
+    return sizes[0] if len(sizes) == 1 else torch.tensor(sizes)
+
+
 def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
     """Copy arrays into the parameters and buffers of a module."""
     with torch.no_grad():
@@ -267,6 +276,13 @@ def fill(module: nn.Module, **arrays: npt.NDArray[Any] | None) -> nn.Module:
 def _sizes(node: fx.Node) -> fx.Node:
     node.meta["sizes"] = True
     return node
+
+
+def _is_sizes(value: Value) -> bool:
+    """Whether it holds sizes or what is computed with them, and no weights."""
+    if isinstance(value, fx.Node):
+        return "sizes" in value.meta
+    return value.ndim < 2 and (value.dtype.kind in "bi" or value.size == 1)
 
 
 def _identifier(name: str) -> str:
