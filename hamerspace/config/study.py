@@ -125,7 +125,7 @@ class QualitySection(Section):
     output: str | None = Field(
         default=None,
         description="The model's output that is judged; default: the first with an entry for each "
-        "row.",
+        "row, and with scores where the labels are classes.",
     )
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "none"] | None = Field(
         default=None,

@@ -42,21 +42,45 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
     return known[name]
 
 
-def trusting(info: SourceInfo, labels: Array | None) -> SourceInfo:
-    """The source, of which an output that has been the same is fit where labels want it alone.
+def trusting(info: SourceInfo, labels: Array | None, *, metric: str | None = None) -> SourceInfo:
+    """The source, of which those outputs are fit that go with the labels.
+
+    One that has been the same is fit where labels want it alone. One number a row is not where
+    labels are three classes or more, another output scores as many, and no metric is named.
 
     Args:
         info: The source.
         labels: ``[N, ...]``, where there are any.
+        metric: The one that the user names.
     """
-    unfit = info.findings.unfit
-    able = [spec for spec in info.outputs if may_be_judged(spec)]
-    wanted = [] if labels is None else [spec for spec in able if _suits(spec, labels)]
-    if not wanted or any(_is_fit(spec, info) for spec in wanted):
+    if labels is None:
         return info
-    first = next((spec.name for spec in wanted if unfit.get(spec.name) == SAME), None)
-    kept = {name: why for name, why in unfit.items() if name != first}
-    return replace(info, findings=replace(info.findings, unfit=kept))
+    unfit = dict(info.findings.unfit)
+    able = [spec for spec in info.outputs if may_be_judged(spec)]
+    wanted = [spec for spec in able if _suits(spec, labels)]
+    if wanted and not any(_is_fit(spec, info) for spec in wanted):
+        first = next((spec.name for spec in wanted if unfit.get(spec.name) == SAME), None)
+        if first is not None:
+            del unfit[first]
+    scored = any(_scores(spec, labels) for spec in wanted if spec.name not in unfit)
+    if scored and metric is None:
+        alone = [s.name for s in able if s.dtype.startswith("float") and len(s.shape) == 1]
+        unfit.update({name: _ALONE for name in alone if name not in unfit})
+    return replace(info, findings=replace(info.findings, unfit=unfit))
+
+
+_ALONE = "has one number for each row, where the labels are classes"
+_FEWEST_CLASSES = 3
+"""Of two classes, one number for each row may tell."""
+
+
+def _scores(spec: TensorSpec, labels: Array) -> bool:
+    """Whether an output has as many scores as the labels have classes."""
+    axis = class_axis(spec.rows_first.shape, labels.shape)
+    if axis is None or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
+        return False
+    classes = spec.rows_first.shape[axis]
+    return classes is not None and _FEWEST_CLASSES <= classes == int(labels.max()) + 1
 
 
 def _suits(spec: TensorSpec, labels: Array) -> bool:

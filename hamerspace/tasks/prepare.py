@@ -54,7 +54,7 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
     spec = _source_spec(task.source, loaded)
     with noted_reads() as of_source:
         _, info = open_source(spec, example, folder / "source")
-    info = trusting(info, _labels(raw, labels))
+    info = trusting(info, _labels(raw, labels), metric=task.quality.metric)
     named = tuple(named_paths(loaded).values())
     own = {path for path in reads | of_source if not any(map(path.is_relative_to, named))}
     read = digests(own, loaded.root)
@@ -114,7 +114,8 @@ def inspect_source(loaded: LoadedStudy, folder: Path) -> SourceInfo:
     raw, _, example = _read(loaded)
     task = loaded.config.task
     _, info = open_source(_source_spec(task.source, loaded), example, folder)
-    return trusting(info, _labels(raw, None if task.data is None else task.data.labels))
+    labels = _labels(raw, None if task.data is None else task.data.labels)
+    return trusting(info, labels, metric=task.quality.metric)
 
 
 def _labels(raw: RawData | None, name: str | None) -> Array | None:

@@ -75,6 +75,21 @@ def test_a_rare_answer_is_judged_where_labels_want_it_alone():
     assert judged_output(None, trusting(beside, np.zeros(9, int))) == SCORES
 
 
+def test_classes_are_judged_by_scores_and_not_by_one_number_that_comes_first():
+    age = TensorSpec("age", "float32", (None,))
+    given = info(age, SCORES, unfit={})
+    classes = trusting(given, np.arange(10))
+    assert judged_output(None, classes) == SCORES
+    (note,) = judged_notes(None, classes)
+    assert "'age' has one number for each row, where the labels are classes" in note
+    assert judged_output("age", classes) == age
+    assert judged_output(None, trusting(given, np.arange(10), metric="rmse")) == age
+    for others in (np.arange(90), np.linspace(0, 1, 9), np.arange(10) - 1, None):
+        assert judged_output(None, trusting(given, others)) == age
+    pair = info(age, TensorSpec("two", "float32", (None, 2)), unfit={})
+    assert judged_output(None, trusting(pair, np.array([0, 1]))) == age
+
+
 def test_complex_numbers_are_never_judged_unasked():
     spectrum = TensorSpec("spectrum", "complex64", (None, 9))
     unfit = {"spectrum": "holds complex64, no numbers", "scores": "is the same"}

@@ -88,3 +88,27 @@ def test_weights_that_are_views_are_stored(tmp_path):
     state = module.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in found.items())
     load_weights(module, found, tmp_path / "w.safetensors")
+
+
+class Masked(nn.Module):
+    """What it makes of whole numbers is float32, whatever its weights are."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x, mask):
+        return self.layer(x * mask.to(torch.float32))
+
+
+def test_in_half_precision_what_a_trace_turns_into_float32_follows():
+    example = torch.randn(2, 4), torch.ones(2, 4, dtype=torch.long)
+    traced = torch.export.export(Masked(), example).module()
+    module = NamedModule(traced, ["x", "mask"], ["y"])
+    batch = {"x": example[0].numpy(), "mask": example[1].numpy()}
+    wanted = module.run(batch)["y"]
+    module.narrow(torch.bfloat16)
+    assert {p.dtype for p in module.parameters()} == {torch.bfloat16}
+    np.testing.assert_allclose(module.run(batch)["y"], wanted, atol=0.05)
+    module.widen()
+    np.testing.assert_allclose(module.run(batch)["y"], wanted, atol=0.05)
