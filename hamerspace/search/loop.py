@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class SearchLoop:
         listener: Is told of every trial.
         seed: Of the draws among recipes that were not met.
         proposer: Chooses after the first; without one the study's sampler does.
+        known_to_fail: Tells of which of the first there is nothing to be learnt.
     """
 
     ledger: Ledger
@@ -73,6 +74,7 @@ class SearchLoop:
     listener: StudyListener
     seed: int
     proposer: Proposer | None = None
+    known_to_fail: Callable[[Recipe], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         self._entries = {entry.recipe.id: entry for entry in self.first}
@@ -144,11 +146,13 @@ class SearchLoop:
     def _given(self) -> Proposal | None:
         """What the next trial tries without asking the sampler.
 
-        That is one of the first, then what the proposer names; or, after a suggestion of the
-        sampler that was met before, one near it that was not.
+        That is one of the first, unless it must fail as one before it did and is no baseline, then
+        what the proposer names; or, after a suggestion of the sampler that was met before, one
+        near it that was not.
         """
         for entry in self.first:
-            if entry.recipe.id not in self._seen:
+            told = entry.origin == "baseline" or not self.known_to_fail(entry.recipe)
+            if told and entry.recipe.id not in self._seen:
                 return Proposal(entry.recipe)
         if self.proposer is not None:
             return self.proposer.propose(self.ledger.records)

@@ -125,6 +125,14 @@ class Search:
             settings.sampler, prepared.space, goal, bench.stages, seed, shared=self.study.shared
         )
         loop = SearchLoop(
-            ledger, prepared.space, bench.evaluate, goal, first, self.watch, seed, proposer
+            ledger,
+            prepared.space,
+            bench.evaluate,
+            goal,
+            first,
+            self.watch,
+            seed,
+            proposer,
+            bench.stages.known_to_fail,
         )
         return loop.run(budget)

@@ -79,6 +79,7 @@ def simulate(spaces, tmp_path):
         name="simulated",
         shared=False,
         min_gain_percent=None,
+        known_to_fail=lambda _: False,
     ):
         found = spaces(space) if isinstance(space, str) else space
         goal = Goal(objectives, constraints, FIGURES)
@@ -99,7 +100,9 @@ def simulate(spaces, tmp_path):
 
         first = first_trials(found, SOURCE, constraints)
         proposer = make_proposer(sampler, found, goal, NothingBuilt(), seed, shared=shared)
-        loop = SearchLoop(ledger, found, counted, goal, first, watcher, seed, proposer)
+        loop = SearchLoop(
+            ledger, found, counted, goal, first, watcher, seed, proposer, known_to_fail
+        )
         stopped = loop.run(Budget(n_trials, deadline_s, min_gain_percent))
         return SimpleNamespace(
             records=dict(ledger.records),

@@ -43,6 +43,17 @@ def test_the_first_trials_are_the_baselines_then_the_known_recipes(simulate):
     assert all(r[f"{r.backend}.quantization"] == "none" for r in baselines)
 
 
+def test_of_the_first_trials_baselines_alone_are_tried_where_they_must_fail(simulate):
+    done = simulate(40, known_to_fail=lambda recipe: recipe.backend == "openvino")
+    first = {entry.recipe.id: entry.origin for entry in done.first}
+    tried = [
+        first.get(r.recipe.id) for r in done.records.values() if r.recipe.backend == "openvino"
+    ]
+    assert "baseline" in tried
+    assert not {"known", "default"}.intersection(tried)
+    assert {"known", "default"} < {record.origin for record in done.records.values()}
+
+
 @pytest.mark.parametrize("sampler", ["auto", "nsgaii", "random"])
 def test_the_same_seed_gives_the_same_recipes(simulate, sampler):
     one = simulate(30, sampler=sampler, storage="one.db")
