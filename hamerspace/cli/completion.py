@@ -26,6 +26,7 @@ METRICS = (
     "agreement",
     "cosine",
     "fidelity_r2",
+    "fidelity_r2_all",
 )
 TOOL_ENVIRONMENTS = ("litert-torch", "tvm")
 _RUN_FILE = "run.json"

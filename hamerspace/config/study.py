@@ -116,7 +116,7 @@ class QualitySection(Section):
         description="A metric's name, or module:function(outputs, labels) -> float. Left out: "
         "accuracy for classes, also one-hot (roc_auc of one score a row), average_precision for "
         "several of 0 and 1 a row, rmse for others; without labels closeness to the source: "
-        "agreement of class scores, else fidelity_r2.",
+        "agreement of class scores, else fidelity_r2, of all outputs where none is named.",
     )
     direction: Literal["maximize", "minimize"] | None = Field(
         default=None,

@@ -41,9 +41,10 @@ from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.targets import Measurer
+from hamerspace.tasks.judged import are_several
 from hamerspace.tasks.metrics import METRICS, Metric, drop_unit
 from hamerspace.tasks.metrics.fidelity import scores_doubt
-from hamerspace.tasks.metrics.resolve import FunctionMetric
+from hamerspace.tasks.metrics.resolve import FunctionMetric, fidelity_of
 from hamerspace.tasks.metrics.rows import blocks
 from hamerspace.tasks.model import ModelArtifact, TensorSpec
 
@@ -150,7 +151,11 @@ class Workbench(ExitStack):
         Where a study names none and there are no labels, the source model's outputs decide
         whether they are scores of classes, as their shape alone does not tell.
         """
-        return METRICS.load("fidelity_r2") if self._doubt else self.prepared.task.metric
+        task = self.prepared.task
+        if not self._doubt:
+            return task.metric
+        several = are_several(task.quality.output, task.info)
+        return METRICS.load(fidelity_of(several=several))
 
     @cached_property
     def _doubt(self) -> str | None:
@@ -172,7 +177,7 @@ class Workbench(ExitStack):
         if doubt:
             return (
                 f"Output {output} is not taken for scores of classes, since {doubt}: quality is "
-                "fidelity_r2, by the worst channel."
+                f"{self.metric.name}, by the worst channel."
             )
         return (
             f"Output {output} is taken for scores of classes: quality is how often the "

@@ -42,6 +42,12 @@ def judged_output(name: str | None, info: SourceInfo) -> TensorSpec:
     return known[name]
 
 
+def are_several(name: str | None, info: SourceInfo) -> bool:
+    """Whether more than one output is fit, and none is named."""
+    fit = [spec for spec in info.outputs if _is_fit(spec, info) and is_looked_at(spec, info)]
+    return name is None and len(fit) > 1
+
+
 def trusting(info: SourceInfo, labels: Array | None, *, metric: str | None = None) -> SourceInfo:
     """The source, of which those outputs are fit that go with the labels.
 
@@ -88,8 +94,13 @@ def _suits(spec: TensorSpec, labels: Array) -> bool:
     return same_rows(shape, labels.shape) or class_axis(shape, labels.shape) is not None
 
 
-def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:
+def judged_notes(name: str | None, info: SourceInfo, *, together: bool = False) -> Iterator[str]:
     """Sentences on the choice, where there was one.
+
+    Args:
+        name: Of the output that the user names.
+        info: The source.
+        together: Whether the metric looks at all outputs.
 
     Raises:
         SourceError: The judged output is not the same for the same row.
@@ -102,7 +113,13 @@ def judged_notes(name: str | None, info: SourceInfo) -> Iterator[str]:
             f"The rows of output '{output.name}' lie along its axis {output.row_axis}; it is "
             f"judged as {output.rows_first}, with the rows first."
         )
-    if name is None:
+    if together:
+        all_names = [spec.name for spec in info.outputs if is_looked_at(spec, info)]
+        yield (
+            f"Outputs {', '.join(map(repr, all_names))} are judged together, by the worst channel "
+            f"of any; {KEY} names one to judge alone."
+        )
+    elif name is None:
         passed = [
             f"'{other}' {why}" for other, why in findings.unfit.items() if other != output.name
         ]
@@ -129,6 +146,11 @@ def _is_fit(spec: TensorSpec, info: SourceInfo) -> bool:
 def may_be_judged(spec: TensorSpec) -> bool:
     """Whether an output has an entry for each row, of numbers."""
     return spec.row_axis is not None and is_number(spec.dtype)
+
+
+def is_looked_at(spec: TensorSpec, info: SourceInfo) -> bool:
+    """Whether a metric of all outputs gets one: it may be judged, and two runs give the same."""
+    return may_be_judged(spec) and spec.name not in info.findings.random
 
 
 def _why(name: str, info: SourceInfo) -> str:

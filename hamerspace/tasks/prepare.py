@@ -17,7 +17,7 @@ from hamerspace.tasks.data.splits import Array, Splits
 from hamerspace.tasks.data.synthetic import random_data
 from hamerspace.tasks.fingerprint import folder_fingerprint, named_paths, update_with_code
 from hamerspace.tasks.inputs import rows_not_finite
-from hamerspace.tasks.judged import judged_notes, judged_output, trusting
+from hamerspace.tasks.judged import are_several, judged_notes, judged_output, trusting
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.labels import without_ignored
 from hamerspace.tasks.metrics.resolve import METRIC_KEY, resolve_metric, training_loss
@@ -79,11 +79,15 @@ def prepare_task(loaded: LoadedStudy, folder: Path) -> None:
         {spec.name: given.get(spec.name, spec.zeros()) for spec in info.inputs if spec.constant}
     )
     check_fits(splits, info)
-    told = [*judged_notes(task.quality.output, info), *_oddity_notes(splits, output, info)]
+    several = are_several(task.quality.output, info)
+    oddities = [*_oddity_notes(splits, output, info)]
     try:
-        metric = _checked_metric(task.quality, splits, output, loaded.root)
+        metric = _checked_metric(task.quality, splits, output, loaded.root, several=several)
     except MetricError as error:
+        told = [*judged_notes(task.quality.output, info), *oddities]
         raise MetricError("; ".join([str(error), *told])) from error
+    together = metric is not None and metric.all_outputs
+    told = [*judged_notes(task.quality.output, info, together=together), *oddities]
     of_labels = (*_loss_notes(task.quality, metric, splits, output), *_remarks(metric, splits))
     notes = (*of_labels, *told, *left_out, *info.details.get("notes", ()))
     splits.with_notes(notes, tuple(warned))
@@ -135,7 +139,7 @@ def _read(
 
 
 def _checked_metric(
-    quality: QualitySection, splits: Splits, output: TensorSpec, root: Path
+    quality: QualitySection, splits: Splits, output: TensorSpec, root: Path, *, several: bool
 ) -> Metric | None:
     """The metric, where it is known to suit the output and the labels.
 
@@ -149,7 +153,7 @@ def _checked_metric(
             load_function(reference, root, METRIC_KEY)
         return None
     labels = splits.labels_of("search")
-    metric = resolve_metric(quality, labels, output.shape, root, output.dtype)
+    metric = resolve_metric(quality, labels, output.shape, root, output.dtype, several=several)
     for split in ("search", "confirm"):
         truth = splits.labels_of(split) if metric.needs_labels else None
         metric.check(output.shape, truth, output.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hamerspace.config.study import QualitySection
 from hamerspace.tasks.data.splits import Splits
-from hamerspace.tasks.judged import judged_output, may_be_judged
+from hamerspace.tasks.judged import are_several, is_looked_at, judged_output
 from hamerspace.tasks.metrics import Metric
 from hamerspace.tasks.metrics.resolve import resolve_metric, training_loss
 from hamerspace.tasks.model import ModelArtifact, SourceInfo, TensorSpec, naming_damage
@@ -93,12 +93,16 @@ class Task:
         """The judge of quality."""
         labels = self.splits.labels_of("search")
         output = self.judged
-        return resolve_metric(self.quality, labels, self.output_shape, self.root, output.dtype)
+        several = are_several(self.quality.output, self.info)
+        return resolve_metric(
+            self.quality, labels, self.output_shape, self.root, output.dtype, several=several
+        )
 
     def looked_at(self, metric: Metric) -> tuple[TensorSpec, ...]:
         """The outputs that a metric looks at, the judged one first."""
         others = self.info.outputs if metric.all_outputs else ()
-        return (self.judged, *(s for s in others if s != self.judged and may_be_judged(s)))
+        more = (s for s in others if s != self.judged and is_looked_at(s, self.info))
+        return (self.judged, *more)
 
     @cached_property
     def loss(self) -> str | None:

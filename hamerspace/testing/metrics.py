@@ -75,4 +75,4 @@ class MetricConformance:
         self, metric: Metric, judged: tuple[Any, Array]
     ) -> None:
         with pytest.raises(MetricError):
-            metric.score(judged[0], judged[1][1:])
+            metric.score(judged[0], take(judged[1], slice(1, None)))

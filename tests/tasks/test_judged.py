@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamerspace.errors import ConfigError, SourceError
-from hamerspace.tasks.judged import judged_notes, judged_output, trusting
+from hamerspace.tasks.judged import are_several, judged_notes, judged_output, trusting
 from hamerspace.tasks.model import SAME, Findings, SourceInfo, TensorSpec
 
 ANCHORS = TensorSpec("anchors", "float32", (30, 4), row_axis=None)
@@ -28,6 +28,17 @@ def test_the_first_with_rows_is_judged_and_said():
     assert "'scores' is judged" in note
     assert "'anchors' is the same whatever the rows" in note
     assert "so could 'copy': task.quality.output" in note
+
+
+def test_without_a_name_and_a_label_all_outputs_may_be_judged_together():
+    noise = replace(SCORES, name="noise")
+    given = info(ANCHORS, SCORES, FRAMES, noise, random=("noise",))
+    assert are_several(None, given)
+    assert not are_several("scores", given)
+    assert not are_several(None, info(ANCHORS, SCORES, noise, random=("noise",)))
+    (note, other) = judged_notes(None, given, together=True)
+    assert "'scores', 'frames' are judged together" in note
+    assert "'noise'" in other
 
 
 def test_a_lone_output_needs_no_word():

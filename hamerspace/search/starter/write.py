@@ -18,7 +18,7 @@ from hamerspace.search.starter.text import Facts, study_text, task_text
 from hamerspace.space.catalog import choose_space
 from hamerspace.targets import TARGETS
 from hamerspace.tasks.data.reading import read_npz
-from hamerspace.tasks.judged import judged_output
+from hamerspace.tasks.judged import are_several, judged_output
 from hamerspace.tasks.metrics.resolve import default_metric, resolve_metric
 from hamerspace.tasks.model import SourceInfo
 from hamerspace.tasks.user_code import reference_file
@@ -146,7 +146,8 @@ def _facts(
     schema: str,
 ) -> Facts:
     labels = None if loaded.data_path is None else _labels(loaded.data_path)
-    output = judged_output(loaded.config.task.quality.output, info).rows_first
+    named = loaded.config.task.quality.output
+    output, several = judged_output(named, info).rows_first, are_several(named, info)
     return Facts(
         loaded=loaded,
         info=info,
@@ -156,7 +157,7 @@ def _facts(
         path=_relative(loaded.source_path, folder),
         weights=_relative(loaded.weights_path, folder),
         data=_relative(loaded.data_path, folder),
-        metric=default_metric(labels, output.shape),
+        metric=default_metric(labels, output.shape, several=several),
         metric_with_classes=default_metric(np.zeros(1, int), output.shape),
         has_labels=labels is not None,
         batch_size=fixed_batch(info.inputs) or loaded.config.task.batch_size,

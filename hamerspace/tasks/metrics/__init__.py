@@ -19,6 +19,7 @@ METRICS: Registry[Metric] = Registry(
         "agreement": "hamerspace.tasks.metrics.fidelity:AGREEMENT",
         "cosine": "hamerspace.tasks.metrics.fidelity:COSINE",
         "fidelity_r2": "hamerspace.tasks.metrics.fidelity:FIDELITY_R2",
+        "fidelity_r2_all": "hamerspace.tasks.metrics.fidelity:FIDELITY_R2_ALL",
     },
 )
 

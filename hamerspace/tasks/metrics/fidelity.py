@@ -1,5 +1,7 @@
 """Metrics without labels: how close the outputs stay to those of the source model."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hamerspace.errors import MetricError
@@ -95,6 +97,45 @@ class FidelityR2(_Fidelity):
         return 1.0 - channel_errors(outputs, reference, spread)
 
 
+class FidelityOfAll(_Fidelity):
+    """:class:`FidelityR2` of the worst channel of all outputs that have an entry for each row.
+
+    Of an output of whole numbers, the share that is the source's. What is the same in all rows of
+    the source model does not count.
+    """
+
+    name = "fidelity_r2_all"
+    all_outputs = True
+
+    def __init__(self, spreads: Mapping[str, Spread | None] | None = None) -> None:
+        self._spreads = spreads
+
+    def fitted(self, source_outputs: Mapping[str, Array]) -> "FidelityOfAll":
+        return FidelityOfAll({name: _spread(array) for name, array in source_outputs.items()})
+
+    def rows(self, outputs: Mapping[str, Array], reference: Mapping[str, Array]) -> PerSample:
+        spreads = self._spreads or {name: _spread(array) for name, array in reference.items()}
+        found = []
+        for name, wanted in reference.items():
+            spread, given = spreads[name], outputs[name]
+            check_rows(given.shape, wanted.shape, f"source outputs '{name}'")
+            given = given.reshape(wanted.shape)
+            if spread is None:
+                alike = (given == wanted).reshape(len(wanted), -1)
+                found.append(alike.mean(axis=1, dtype=np.float64, keepdims=True))
+            elif not spread.still:
+                found.append(1.0 - channel_errors(given, wanted, spread))
+        if not found:
+            raise MetricError("the source model gives the same in all rows; give rows that differ")
+        groups: PerSample = np.concatenate(found, axis=1)
+        return groups
+
+
+def _spread(outputs: Array) -> Spread | None:
+    """``None`` of whole numbers, which agree or do not."""
+    return None if outputs.dtype.kind in "biu" else Spread.of(outputs)
+
+
 def scores_doubt(outputs: Array) -> str:
     """Why outputs ``[N, columns]`` are no scores of classes; empty where they may be.
 
@@ -144,3 +185,4 @@ def _check_scores(shape: Shape) -> None:
 AGREEMENT = Agreement()
 COSINE = Cosine()
 FIDELITY_R2 = FidelityR2()
+FIDELITY_R2_ALL = FidelityOfAll()

@@ -71,13 +71,16 @@ def resolve_metric(
     output_shape: Shape,
     root: Path,
     dtype: str = "float32",
+    *,
+    several: bool = False,
 ) -> Metric:
     """The metric of a study.
 
     Left out it is accuracy for labels that are classes, of a row or of each position, one-hot or
     not; roc_auc for 0 and 1 of one score a row, average_precision for several of these, rmse for
     others; without labels agreement for an output ``[N, classes]`` of floats or of 8 bits, and for
-    whole numbers of 32 bits and more, which are classes themselves, and fidelity_r2 for any other.
+    whole numbers of 32 bits and more, which are classes themselves, and fidelity_r2 for any other,
+    of all outputs where there are several and none is named.
 
     Args:
         quality: The study's section.
@@ -85,12 +88,13 @@ def resolve_metric(
         output_shape: Of the output that is judged, batch first.
         root: Folder that the modules of users start from.
         dtype: Of the output that is judged.
+        several: Whether other outputs could be judged as well, and the study names none.
 
     Raises:
         ConfigError: There is no such metric, its direction is missing or wrong, or it needs
             labels and there are none.
     """
-    name = quality.metric or default_metric(labels, output_shape, dtype)
+    name = quality.metric or default_metric(labels, output_shape, dtype, several=several)
     metric = _from_user(name, quality, root) if ":" in name else _named(name, quality)
     if metric.needs_labels and labels is None:
         raise ConfigError(
@@ -135,7 +139,9 @@ def _fitting_losses(labels: Array, output_shape: Shape, dtype: str) -> tuple[Los
     return _OF_KIND[kind][1]
 
 
-def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "float32") -> str:
+def default_metric(
+    labels: Array | None, output_shape: Shape, dtype: str = "float32", *, several: bool = False
+) -> str:
     """Name of the metric where a study names none; see :func:`resolve_metric`.
 
     Raises:
@@ -145,7 +151,7 @@ def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "floa
         small = is_quantised(dtype)
         ids = may_be_ids(output_shape, dtype) and not small
         scores = is_scores(output_shape) and not (small and np.dtype(dtype).itemsize > 1)
-        return "agreement" if ids or scores else "fidelity_r2"
+        return "agreement" if ids or scores else fidelity_of(several=several)
     kind = kind_of(labels, output_shape, dtype)
     if kind == "masks":
         raise ConfigError(
@@ -159,6 +165,11 @@ def default_metric(labels: Array | None, output_shape: Shape, dtype: str = "floa
             return "roc_auc"  # refused, with what it takes: two numbers are rather classes
         return "rmse" if fits or labels.dtype.kind == "f" else "accuracy"
     return _OF_KIND[kind][0]
+
+
+def fidelity_of(*, several: bool) -> str:
+    """The metric of closeness in numbers, of one output or of all."""
+    return "fidelity_r2_all" if several else "fidelity_r2"
 
 
 _OF_KIND: dict[str, tuple[str, tuple[Loss, ...]]] = {

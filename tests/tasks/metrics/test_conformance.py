@@ -17,6 +17,9 @@ class TestOurs(MetricConformance):
         rng = np.random.default_rng(0)
         source = rng.standard_normal((60, 8))
         outputs = source + 0.3 * rng.standard_normal(source.shape)
+        if metric.all_outputs:
+            both = {"scores": outputs, "class": outputs.argmax(axis=1), "none": 0 * source}
+            return both, {"scores": source, "class": source.argmax(axis=1), "none": 0 * source}
         if not metric.needs_labels:
             return outputs, source
         if metric.name in ("r2", "rmse", "mae"):

@@ -128,6 +128,21 @@ def test_a_dead_head_is_never_close_to_the_source(shape, axis):
         assert METRICS.load("cosine").score(dead, source) > 0.999
 
 
+def test_a_dead_output_is_never_close_to_the_source_though_another_is():
+    boxes = RNG.standard_normal((40, 9, 4)).astype(np.float32)
+    scores = RNG.random((40, 9, 3)).astype(np.float32) ** 8
+    source = {"boxes": boxes, "scores": scores, "count": np.arange(40), "anchors": 0 * boxes}
+    metric = METRICS.load("fidelity_r2_all")
+    assert metric.score(source, source) == 1.0
+    assert metric.score({**source, "scores": 0 * scores}, source) <= 0.0
+    assert metric.score({**source, "count": np.arange(40) // 2}, source) < 0.1
+    alone = METRICS.load("fidelity_r2").score(boxes + 0.1, boxes)
+    assert metric.score({**source, "boxes": boxes + 0.1}, source) == pytest.approx(alone)
+    still = {name: np.zeros_like(array, np.float32) for name, array in source.items()}
+    with pytest.raises(MetricError, match="the same in all rows"):
+        metric.score(still, still)
+
+
 @pytest.mark.parametrize(("shape", "axis"), LAYOUTS)
 def test_each_channel_counts_by_its_own_spread(shape, axis):
     metric = METRICS.load("fidelity_r2")
