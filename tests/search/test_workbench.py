@@ -203,3 +203,28 @@ def test_a_metric_looks_at_all_outputs_by_name(tmp_path, store, monkeypatch):
         quality = bench.evaluate(known.space.complete(given)).measurement.quality
     assert quality.value == pytest.approx(1.0)
     assert quality.drop.estimate == pytest.approx(0.0, abs=1e-3)
+
+
+_HEADS = """
+<ir_version: 8, opset_import: ["" : 17]>
+heads (float[n, 6] x) => (float[n, 6, 1] boxes, float[n, 6] scores)
+<int64[1] last = {2}> {
+    scores = Softmax(x) scaled = Mul(x, x) boxes = Unsqueeze(scaled, last)
+}"""
+
+
+def test_without_labels_a_dead_output_is_no_candidate_though_another_comes_first(tmp_path, store):
+    onnx.save(onnx.parser.parse_model(_HEADS), tmp_path / "m.onnx")
+    x = np.random.default_rng(0).standard_normal((400, 6)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x)
+    loaded = study_from_flags(str(tmp_path / "m.onnx"), data=str(tmp_path / "data.npz"))
+    with (
+        Prepared(loaded, store, ("onnxruntime",)) as known,
+        Workbench(known, RunFolder(tmp_path / "run")) as bench,
+    ):
+        assert any("'boxes', 'scores' are judged" in note for note in known.task.splits.notes)
+        assert bench.metric.name == "fidelity_r2_all"
+        assert bench.source_values["quality"] == 1.0
+        judge = bench._data("search").judge
+        dead = {**judge.source_outputs, "scores": np.full_like(judge.source_outputs["scores"], 0.2)}
+        assert judge.judge(dead).drop.estimate >= 100
