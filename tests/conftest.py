@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests import programs
+from tests.command_line import caller
 
 PLUGINS = Path(__file__).parent / "plugins"
 QUICK_SPACE = {
@@ -128,6 +129,12 @@ def own_history(own_cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAMERSPACE_HISTORY", str(path))
         yield path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """``call(*arguments)`` runs the command line in this process."""
+    yield from caller(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from tests import programs
+from tests.command_line import PROGRAM, Ended
 
 ROOT = Path(__file__).parents[1]
 # Not deeper: a model that a study fetches brings pages of its own.
@@ -159,10 +160,7 @@ def test_cheap_commands_run(workplace: Path) -> None:
     found = {tuple(words[1:]) for _, words in commands() if words[0] == "hamerspace"}
     assert cheap <= found
     for arguments in cheap:
-        script = "from hamerspace.cli import main; main()"
-        subprocess.run(
-            [sys.executable, "-c", script, *arguments], check=True, cwd=workplace, timeout=120
-        )
+        subprocess.run([*PROGRAM, *arguments], check=True, cwd=workplace, timeout=120)
 
 
 @pytest.mark.slow
@@ -172,9 +170,8 @@ def test_readme_search_of_a_model_runs(workplace: Path) -> None:
         (p, w) for p, w in commands() if w[:3] == ["hamerspace", "search", "model.onnx"]
     )
     assert page == ROOT / "README.md"
-    script = "from hamerspace.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", script, *words[1:], "--trials", str(TRIALS)],
+        [*PROGRAM, *words[1:], "--trials", str(TRIALS)],
         check=False,
         cwd=workplace,
         capture_output=True,
@@ -317,9 +314,8 @@ def test_every_command_has_its_section() -> None:
 
 
 @pytest.mark.slow
-def test_examples_of_the_command_line_run(workplace: Path) -> None:
+def test_examples_of_the_command_line_run(workplace: Path, call: Callable[..., Ended]) -> None:
     """In the order of the page, with a budget of a few trials; not what installs or serves."""
-    script = "from hamerspace.cli import main; main()"
     shown = [words for page, words in commands() if page.name == "cli.md"]
     assert len(shown) > 10
     for words in shown:
@@ -331,15 +327,8 @@ def test_examples_of_the_command_line_run(workplace: Path) -> None:
             shutil.copytree(workplace / "runs" / "model", workplace / "runs" / "other")
         searches = words[1] in ("search", "optimize")
         budget = ["--space", "quick", "--trials", str(TRIALS)] if searches else []
-        done = subprocess.run(
-            [sys.executable, "-c", script, *words[1:], *budget],
-            check=False,
-            cwd=workplace,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        assert done.returncode == 0, (words, done.stderr)
+        ended = call(*words[1:], *budget)
+        assert ended.code == 0, (words, ended.err)
 
 
 def test_metrics_are_all_listed() -> None:

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,7 @@ def test_there_are_eight_examples():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", EXAMPLES)
-def test_example_runs(title, tmp_path, monkeypatch):
+def test_example_runs(title, call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "tutorial"}
     for language, text in _BLOCK.findall(BEFORE + _BUDGET.sub(r"\g<1>2", EXAMPLES[title])):
@@ -31,17 +29,8 @@ def test_example_runs(title, tmp_path, monkeypatch):
             exec(compile(text, f"tutorial: {title}", "exec"), namespace)
         else:
             for line in text.splitlines():
-                run(shlex.split(line)[1:])
-
-
-def run(arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", "from hamerspace.cli import main; main()", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    # Two trials may find nothing that beats the source model.
-    able = (0, SOURCE_IS_BEST) if arguments[0] == "search" else (0,)
-    assert done.returncode in able, f"{arguments}: {done.stdout}{done.stderr}"
+                arguments = shlex.split(line)[1:]
+                ended = call(*arguments)
+                # Two trials may find nothing that beats the source model.
+                able = (0, SOURCE_IS_BEST) if arguments[0] == "search" else (0,)
+                assert ended.code in able, f"{arguments}: {ended.out}{ended.err}"

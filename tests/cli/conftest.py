@@ -1,58 +1,20 @@
-"""Ways to run the real command line: in this process for what is quick, else as a program."""
+"""Ways to run the real command line: in this process where that can be, else as a program."""
 
-import ctypes
 import os
-import signal
 import subprocess
-import sys
-from dataclasses import dataclass
 
 import pytest
 
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-PROGRAM = (sys.executable, "-c", "from hamerspace.cli import main; main()")
-
-
-class _SignalStack(ctypes.Structure):
-    """``stack_t`` of <signal.h>."""
-
-    _fields_ = (("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
-
-
-_DISABLED = _SignalStack(None, 2, 0)  # SS_DISABLE
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
+from tests.command_line import PROGRAM, Ended
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def call(call, tmp_path, monkeypatch):
     """``call(*arguments)`` runs the command line in this process, in an empty folder."""
-    from hamerspace.cli import main
-
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    # Where OpenVINO has run, its CPU plug-in may leave a signal stack that is no longer there, and
-    # the next signal is the end of the process.
-    assert ctypes.CDLL(None).sigaltstack(ctypes.byref(_DISABLED), None) == 0
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def run(*arguments, columns=160):
-        monkeypatch.setattr(sys, "argv", ["hamerspace", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return Ended(ended.value.code or 0, out, err)
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return call
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import yaml
 
 from tests import onnx_models
 from tests.backends.onnxruntime.test_operators import upsampling
-from tests.cli.conftest import PROGRAM
+from tests.command_line import PROGRAM
 
 
 @pytest.fixture

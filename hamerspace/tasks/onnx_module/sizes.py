@@ -50,14 +50,8 @@ def product(sizes: Sizes, keepdims: bool) -> Sizes:
 
 
 def of_two(operator_type: str, a: Sizes, b: Sizes) -> Sizes:
-    """Apply a function of :data:`OF_TWO` by element; a list of one goes with every other."""
-    function = OF_TWO[operator_type]
-    left, right = _listed(a), _listed(b)
-    length = max(len(left), len(right))
-    left = left * length if len(left) == 1 else left
-    right = right * length if len(right) == 1 else right
-    found = [function(x, y) for x, y in zip(left, right, strict=True)]
-    return found if isinstance(a, list) or isinstance(b, list) else found[0]
+    """Apply a function of :data:`OF_TWO` by element."""
+    return _by_element(OF_TWO[operator_type], a, b)
 
 
 def divide(a: Number, b: Number) -> Number:
@@ -67,17 +61,11 @@ def divide(a: Number, b: Number) -> Number:
 
 def of_each(operator_type: str, sizes: Sizes) -> Sizes:
     """Apply a function of :data:`OF_ONE` by element."""
-    function = OF_ONE[operator_type]
-    return [function(n) for n in sizes] if isinstance(sizes, list) else function(sizes)
+    return _by_element(OF_ONE[operator_type], sizes)
 
 
 def where(condition: Sizes, a: Sizes, b: Sizes) -> Sizes:
-    """By element; a list of one goes with every other."""
-    parts = [_listed(part) for part in (condition, a, b)]
-    length = max(map(len, parts))
-    rows = zip(*(part * length if len(part) == 1 else part for part in parts), strict=True)
-    found = [x if chosen else y for chosen, x, y in rows]
-    return found if any(isinstance(part, list) for part in (condition, a, b)) else found[0]
+    return _by_element(lambda chosen, x, y: x if chosen else y, condition, a, b)
 
 
 def reshape(sizes: Sizes, target: Sequence[int]) -> Sizes:
@@ -111,6 +99,15 @@ OF_ONE: dict[str, Callable[[Number], Number]] = {
     "to int": torch.sym_int,
 }
 """ONNX's operators of one input, and the casts."""
+
+
+def _by_element(function: Callable[..., Number], *given: Sizes) -> Sizes:
+    """A list of one goes with every other; of numbers alone it is one."""
+    parts = [_listed(part) for part in given]
+    length = max(map(len, parts))
+    rows = zip(*(part * length if len(part) == 1 else part for part in parts), strict=True)
+    found = [function(*row) for row in rows]
+    return found if any(isinstance(part, list) for part in given) else found[0]
 
 
 def _listed(sizes: Sizes) -> list[Number]:
@@ -158,11 +155,10 @@ def _of_each_size(t: Translation, node: Any) -> fx.Node:
 @handles("Cast", table=SIZE_HANDLERS)
 def _cast_sizes(t: Translation, node: Any) -> fx.Node:
     kind = onnx.helper.tensor_dtype_to_np_dtype(t.attribute(node, "to", 1)).kind
-    sizes = t.sizes(node, 0)
-    return sizes if kind == "b" else t.call(of_each, f"to {_KINDS.get(kind, 'int')}", sizes)
-
-
-_KINDS = {"f": "float"}
+    sizes = t.tensor(node.input[0])
+    if kind == "b":
+        return sizes
+    return t.call(of_each, "to int" if kind in "iu" else "to float", sizes)
 
 
 def arange(start: Sizes, limit: Sizes, step: Sizes) -> torch.Tensor:
