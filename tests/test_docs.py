@@ -62,7 +62,6 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the pages' examples name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     package = tmp_path / "my_package"

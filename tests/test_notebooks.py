@@ -21,8 +21,7 @@ LEFT = {
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HAMERSPACE_CACHE", str(tmp_path / "cache"))
+def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "studies").symlink_to(ROOT / "studies")
     notebook = nbformat.read(path, as_version=4)
