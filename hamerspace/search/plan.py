@@ -105,8 +105,13 @@ def plan_search(loaded: LoadedStudy, store: Store, backends: tuple[str, ...] | N
             tuple(name for name in limits.limits() if name in FORESEEN),
             (*task.splits.warnings, *_cautions(task, limits.max_accuracy_drop)),
             task.splits.notes,
-            f"{task.metric.name} of output '{task.output}'",
+            _judged_by(task),
         )
+
+
+def _judged_by(task: Task) -> str:
+    names = [repr(spec.name) for spec in task.looked_at(task.metric)]
+    return f"{task.metric.name} of output{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def _cautions(task: Task, limit: float | None) -> list[str]:

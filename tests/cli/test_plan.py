@@ -4,6 +4,7 @@ import json
 import platform
 
 import numpy as np
+import onnx.parser
 import pytest
 
 
@@ -130,6 +131,15 @@ def test_what_is_judged_is_named_as_for_a_search(call, refused, onnx_task):
     for command in ("plan", "search", "optimize"):
         said = refused(command, *arguments, "--output-name", "logit")
         assert "did you mean 'logits'" in said
+
+
+def test_outputs_that_are_judged_together_are_all_named(call, tmp_path):
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        heads (float[n, 6] x) => (float[n, 3, 2] boxes, float[n, 6] scores)
+        <int64[3] shape = {-1, 3, 2}> { scores = Softmax(x) boxes = Reshape(x, shape) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    judged = json.loads(call("plan", tmp_path / "m.onnx", "--json").out)["judged_by"]
+    assert judged == "fidelity_r2_all of outputs 'boxes', 'scores'"
 
 
 def test_too_few_rows_are_told_before_the_search(call, onnx_task, tmp_path):
