@@ -20,6 +20,7 @@ Shape = tuple[int | None, ...]
 _REPORT_END = 250
 """Characters kept of either end of a long report."""
 _COUNTS = (1, 2, 3)
+_REPEATS = 3
 _ROUNDING = 1e-4
 """As a share of the largest magnitude in a channel; what sums in another order differ by."""
 
@@ -48,7 +49,8 @@ class _Runs:
 
     Attributes:
         counted: Number of rows to what they gave, in increasing order.
-        again: The run on the fewest rows once more.
+        again: The run on the fewest rows once more, then those on the most: of few values, two
+            draws may be the same.
         other: What as many other rows as in the last run gave; ``None`` where there are none, or
             the model fails on them.
         rolled: The last run, with the last row moved to the front; ``None`` for one row, and where
@@ -58,15 +60,11 @@ class _Runs:
     """
 
     counted: Mapping[int, Outputs]
-    again: Outputs
+    again: Sequence[tuple[int, Outputs]]
     other: Outputs | None
     rolled: Outputs | None
     unchanged: frozenset[str]
     tried: Mapping[int, Outputs] = field(default_factory=dict)
-
-    @property
-    def first(self) -> Outputs:
-        return self.counted[min(self.counted)]
 
     @property
     def last(self) -> Outputs:
@@ -164,6 +162,7 @@ def _more(
         other = {n: np.flip(batch[n], tuple(range(1, a.ndim))).copy() for n, a in varying.items()}
     changed = any(not _equal(array, batch[name]) for name, array in other.items())
     rolled = {n: np.roll(batch[n], 1, axis=0) for n in varying}
+    repeated = [fewest] + [most] * _REPEATS
     told = _attempt(run, {**batch, **other})[0] if changed else None
     last = counted[most]
     same = {n for n, a in last.items() if told and _floats(a) and _equal(a, told[n])}
@@ -173,7 +172,7 @@ def _more(
         same = {n for n in same if n in found and _equal(last[n], found[n])} if found else same
     return _Runs(
         counted,
-        _attempt(run, resized(example, fewest, constants))[0] or {},
+        [(n, _attempt(run, resized(example, n, constants))[0] or {}) for n in repeated],
         told,
         _attempt(run, {**batch, **rolled})[0] if most > 1 and not free else None,
         frozenset(same),
@@ -235,7 +234,12 @@ def _found(
         TensorSpec(name, str(array.dtype), _sizes(name, runs), row_axis=axes[name])
         for name, array in runs.last.items()
     )
-    random = [name for name, array in runs.again.items() if not _near(array, runs.first[name])]
+    random = dict.fromkeys(
+        name
+        for rows_again, found in runs.again
+        for name, array in found.items()
+        if not _near(array, runs.counted[rows_again][name])
+    )
     undefined = [n for n, a in runs.last.items() if _floats(a) and np.isnan(a).any()]
     findings = Findings(dict(_unfit(runs, axes)), tuple(random), tuple(undefined))
     inputs = tuple(
