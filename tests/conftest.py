@@ -64,6 +64,8 @@ def seed_draws(name, module):
     np.random.seed(seed)  # noqa: NPY002 - what libraries draw from
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
+    if "onnxruntime" in sys.modules:
+        sys.modules["onnxruntime"].set_seed(seed)  # operators that draw
     for value in vars(module).values() if module is not None else ():
         if isinstance(value, np.random.Generator):
             value.bit_generator.state = np.random.default_rng(seed).bit_generator.state
