@@ -237,17 +237,6 @@ def test_dropout_that_is_left_on_is_refused(tmp_path):
         prepared(tmp_path, {"x": X}, nodes, [scores()], weights)
 
 
-def test_noise_that_seldom_shows_is_refused(tmp_path):
-    """One value in five is dropped: of the four of one row, two runs may drop the same."""
-    nodes = [("Dropout", ["x", "ratio", "on"], ["y"])]
-    weights = {"ratio": np.float32(0.2), "on": np.bool_(True)}
-    for number in range(8):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        with pytest.raises(SourceError, match="two answers to one row"):
-            prepared(folder, {"x": X}, nodes, [scores()], weights)
-
-
 def test_a_selection_is_refused_with_what_to_judge_instead(tmp_path):
     found = helper.make_tensor_value_info("found", TensorProto.INT64, [2, "k"])
     nodes = [("Relu", ["x"], ["r"]), ("NonZero", ["r"], ["found"]), ("Neg", ["x"], ["y"])]

@@ -172,3 +172,14 @@ def test_one_row_of_one_value_tells_nothing_of_anchors():
     found = probed(lambda x: {"y": x * 0 + 1}, rows=1, x=np.ones((1, 1), np.float32))
     assert found.outputs[0].row_axis == 0
     assert found.findings.unfit == {}
+
+
+@pytest.mark.parametrize("fixed_rows", [None, 1])
+def test_noise_is_seen_though_two_runs_draw_the_same(fixed_rows):
+    """Of few values, dropout may drop the same twice."""
+    alike = {1: iter([1, 1, 1, 0, 1, 1, 1]), 3: iter([1, 1, 1, 0, 1, 1, 1])}
+
+    def dropping(x):
+        return {"y": x * next(alike.get(len(x), iter([1])))}
+
+    assert probed(dropping, fixed_rows=fixed_rows).findings.random == ("y",)
