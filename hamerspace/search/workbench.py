@@ -41,7 +41,6 @@ from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.targets import Measurer
-from hamerspace.tasks.judged import are_several
 from hamerspace.tasks.metrics import METRICS, Metric, drop_unit
 from hamerspace.tasks.metrics.fidelity import scores_doubt
 from hamerspace.tasks.metrics.resolve import FunctionMetric, fidelity_of
@@ -154,8 +153,7 @@ class Workbench(ExitStack):
         task = self.prepared.task
         if not self._doubt:
             return task.metric
-        several = are_several(task.quality.output, task.info)
-        return METRICS.load(fidelity_of(several=several))
+        return METRICS.load(fidelity_of(several=task.several))
 
     @cached_property
     def _doubt(self) -> str | None:

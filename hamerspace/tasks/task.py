@@ -88,14 +88,18 @@ class Task:
         """Its shape, rows first."""
         return self.judged.rows_first.shape
 
+    @property
+    def several(self) -> bool:
+        """Whether more than one output could be judged, and none is named."""
+        return are_several(self.quality.output, self.info)
+
     @cached_property
     def metric(self) -> Metric:
         """The judge of quality."""
         labels = self.splits.labels_of("search")
         output = self.judged
-        several = are_several(self.quality.output, self.info)
         return resolve_metric(
-            self.quality, labels, self.output_shape, self.root, output.dtype, several=several
+            self.quality, labels, self.output_shape, self.root, output.dtype, several=self.several
         )
 
     def looked_at(self, metric: Metric) -> tuple[TensorSpec, ...]:
