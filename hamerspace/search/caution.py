@@ -40,7 +40,7 @@ def judging_notes(bench: Workbench, smallest: float | None) -> list[str]:
         bench: Of the study.
         smallest: What :func:`smallest_drop` returned.
     """
-    notes = [] if bench.metric_reason is None else [bench.metric_reason]
+    notes = bench.metric_reasons
     if smallest is not None:
         rows = bench.prepared.task.splits.rows["confirm"]
         notes.append(

@@ -41,11 +41,12 @@ from hamerspace.search.rankings import keep_ranking
 from hamerspace.search.run_folder import SOURCE_FILE, RunFolder
 from hamerspace.search.stages import StoredStages
 from hamerspace.targets import Measurer
-from hamerspace.tasks.metrics import METRICS, Metric, drop_unit
-from hamerspace.tasks.metrics.fidelity import scores_doubt
-from hamerspace.tasks.metrics.resolve import FunctionMetric, fidelity_of
+from hamerspace.tasks.metrics import Metric, drop_unit
+from hamerspace.tasks.metrics.base import of_classes
+from hamerspace.tasks.metrics.fidelity import FIDELITY_R2, FidelityOfAll, scores_doubt
+from hamerspace.tasks.metrics.resolve import FunctionMetric
 from hamerspace.tasks.metrics.rows import blocks
-from hamerspace.tasks.model import ModelArtifact, TensorSpec
+from hamerspace.tasks.model import SAME, ModelArtifact, TensorSpec
 
 
 class Workbench(ExitStack):
@@ -150,36 +151,45 @@ class Workbench(ExitStack):
         Where a study names none and there are no labels, the source model's outputs decide
         whether they are scores of classes, as their shape alone does not tell.
         """
-        task = self.prepared.task
-        if not self._doubt:
-            return task.metric
-        return METRICS.load(fidelity_of(several=task.several))
+        metric = self.prepared.task.metric
+        if isinstance(metric, FidelityOfAll):
+            return metric.knowing([s.name for s, doubt in self._doubts.items() if not doubt])
+        return FIDELITY_R2 if any(self._doubts.values()) else metric
 
     @cached_property
-    def _doubt(self) -> str | None:
-        """Why an output of the shape of class scores holds none; empty where it may.
+    def _doubts(self) -> dict[TensorSpec, str]:
+        """Why outputs of the shape of class scores hold none; empty text where they may.
 
-        ``None`` where the metric or the labels leave no question.
+        Nothing where the metric or the labels leave no question.
         """
         task = self.prepared.task
-        if task.quality.metric is not None or task.metric.name != "agreement":
-            return None
-        return scores_doubt(self._source_outputs("search", task.judged))
+        if not task.metric.all_outputs and (task.quality.metric or task.metric.name != "agreement"):
+            return {}
+        return {
+            spec: scores_doubt(self._source_outputs("search", spec))
+            for spec in task.looked_at(task.metric)
+            if of_classes(spec.rows_first.shape, spec.dtype) == "scores"
+            and task.info.findings.unfit.get(spec.name) != SAME
+        }
 
     @property
-    def metric_reason(self) -> str | None:
-        """What was assumed of the output; ``None`` where nothing had to be."""
-        doubt, output = self._doubt, self.prepared.task.judged
-        if doubt is None:
-            return None
+    def metric_reasons(self) -> list[str]:
+        """What was assumed of outputs, in sentences."""
+        return [self._reason(spec, doubt) for spec, doubt in self._doubts.items()]
+
+    def _reason(self, output: TensorSpec, doubt: str) -> str:
+        several = self.metric.all_outputs
         if doubt:
+            judge = "it is judged as numbers" if several else f"quality is {self.metric.name}"
             return (
-                f"Output {output} is not taken for scores of classes, since {doubt}: quality is "
-                f"{self.metric.name}, by the worst channel."
+                f"Output {output} is not taken for scores of classes, since {doubt}: {judge}, by "
+                "the worst channel."
             )
+        counts = "what counts of it" if several else "quality"
+        other = "its own (task.quality.output)" if several else "'fidelity_r2'"
         return (
-            f"Output {output} is taken for scores of classes: quality is how often the "
-            "same one is the greatest. For an embedding or other numbers choose 'fidelity_r2'."
+            f"Output {output} is taken for scores of classes: {counts} is how often the same one "
+            f"is the greatest. For an embedding or other numbers choose {other}."
         )
 
     @property

@@ -116,8 +116,8 @@ def judged_notes(name: str | None, info: SourceInfo, *, together: bool = False) 
     if together:
         all_names = [spec.name for spec in info.outputs if is_looked_at(spec, info)]
         yield (
-            f"Outputs {', '.join(map(repr, all_names))} are judged together, by the worst channel "
-            f"of any; {KEY} names one to judge alone."
+            f"Outputs {', '.join(map(repr, all_names))} are judged together, by the worst of them; "
+            f"{KEY} names one to judge alone."
         )
     elif name is None:
         passed = [

@@ -207,14 +207,17 @@ def test_a_metric_looks_at_all_outputs_by_name(tmp_path, store, monkeypatch):
 
 _HEADS = """
 <ir_version: 8, opset_import: ["" : 17]>
-heads (float[n, 6] x) => (float[n, 6, 1] boxes, float[n, 6] scores)
+heads (float[n, 6] x) => (OUTPUTS)
 <int64[1] last = {2}> {
     scores = Softmax(x) scaled = Mul(x, x) boxes = Unsqueeze(scaled, last)
 }"""
 
 
-def test_without_labels_a_dead_output_is_no_candidate_though_another_comes_first(tmp_path, store):
-    onnx.save(onnx.parser.parse_model(_HEADS), tmp_path / "m.onnx")
+@pytest.mark.parametrize("first", ["boxes", "scores"])
+def test_without_labels_a_dead_output_is_no_candidate_wherever_it_stands(tmp_path, store, first):
+    outputs = ["float[n, 6, 1] boxes", "float[n, 6] scores"]
+    text = _HEADS.replace("OUTPUTS", ", ".join(outputs[:: 1 if first == "boxes" else -1]))
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
     x = np.random.default_rng(0).standard_normal((400, 6)).astype(np.float32)
     np.savez(tmp_path / "data.npz", x=x)
     loaded = study_from_flags(str(tmp_path / "m.onnx"), data=str(tmp_path / "data.npz"))
@@ -222,9 +225,13 @@ def test_without_labels_a_dead_output_is_no_candidate_though_another_comes_first
         Prepared(loaded, store, ("onnxruntime",)) as known,
         Workbench(known, RunFolder(tmp_path / "run")) as bench,
     ):
-        assert any("'boxes', 'scores' are judged" in note for note in known.task.splits.notes)
+        assert any("are judged together" in note for note in known.task.splits.notes)
+        (taken,) = bench.metric_reasons
+        assert "Output scores: float32[?, 6] is taken for scores of classes" in taken
         assert bench.metric.name == "fidelity_r2_all"
         assert bench.source_values["quality"] == 1.0
         judge = bench._data("search").judge
-        dead = {**judge.source_outputs, "scores": np.full_like(judge.source_outputs["scores"], 0.2)}
-        assert judge.judge(dead).drop.estimate >= 100
+        for name, fewest_points in (("boxes", 100), ("scores", 50)):
+            dead = np.full_like(judge.source_outputs[name], 0.2)
+            drop = judge.judge({**judge.source_outputs, name: dead}).drop
+            assert drop.estimate >= fewest_points

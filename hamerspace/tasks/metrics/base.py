@@ -322,6 +322,17 @@ def may_be_ids(shape: Shape, dtype: npt.DTypeLike) -> bool:
     return np.dtype(dtype).kind in "biu" and not (is_scores(shape) and is_quantised(dtype))
 
 
+def of_classes(shape: Shape, dtype: npt.DTypeLike) -> Literal["ids", "scores", ""]:
+    """What an output may tell of classes where no labels say: themselves, or a score of each.
+
+    Small whole numbers are quantised scores of classes, or quantised numbers.
+    """
+    small = is_quantised(dtype)
+    if may_be_ids(shape, dtype) and not small:
+        return "ids"
+    return "scores" if is_scores(shape) and not (small and np.dtype(dtype).itemsize > 1) else ""
+
+
 def _read_only(rows: Any) -> Any:
     if isinstance(rows, Mapping):
         return {name: _read_only(array) for name, array in rows.items()}

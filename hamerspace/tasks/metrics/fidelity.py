@@ -1,6 +1,6 @@
 """Metrics without labels: how close the outputs stay to those of the source model."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from hamerspace.tasks.metrics.base import (
     Shape,
     is_scores,
     may_be_ids,
+    of_classes,
     one_value_a_row,
 )
 from hamerspace.tasks.metrics.regression import check_rows, flat_pair
@@ -100,29 +101,38 @@ class FidelityR2(_Fidelity):
 class FidelityOfAll(_Fidelity):
     """:class:`FidelityR2` of the worst channel of all outputs that have an entry for each row.
 
-    Of an output of whole numbers, the share that is the source's. What is the same in all rows of
-    the source model does not count.
+    :class:`Agreement` takes its place for an output of classes, or of scores of classes. What is
+    the same in all rows of the source model does not count.
     """
 
     name = "fidelity_r2_all"
     all_outputs = True
 
-    def __init__(self, spreads: Mapping[str, Spread | None] | None = None) -> None:
-        self._spreads = spreads
+    def __init__(
+        self,
+        scores: Collection[str] | None = None,
+        spreads: Mapping[str, Spread | None] | None = None,
+    ) -> None:
+        self._scores, self._spreads = scores, spreads
+
+    def knowing(self, scores: Collection[str]) -> "FidelityOfAll":
+        """The same, told which outputs are scores of classes; else what it is fitted to decides."""
+        return FidelityOfAll(scores)
 
     def fitted(self, source_outputs: Mapping[str, Array]) -> "FidelityOfAll":
-        return FidelityOfAll({name: _spread(array) for name, array in source_outputs.items()})
+        spreads = {name: self._spread(name, array) for name, array in source_outputs.items()}
+        return FidelityOfAll(self._scores, spreads)
 
     def rows(self, outputs: Mapping[str, Array], reference: Mapping[str, Array]) -> PerSample:
-        spreads = self._spreads or {name: _spread(array) for name, array in reference.items()}
+        if self._spreads is None:
+            return self.fitted(reference).rows(outputs, reference)
         found = []
         for name, wanted in reference.items():
-            spread, given = spreads[name], outputs[name]
+            spread, given = self._spreads[name], outputs[name]
             check_rows(given.shape, wanted.shape, f"source outputs '{name}'")
             given = given.reshape(wanted.shape)
             if spread is None:
-                alike = (given == wanted).reshape(len(wanted), -1)
-                found.append(alike.mean(axis=1, dtype=np.float64, keepdims=True))
+                found.append(AGREEMENT.rows(given, wanted)[:, None])
             elif not spread.still:
                 found.append(1.0 - channel_errors(given, wanted, spread))
         if not found:
@@ -130,10 +140,15 @@ class FidelityOfAll(_Fidelity):
         groups: PerSample = np.concatenate(found, axis=1)
         return groups
 
-
-def _spread(outputs: Array) -> Spread | None:
-    """``None`` of whole numbers, which agree or do not."""
-    return None if outputs.dtype.kind in "biu" else Spread.of(outputs)
+    def _spread(self, name: str, outputs: Array) -> Spread | None:
+        """``None`` of what agrees or does not."""
+        kind = of_classes(outputs.shape, outputs.dtype)
+        if kind == "scores":
+            known = self._scores
+            agrees = not scores_doubt(outputs) if known is None else name in known
+        else:
+            agrees = kind == "ids"
+        return None if agrees else Spread.of(outputs)
 
 
 def scores_doubt(outputs: Array) -> str:

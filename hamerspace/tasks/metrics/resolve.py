@@ -17,9 +17,7 @@ from hamerspace.tasks.metrics.base import (
     Metric,
     OfAllRows,
     Shape,
-    is_quantised,
-    is_scores,
-    may_be_ids,
+    of_classes,
     one_value_a_row,
     same_rows,
 )
@@ -78,9 +76,9 @@ def resolve_metric(
 
     Left out it is accuracy for labels that are classes, of a row or of each position, one-hot or
     not; roc_auc for 0 and 1 of one score a row, average_precision for several of these, rmse for
-    others; without labels agreement for an output ``[N, classes]`` of floats or of 8 bits, and for
-    whole numbers of 32 bits and more, which are classes themselves, and fidelity_r2 for any other,
-    of all outputs where there are several and none is named.
+    others. Without labels it is fidelity_r2_all where there are several outputs and none is named;
+    of one it is agreement for ``[N, classes]`` of floats or of 8 bits, and for whole numbers of 32
+    bits and more, which are classes themselves, and fidelity_r2 for any other.
 
     Args:
         quality: The study's section.
@@ -148,10 +146,8 @@ def default_metric(
         ConfigError: There is none for such labels.
     """
     if labels is None:
-        small = is_quantised(dtype)
-        ids = may_be_ids(output_shape, dtype) and not small
-        scores = is_scores(output_shape) and not (small and np.dtype(dtype).itemsize > 1)
-        return "agreement" if ids or scores else fidelity_of(several=several)
+        alone = bool(of_classes(output_shape, dtype)) and not several
+        return "agreement" if alone else "fidelity_r2_all" if several else "fidelity_r2"
     kind = kind_of(labels, output_shape, dtype)
     if kind == "masks":
         raise ConfigError(
@@ -165,11 +161,6 @@ def default_metric(
             return "roc_auc"  # refused, with what it takes: two numbers are rather classes
         return "rmse" if fits or labels.dtype.kind == "f" else "accuracy"
     return _OF_KIND[kind][0]
-
-
-def fidelity_of(*, several: bool) -> str:
-    """The metric of closeness in numbers, of one output or of all."""
-    return "fidelity_r2_all" if several else "fidelity_r2"
 
 
 _OF_KIND: dict[str, tuple[str, tuple[Loss, ...]]] = {

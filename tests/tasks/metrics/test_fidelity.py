@@ -136,6 +136,12 @@ def test_a_dead_output_is_never_close_to_the_source_though_another_is():
     assert metric.score(source, source) == 1.0
     assert metric.score({**source, "scores": 0 * scores}, source) <= 0.0
     assert metric.score({**source, "count": np.arange(40) // 2}, source) < 0.1
+    logits = np.eye(5, dtype=np.float32)[np.arange(40) % 5] + 0.1
+    classes = {"logits": logits, **source}
+    assert metric.score({**classes, "logits": 3 * logits}, classes) == 1.0
+    assert metric.score({**classes, "logits": logits[::-1]}, classes) < 0.3
+    assert metric.score({**classes, "scores": 0 * scores}, classes) <= 0.0
+    assert metric.knowing([]).score({**classes, "logits": 3 * logits}, classes) < 0.0
     alone = METRICS.load("fidelity_r2").score(boxes + 0.1, boxes)
     assert metric.score({**source, "boxes": boxes + 0.1}, source) == pytest.approx(alone)
     still = {name: np.zeros_like(array, np.float32) for name, array in source.items()}
